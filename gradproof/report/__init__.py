@@ -1,0 +1,1 @@
+"""What a person reads: pages made from what the stages recorded."""

@@ -1,0 +1,1 @@
+"""How it is computed: kernels from derivations, and checks of kernels."""

@@ -1,0 +1,1 @@
+"""Printers of one straight-line program, one for each target."""

@@ -1,0 +1,1 @@
+"""What is true: operations, their derivatives and proofs, without floats."""
