@@ -1,0 +1,48 @@
+"""Axes and indices: typed, named dimensions of symbolic size, and the variables that run over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A named dimension of symbolic size, such as `batch`, `time` or `hidden`.
+
+    Two axes are the same only if they are the same declaration: the size plays no part.
+
+    - `size`: a fixed size, for axes that enumerate (the gates of an LSTM); `None` for a symbolic one.
+    - `minimum`: the smallest size allowed; a proof states it as a condition (`n >= 1`).
+    - `variadic`: stands for any number of leading dimensions, including none.
+
+    >>> Axis("classes", minimum=1)
+    Axis(classes)
+    """
+
+    name: str
+    size: int | None = None
+    minimum: int = 0
+    variadic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"an axis is named by an identifier, found {self.name!r}")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"axis {self.name}: a fixed size is at least 1, found {self.size}")
+
+    def __repr__(self) -> str:
+        return f"Axis({self.name})"
+
+    @property
+    def nonempty(self) -> bool:
+        """Whether at least one index runs over the axis, whatever its size."""
+        return self.minimum >= 1 or self.size is not None
+
+
+def batch(name: str = "batch") -> Axis:
+    """An axis that stands for any number of leading dimensions.
+
+    >>> batch().variadic
+    True
+    """
+    return Axis(name, variadic=True)

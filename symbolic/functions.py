@@ -1,0 +1,85 @@
+"""The leaf functions: one row each, with the definition, the derivative and the domain.
+
+A row is the only place where a derivative is written. `derive` reads it backwards, the proof's forward pass
+reads it forwards, and `proof.prove_row` proves it from the definition in `exp` and `log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradproof.symbolic.expressions import ONE, Expr, call, constant, power
+
+
+@dataclass(frozen=True)
+class Function:
+    """A scalar function of one variable.
+
+    - `derivative(x, y)`: the derivative at `x`, free to use the value `y = f(x)`.
+    - `definition(x)`: the function in terms of earlier rows; `None` for a primitive, whose derivative is
+      an axiom: exp (the solution of y' = y), log (its inverse), sin and cos, and erf (an integral).
+    - `domain`: where it is defined.
+    - `latex`: how it is written before its argument.
+    """
+
+    name: str
+    derivative: Callable[[Expr, Expr], Expr]
+    definition: Callable[[Expr], Expr] | None = None
+    domain: str = "real"
+    latex: str = ""
+    axiom: str = ""
+
+
+def _exp(x: Expr) -> Expr:
+    return call("exp", x)
+
+
+def _log(x: Expr) -> Expr:
+    return call("log", x)
+
+
+_ROWS = (
+    Function("exp", lambda x, y: y, latex=r"\exp", axiom="exp solves y' = y"),
+    Function("log", lambda x, y: 1 / x, domain="(0, inf)", latex=r"\log", axiom="log is the inverse of exp"),
+    Function("sin", lambda x, y: call("cos", x), latex=r"\sin", axiom="sin' = cos"),
+    Function("cos", lambda x, y: -call("sin", x), latex=r"\cos", axiom="cos' = -sin"),
+    Function(
+        "erf",
+        lambda x, y: 2 * power(constant("pi"), Fraction(-1, 2)) * _exp(-(x**2)),
+        latex=r"\operatorname{erf}",
+        axiom="erf(x) is the integral of 2/sqrt(pi) exp(-t^2) from 0 to x",
+    ),
+    Function(
+        "sigmoid",
+        lambda x, y: y * (ONE - y),
+        definition=lambda x: 1 / (ONE + _exp(-x)),
+        latex=r"\sigma",
+    ),
+    Function(
+        "tanh",
+        lambda x, y: ONE - y**2,
+        definition=lambda x: (_exp(x) - _exp(-x)) / (_exp(x) + _exp(-x)),
+        latex=r"\tanh",
+    ),
+    Function(
+        "softplus",
+        lambda x, y: call("sigmoid", x),
+        definition=lambda x: _log(ONE + _exp(x)),
+        latex=r"\operatorname{softplus}",
+    ),
+)
+
+FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
+
+
+def function(name: str) -> Function:
+    """The row of a leaf function; raises KeyError, naming those that exist, for an unknown one.
+
+    >>> function("tanh").domain
+    'real'
+    """
+    if name not in FUNCTIONS:
+        raise KeyError(f"no leaf function {name!r}; there are {', '.join(FUNCTIONS)}")
+    return FUNCTIONS[name]

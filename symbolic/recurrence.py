@@ -1,0 +1,147 @@
+"""Operations repeated along an axis: the adjoint of a recurrence is a recurrence in reverse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gradproof.symbolic.derivation import Sweep, adjoint_name
+from gradproof.symbolic.expressions import Tensor, entry
+from gradproof.symbolic.operation import Carried, Collected, Definition, Recurrence, Scanned
+
+
+def reverse(sweep: Sweep, forward: Recurrence) -> None:
+    """Hand the adjoints of a recurrence on: backpropagation through time at symbolic length.
+
+    With `s_t = F(s_(t-1), x_t, w)` and the adjoint `ds_t` gathered from the step's own outputs and from the step
+    after it, `ds_(t-1)`, `dx_t` are the step's VJP at `ds_t`, and `dw` is the sum of the steps' `dw_t`.
+    """
+    inner = Sweep(
+        sweep.program,
+        forward.body,
+        sweep.context,
+        sweep.active,
+        frozenset(),
+        sweep.taken,
+        steps=sweep.steps,
+        written_out=sweep.written_out,
+    )
+    scanned = _cotangents_of_steps(sweep, inner, forward)
+    _cotangents_of_sums(sweep, inner, forward)
+    ahead = _cotangents_of_states(sweep, inner, forward)
+    if not inner.pending:
+        return
+    inner.run()
+    carried: list[Carried] = []
+    for state, (future, last) in zip(forward.carried, ahead, strict=True):
+        before = inner.settle(state.before, named=True)
+        start = (
+            replace(state.before, name=sweep.claim(f"{before.name}_first")) if state.initial is None else None
+        )
+        first = start or Tensor(sweep.claim(adjoint_name(_name(state.initial))), state.before.axes)
+        carried.append(Carried(future, before, last, first))
+        if state.initial is not None:
+            sweep.receive(state.initial, entry(first, *sweep.indices(state.initial)))
+    collected = [
+        _hand_back(sweep, inner, seen, forward) for seen in forward.scanned if seen.inside in inner.pending
+    ]
+    summed: list[tuple[Tensor, Tensor]] = []
+    outside = (
+        {s.inside for s in forward.scanned}
+        | {c.before for c in forward.carried}
+        | {d.target for d in forward.body}
+    )
+    for tensor in sorted(set(inner.pending) - outside, key=lambda t: t.name):
+        inside = inner.settle(tensor, named=True, suffix="_t")
+        total = Tensor(sweep.claim(adjoint_name(tensor.name)), tensor.axes)
+        summed.append((inside, total))
+        sweep.receive(tensor, entry(total, *sweep.indices(tensor)))
+    body = tuple(d for d in inner.emitted if not isinstance(d, Recurrence))
+    seen = [*scanned, *_forward_reads(body, forward)]
+    kept = {c.inside for c in collected} | {i for i, _ in summed}
+    collected += [_keep(sweep, d.target, forward) for d in body if d.target not in kept]
+    sweep.emitted.append(
+        Recurrence(
+            f"{forward.name} backward",
+            forward.axis,
+            body,
+            tuple(carried),
+            tuple(seen),
+            tuple(collected),
+            tuple(summed),
+            not forward.reverse,
+        )
+    )
+
+
+def _name(tensor: Tensor | None) -> str:
+    return tensor.name if tensor is not None else ""
+
+
+def _cotangents_of_steps(sweep: Sweep, inner: Sweep, forward: Recurrence) -> list[Scanned]:
+    """What flows into each step from outside: the adjoints of the tensors kept for every step."""
+    scanned: list[Scanned] = []
+    for kept in forward.collected:
+        if kept.outside in sweep.pending:
+            adjoint = sweep.settle(kept.outside)
+            edge = (
+                sweep.settle(kept.initial)
+                if kept.initial is not None and kept.initial in sweep.pending
+                else None
+            )
+            inside = Tensor(sweep.claim(f"{adjoint.name}_t"), kept.inside.axes)
+            scanned.append(Scanned(inside, adjoint, edge, kept.shift))
+            inner.receive(kept.inside, entry(inside, *inner.indices(kept.inside)))
+    return scanned
+
+
+def _cotangents_of_sums(sweep: Sweep, inner: Sweep, forward: Recurrence) -> None:
+    """A sum over the steps hands its adjoint to every step."""
+    for inside, outside in forward.summed:
+        if outside in sweep.pending:
+            inner.receive(inside, entry(sweep.settle(outside), *inner.indices(inside)))
+
+
+def _cotangents_of_states(
+    sweep: Sweep, inner: Sweep, forward: Recurrence
+) -> list[tuple[Tensor, Tensor | None]]:
+    """What flows into a step from the step after it, and into the last step from the last state."""
+    ahead: list[tuple[Tensor, Tensor | None]] = []
+    for state in forward.carried:
+        last = sweep.settle(state.last) if state.last in sweep.pending else None
+        stem = state.after.name.removesuffix("_t")
+        future = Tensor(sweep.claim(f"{adjoint_name(stem)}_after"), state.after.axes)
+        inner.receive(state.after, entry(future, *inner.indices(state.after)))
+        ahead.append((future, last))
+    return ahead
+
+
+def _hand_back(sweep: Sweep, inner: Sweep, seen: Scanned, forward: Recurrence) -> Collected:
+    """The adjoint of a scanned tensor, kept for every step, shifted back."""
+    inside = inner.settle(seen.inside, named=True)
+    name = sweep.claim(adjoint_name(seen.outside.name))
+    outside = Tensor(name, seen.outside.axes)
+    sweep.receive(seen.outside, entry(outside, *sweep.indices(seen.outside)))
+    edge: Tensor | None = None
+    if seen.initial is not None:
+        edge = Tensor(sweep.claim(f"{name}_edge"), seen.initial.axes)
+        sweep.receive(seen.initial, entry(edge, *sweep.indices(seen.initial)))
+    return Collected(inside, outside, edge, seen.shift)
+
+
+def _keep(sweep: Sweep, inside: Tensor, forward: Recurrence) -> Collected:
+    lead = sum(1 for axis in inside.axes if axis.variadic)
+    axes = (*inside.axes[:lead], forward.axis, *inside.axes[lead:])
+    return Collected(inside, Tensor(sweep.claim(f"{inside.name.removesuffix('_t')}_steps"), axes))
+
+
+def _forward_reads(body: tuple[Definition, ...], forward: Recurrence) -> list[Scanned]:
+    """The forward tensors of the same step that the backward step reads."""
+    read = {t for d in body for t in d.value.tensors}
+    kept = {c.inside: c.outside for c in forward.collected}
+    scanned = [Scanned(t, kept[t]) for t in sorted(read & set(kept), key=lambda t: t.name)]
+    scanned += [seen for seen in forward.scanned if seen.inside in read]
+    step_back = 1 if forward.reverse else -1
+    scanned += [
+        Scanned(c.before, kept[c.after], c.initial, step_back) for c in forward.carried if c.before in read
+    ]
+    return scanned
