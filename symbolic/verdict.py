@@ -1,0 +1,102 @@
+"""Verdicts: proved, refuted with a witness, or undecided with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["proved", "refuted", "undecided"]
+GroundKind = Literal["normal-form", "induction", "decision-procedure", "exact-execution"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How likely a false *proved* is at most: `2**log2`, by a theorem or by a heuristic model."""
+
+    log2: int
+    kind: Literal["theorem", "heuristic"]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a *proved* rests on.
+
+    - `sizes`: the conditions on sizes under which it holds (`classes >= 1`);
+    - `regions`: the regions that were decided one by one and cover the domain;
+    - `assumes`: what is taken for granted beside them;
+    - `bound`: the probability of error, `None` where there is none.
+    """
+
+    kind: GroundKind
+    sizes: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()
+    bound: Bound | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        bound = None if self.bound is None else {"log2": self.bound.log2, "kind": self.bound.kind}
+        return {
+            "kind": self.kind,
+            "sizes": list(self.sizes),
+            "regions": list(self.regions),
+            "assumes": list(self.assumes),
+            "bound": bound,
+        }
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A point at which two sides differ, and their values there, as exact texts."""
+
+    point: Mapping[str, str]
+    left: str
+    right: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"point": dict(self.point), "left": self.left, "right": self.right}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to whether two sides are equal.
+
+    Raises ValueError for a *proved* without ground, a *refuted* without witness or an *undecided* without reason.
+
+    >>> Verdict("proved", ground=Ground("normal-form")).to_dict()["verdict"]
+    'proved'
+    """
+
+    verdict: Outcome
+    ground: Ground | None = None
+    witness: Witness | None = None
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        needed = {"proved": self.ground, "refuted": self.witness, "undecided": self.reason}[self.verdict]
+        if needed is None:
+            raise ValueError(f"a verdict {self.verdict!r} without its evidence")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "ground": self.ground.to_dict() if self.ground else None,
+            "witness": self.witness.to_dict() if self.witness else None,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+        }
+
+
+def combine(verdicts: Sequence[Verdict]) -> Outcome:
+    """Refuted if one is, else undecided if one is or there is none, else proved.
+
+    >>> combine([])
+    'undecided'
+    """
+    outcomes = {v.verdict for v in verdicts}
+    if "refuted" in outcomes:
+        return "refuted"
+    return "proved" if outcomes == {"proved"} else "undecided"
