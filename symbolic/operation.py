@@ -32,6 +32,7 @@ from gradproof.symbolic.expressions import (
     size,
 )
 from gradproof.symbolic.language import read, symbol
+from gradproof.symbolic.terms import idempotent
 
 # --- programs
 
@@ -194,9 +195,9 @@ def real(*axes: Axis, domain: str = "real", **when: object) -> Input:
     return Input(axes, "real", domain, None, when)
 
 
-def integer(*axes: Axis, over: Axis, **when: object) -> Input:
-    """An integer input whose entries index the axis `over`."""
-    return Input(axes, "integer", "integer", over, when)
+def integer(*axes: Axis, over: Axis, domain: str = "integer", **when: object) -> Input:
+    """An integer input whose entries index the axis `over`; in the domain "in range" none lies outside of it."""
+    return Input(axes, "integer", domain, over, when)
 
 
 def boolean(*axes: Axis, **when: object) -> Input:
@@ -228,6 +229,16 @@ class Array:
         return repr(self.tensor)
 
 
+class Absent(Array):
+    """An input that is not there under the chosen options; reading an entry raises ValueError."""
+
+    def __init__(self, name: str, builder: Builder) -> None:
+        super().__init__(Tensor(name), builder)
+
+    def __getitem__(self, indices: Any) -> sp.Symbol:
+        raise ValueError(f"{self.builder.name} has no input {self.tensor.name} under these options")
+
+
 class Builder:
     """Collects the statements of one operation while its function runs: the `let` of its first argument.
 
@@ -238,15 +249,25 @@ class Builder:
         self.name = name
         self.statements: list[Statement] = []
         self.taken: set[str] = set()
+        self.hyperparameters: dict[str, Hyperparameter] = {}
 
     def __call__(self, name: str, indices: Sequence[sp.Symbol], value: Any) -> Array:
         over = tuple(read(i) for i in indices)
         if not all(isinstance(i, Index) for i in over) or len(set(over)) != len(over):
             raise ValueError(f"{self.name}.{name}: the left side takes distinct indices, found {over}")
         held = tuple(i for i in over if isinstance(i, Index))
-        target = Tensor(self.claim(name), tuple(i.axis for i in held))
-        self.statements.append(Definition(target, held, read(value)))
+        body = read(value)
+        dtype: DType = "boolean" if idempotent(body) else "real"
+        target = Tensor(self.claim(name), tuple(i.axis for i in held), dtype, dtype)
+        self.statements.append(Definition(target, held, body))
         return Array(target, self)
+
+    def declare(self, name: str, given: Hyperparameter) -> None:
+        """Take up a hyper-parameter, the operation's own or that of an operation which it applies."""
+        if self.hyperparameters.setdefault(name, given) != given:
+            raise ValueError(
+                f"{self.name}: {name} is {given} here and {self.hyperparameters[name]} elsewhere"
+            )
 
     def claim(self, name: str) -> str:
         if name in self.taken:
@@ -266,8 +287,13 @@ class Builder:
             replace(o, name=self.claim(name), axes=expand(o.axes, axes))
             for o, name in zip(outputs, names, strict=True)
         )
-        prefix = f"{results[0].name}_"
-        self.statements.append(Application(operation, tensors, results, prefix))
+        made = Application(operation, tensors, results, f"{results[0].name}_")
+        for inner in (d.target for d in flat(made.body) if isinstance(d, Definition)):
+            if inner not in results:
+                self.claim(inner.name)
+        for name, given in operation.hyperparameters.items():
+            self.declare(name, given)
+        self.statements.append(made)
         return tuple(Array(r, self) for r in results)
 
     def repeat(
@@ -283,6 +309,8 @@ class Builder:
 
         `states` maps a cell input to (initial array, cell output); `scanned` and `shared` map the other inputs.
         """
+        for name, value in cell.hyperparameters.items():
+            self.declare(name, value)
         given = {name: a.tensor for name, a in shared.items()}
         given |= {
             name: replace(a.tensor, name=f"{name}_t", axes=_without(a.tensor.axes, axis))
@@ -469,33 +497,37 @@ class Operation:
             return self
         return _variants.setdefault((self.name, self.function, chosen), replace(self, options=dict(chosen)))
 
-    @cached_property
-    def hyperparameters(self) -> dict[str, Hyperparameter]:
-        return {name: d for name, d in self.declared.items() if isinstance(d, Hyperparameter)}
+    @property
+    def hyperparameters(self) -> Mapping[str, Hyperparameter]:
+        """The scalars that are chosen later, those of the operations that it applies included."""
+        return self._built[1]
 
-    @cached_property
+    @property
     def program(self) -> Program:
         """The definitions, in order, from inputs to outputs."""
+        return self._built[0]
+
+    @cached_property
+    def _built(self) -> tuple[Program, Mapping[str, Hyperparameter]]:
         let = Builder(self.name)
         given: dict[str, Any] = {}
         inputs: list[Tensor] = []
-        parameters: list[Parameter] = []
         for name, d in self.declared.items():
             if isinstance(d, Hyperparameter):
-                parameters.append(parameter(name, d.domain))
-                given[name] = symbol(parameters[-1])
+                let.declare(name, d)
+                given[name] = symbol(parameter(name, d.domain))
             elif all(self.options[key] == value for key, value in d.when.items()):
                 inputs.append(Tensor(let.claim(name), d.axes, d.dtype, d.domain, d.over))
                 given[name] = Array(inputs[-1], let)
             else:
-                given[name] = None
+                given[name] = Absent(name, let)
         made = self.function(let, **given, **self.options)
         outputs = made if isinstance(made, tuple) else (made,)
         if not outputs or not all(isinstance(o, Array) for o in outputs):
             raise TypeError(f"{self.name} must return what `let` or an operation returned, found {made!r}")
-        return Program(
-            tuple(inputs), tuple(parameters), tuple(let.statements), tuple(o.tensor for o in outputs)
-        )
+        parameters = tuple(parameter(name, d.domain) for name, d in let.hyperparameters.items())
+        program = Program(tuple(inputs), parameters, tuple(let.statements), tuple(o.tensor for o in outputs))
+        return program, let.hyperparameters
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import permutations, product
 
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -111,6 +112,8 @@ def _rebind(term: Term, values: Mapping[Index, Expr]) -> Term:
 
 def idempotent(expr: Expr) -> bool:
     """Whether the expression only has the values 0 and 1."""
+    if isinstance(expr, Mul):
+        return all(idempotent(factor) for factor in expr.factors)
     return isinstance(expr, Bracket) or (isinstance(expr, Entry) and expr.tensor.dtype == "boolean")
 
 
@@ -285,11 +288,16 @@ def contract(term: Term) -> Term | None:
                 and bound.axis.size is not None
                 and 0 <= value.value < bound.axis.size
             )
-            if same_axis or in_range:
+            if same_axis or in_range or _within(value, bound.axis):
                 rest = {b: e for b, e in term.factors.items() if b is not base}
                 moved = Term(term.coefficient, rest, term.bound, term.guards).rename({bound: value})
                 return contract(moved) if moved.coefficient else None
     return term if term.coefficient else None
+
+
+def _within(value: Expr, axis: Axis) -> bool:
+    """Whether the value is an entry of an index tensor that never lies outside of the axis."""
+    return isinstance(value, Entry) and value.tensor.over == axis and value.tensor.domain == "in range"
 
 
 def common(terms: Sequence[Term]) -> Term:

@@ -1,5 +1,29 @@
 """The operations, by topic; importing this package fills the table."""
 
-from gradproof.symbolic.catalogue import activations, attention, losses, normalization, recurrent
+from gradproof.symbolic.catalogue import (
+    activations,
+    attention,
+    elementwise,
+    linear,
+    losses,
+    normalization,
+    positions,
+    recurrences,
+    recurrent,
+    reductions,
+    transformer,
+)
 
-__all__ = ["activations", "attention", "losses", "normalization", "recurrent"]
+__all__ = [
+    "activations",
+    "attention",
+    "elementwise",
+    "linear",
+    "losses",
+    "normalization",
+    "positions",
+    "recurrences",
+    "recurrent",
+    "reductions",
+    "transformer",
+]

@@ -1,31 +1,14 @@
-"""Reductions, softmax and the losses."""
+"""The losses."""
 
 import sympy as sp
 
-from gradproof.symbolic.catalogue.axes import BATCH, CLASSES
-from gradproof.symbolic.language import equal, indices, size_of, sum_over
-from gradproof.symbolic.operation import Array, integer, operation, real, scalar
+from gradproof.symbolic import language
+from gradproof.symbolic.catalogue.axes import BATCH, CLASSES, EXAMPLES
+from gradproof.symbolic.catalogue.reductions import logsumexp
+from gradproof.symbolic.language import equal, indices, mean_over, size_of, sum_over
+from gradproof.symbolic.operation import Array, Builder, integer, operation, real, scalar
 
-b, k, j = indices("b k j", BATCH, CLASSES, CLASSES)
-
-
-@operation("reductions", x=real(BATCH, CLASSES), reference="torch.logsumexp")
-def logsumexp(let, x: Array) -> Array:
-    r"""$y_b = \log \sum_k e^{x_{bk}}$."""
-    return let("y", [b], sp.log(sum_over(sp.exp(x[b, k]), k)))
-
-
-@operation("reductions", x=real(BATCH, CLASSES), reference="torch.nn.functional.softmax")
-def softmax(let, x: Array) -> Array:
-    r"""$y_{bk} = e^{x_{bk}} / \sum_j e^{x_{bj}}$."""
-    return let("y", [b, k], sp.exp(x[b, k]) / sum_over(sp.exp(x[b, j]), j))
-
-
-@operation("reductions", x=real(BATCH, CLASSES), reference="torch.nn.functional.log_softmax")
-def log_softmax(let, x: Array) -> Array:
-    r"""$y_{bk} = x_{bk} - \log \sum_j e^{x_{bj}}$."""
-    lse = logsumexp(x, names=["lse"])
-    return let("y", [b, k], x[b, k] - lse[b])
+b, k, m = indices("b k b", BATCH, CLASSES, EXAMPLES)
 
 
 @operation(
@@ -35,13 +18,13 @@ def log_softmax(let, x: Array) -> Array:
     label_smoothing=scalar("0", "[0, 1]"),
     reference="torch.nn.functional.cross_entropy",
 )
-def cross_entropy(let, logits: Array, target: Array, label_smoothing: sp.Symbol) -> Array:
+def cross_entropy(let: Builder, logits: Array, target: Array, label_smoothing: sp.Symbol) -> Array:
     r"""Softmax cross-entropy from class indices, averaged over the targets that count.
 
     `p` is the softmax of the logits: the forward pass does not need it, its gradient is written with it.
 
     A target outside the classes (PyTorch's `ignore_index`) does not count; the loss is 0 where none does.
-    Label smoothing mixes the target with the uniform distribution.
+    Label smoothing (Szegedy et al. 2016) mixes the target with the uniform distribution.
     """
     lse = logsumexp(logits, names=["lse"])
     let("p", [b, k], sp.exp(logits[b, k] - lse[b]))
@@ -60,8 +43,43 @@ def cross_entropy(let, logits: Array, target: Array, label_smoothing: sp.Symbol)
     target=real(BATCH, CLASSES),
     reference="torch.nn.functional.cross_entropy",
 )
-def soft_cross_entropy(let, logits: Array, target: Array) -> Array:
+def soft_cross_entropy(let: Builder, logits: Array, target: Array) -> Array:
     r"""$\ell_b = -\sum_k t_{bk} \log \operatorname{softmax}(x_b)_k$, one for each row."""
     lse = logsumexp(logits, names=["lse"])
     let("p", [b, k], sp.exp(logits[b, k] - lse[b]))
     return let("loss", [b], sum_over(target[b, k] * (lse[b] - logits[b, k]), k))
+
+
+@operation(
+    "losses",
+    logits=real(EXAMPLES),
+    target=real(EXAMPLES),
+    reference="torch.nn.functional.binary_cross_entropy_with_logits",
+)
+def binary_cross_entropy_with_logits(let: Builder, logits: Array, target: Array) -> Array:
+    r"""Binary cross-entropy from logits, the mean over all entries.
+
+    $-t \log \sigma(x) - (1 - t) \log(1 - \sigma(x)) = \log(1 + e^x) - t x$.
+    """
+    return let("loss", [], mean_over(language.softplus(logits[m]) - target[m] * logits[m], m))
+
+
+@operation("losses", x=real(EXAMPLES), target=real(EXAMPLES), reference="torch.nn.functional.mse_loss")
+def mse_loss(let: Builder, x: Array, target: Array) -> Array:
+    r"""The mean squared error, the mean of $(x - t)^2$ over all entries."""
+    return let("loss", [], mean_over((x[m] - target[m]) ** 2, m))
+
+
+@operation(
+    "losses",
+    x=real(BATCH, CLASSES),
+    target=real(BATCH, CLASSES, domain="[0, inf)"),
+    reference="torch.nn.functional.kl_div",
+)
+def kl_div(let: Builder, x: Array, target: Array) -> Array:
+    r"""The divergence of Kullback and Leibler (1951) from log-probabilities $x$ to the probabilities $t$.
+
+    $\ell_b = \sum_k (t_{bk} \log t_{bk} - t_{bk} x_{bk})$, one for each row, with $0 \log 0 = 0$.
+    """
+    entropy = sp.Piecewise((target[b, k] * sp.log(target[b, k]), target[b, k] > 0), (0, True))
+    return let("loss", [b], sum_over(entropy - target[b, k] * x[b, k], k))
