@@ -1,0 +1,113 @@
+"""Boxes as one line of text for a terminal, with the names of the code: `dx[b,k] = dy[b,k] y[b,k]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradproof.symbolic.boxes import (
+    Accent,
+    Big,
+    Box,
+    Cases,
+    Equation,
+    Fence,
+    Fraction,
+    Group,
+    Hot,
+    Ident,
+    Indexed,
+    Line,
+    Lowered,
+    Num,
+    Op,
+    Raised,
+    Root,
+    Row,
+    Thin,
+    Words,
+)
+
+
+def box_to_text(box: Box) -> str:
+    """A box in one line.
+
+    >>> box_to_text(Fraction(Num("1"), Root(Ident("n"))))
+    '1/sqrt(n)'
+    """
+    if isinstance(box, Ident):
+        return box.code or box.text.replace("′", "'")
+    if isinstance(box, Num):
+        return box.text
+    if isinstance(box, Words):
+        return box.text.replace("−", "-")
+    if isinstance(box, Op):
+        return _operator(box)
+    if isinstance(box, Thin):
+        return " "
+    if isinstance(box, Row):
+        return _row([box_to_text(part) for part in box.parts])
+    if isinstance(box, Indexed):
+        return f"{box.name}[{','.join(map(box_to_text, box.indices))}]" if box.indices else box.name
+    return _construct(box)
+
+
+def _operator(box: Op) -> str:
+    sign = "-" if box.text == "−" else box.text
+    return {"prefix": sign, "comma": f"{sign} "}.get(box.spacing, f" {sign} ")
+
+
+def _row(parts: list[str]) -> str:
+    made = ""
+    for part in parts:
+        after = part.startswith("(") and made[-1:] in ("]", ")", "'")
+        touching = after or (made.endswith(")") and part[:1].isalnum())
+        made += f" {part}" if touching else part
+    return made
+
+
+def _construct(box: Box) -> str:
+    if isinstance(box, Fraction):
+        return f"{_tight(box.above)}/{_tight(box.below)}"
+    if isinstance(box, Root):
+        return f"sqrt({box_to_text(box.body)})"
+    if isinstance(box, Raised):
+        return f"{_tight(box.base)}^{_tight(box.above)}"
+    if isinstance(box, Lowered):
+        return f"{box_to_text(box.base)}_{box_to_text(box.below)}"
+    if isinstance(box, Big):
+        return f"{box.symbol}_{{{box_to_text(box.under)}}} {box_to_text(box.body)}"
+    if isinstance(box, Fence):
+        return f"{box.left}{box_to_text(box.body)}{box.right}"
+    if isinstance(box, Cases):
+        rows = "; ".join(f"{box_to_text(v)} {box_to_text(when)}" for v, when in box.rows)
+        return f"{{{rows}}}"
+    if isinstance(box, Accent | Hot):
+        return box_to_text(box.base if isinstance(box, Accent) else box.body)
+    raise TypeError(f"no text for {type(box).__name__}")
+
+
+def _tight(box: Box) -> str:
+    made = box_to_text(box)
+    alone = isinstance(box, Ident | Num | Indexed | Lowered | Root | Fence | Raised)
+    return made if alone else f"({made})"
+
+
+def equation_to_text(made: Equation) -> str:
+    """An equation in one line."""
+    return f"{box_to_text(made.left)} = {box_to_text(made.right)}"
+
+
+def lines_to_text(given: Iterable[Line]) -> str:
+    """Equations and groups, one in a line, groups indented under their heading."""
+    made: list[str] = []
+    for line in given:
+        if isinstance(line, Group):
+            over = f" for {box_to_text(line.over)}" if line.over is not None else ""
+            made.append(f"{line.title}{over}:")
+            made.extend(f"    {equation_to_text(e)}" for e in line.equations)
+            for note in line.notes:
+                made.append(f"  {note.title[0].lower()}{note.title[1:]}:")
+                made.extend(f"    {equation_to_text(e)}" for e in note.equations)
+        else:
+            made.append(equation_to_text(line))
+    return "\n".join(made)
