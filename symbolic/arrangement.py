@@ -95,6 +95,7 @@ def decimals(value: Rational) -> str:
 
 
 def constant_root(node: Expr) -> bool:
+    """Whether a node is the square root of a whole number or of a constant."""
     return (
         isinstance(node, Power)
         and node.exponent == Rational(1, 2)
@@ -165,20 +166,22 @@ def flip(factor: Spot, flipped: Expr) -> tuple[int, ...] | None:
 
 
 def spaced(left: Box, right: Box) -> bool:
-    if isinstance(right, Fence) or isinstance(left, Fraction):
-        return isinstance(left, Fraction)
-    return True
+    """Whether a thin space stands between two factors."""
+    return isinstance(left, Fraction) or not isinstance(right, Fence)
 
 
 def fenced(box: Box) -> Box:
+    """A box in parentheses."""
     return Fence("(", box, ")")
 
 
 def commas(parts: Sequence[Box]) -> list[Box]:
+    """Boxes with commas between them."""
     return between(parts, COMMA)
 
 
 def between(parts: Sequence[Box], separator: Box) -> list[Box]:
+    """Boxes with a separator between them."""
     made: list[Box] = []
     for place, part in enumerate(parts):
         if place:

@@ -59,7 +59,7 @@ def _operator(box: Op) -> str:
 def _row(parts: list[str]) -> str:
     made = ""
     for part in parts:
-        after = part.startswith("(") and made[-1:] in ("]", ")", "'")
+        after = part.startswith(("(", "[")) and made[-1:] in ("]", ")", "'")
         touching = after or (made.endswith(")") and part[:1].isalnum())
         made += f" {part}" if touching else part
     return made
