@@ -53,11 +53,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Reversed:
+    """A recurrence and its adjoint: the adjoints within a step, and what each tensor outside receives."""
+
+    forward: Recurrence
+    backward: Recurrence
+    adjoints: Mapping[Tensor, Tensor]
+    received: tuple[tuple[Tensor, Tensor], ...]
+
+
+@dataclass(frozen=True)
 class Derivation:
     """A derivative in closed form, with the steps that led there.
 
     `program` reads forward tensors and cotangents (vjp) or tangents (jvp) and defines the derivative;
-    `results` has the adjoint of each real input by the input's name, in the order of the inputs.
+    `results` has the adjoint of each real input by the input's name, in the order of the inputs; `adjoints` has the
+    adjoint of each forward tensor that got one.
     """
 
     label: str
@@ -66,6 +77,8 @@ class Derivation:
     steps: tuple[Step, ...]
     results: Mapping[str, Tensor]
     context: Context
+    adjoints: Mapping[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
+    recurrences: tuple[Reversed, ...] = ()
 
     def replay(self) -> None:
         """Apply every recorded step again; raises AssertionError where one does not give what it says."""
@@ -116,18 +129,24 @@ def active_tensors(program: Program) -> frozenset[Tensor]:
 
 
 def statistic_tensors(program: Program) -> frozenset[Tensor]:
-    """The intermediates that summarise a row (mean, variance, log-sum-exp): their adjoints are written out."""
+    """The intermediates that summarise a row (mean, variance, log-sum-exp): their adjoints are written out.
+
+    All that a row's statistic reads is that row, and other statistics: a contraction with a second tensor is none.
+    """
+    active = active_tensors(program)
     found: set[Tensor] = set()
     for d in flat(program.statements):
-        if not isinstance(d, Definition) or d.target in program.outputs:
+        if not isinstance(d, Definition) or d.target in program.outputs or d.target not in active:
             continue
-        reads = [t for t in d.value.tensors if t.dtype == "real"]
-        reduced = {a for n in walk(d.value) if isinstance(n, Reduce) for i in n.indices for a in (i.axis,)}
-        mine = set(d.target.axes)
-        summary = any(mine < set(t.axes) and set(t.axes) - mine <= reduced for t in reads)
-        if summary or (reads and all(t in found for t in reads)):
+        reads = [n for n in walk(d.value) if isinstance(n, Entry) and n.tensor in active - found]
+        if all(_row(n, d) for n in reads):
             found.add(d.target)
     return frozenset(found)
+
+
+def _row(read: Entry, d: Definition) -> bool:
+    """Whether the entry runs over the whole of a row, which the indices on the left side tell."""
+    return set(d.indices) < set(read.indices)
 
 
 @dataclass
@@ -144,6 +163,8 @@ class Sweep:
     steps: list[Step] = field(default_factory=list[Step])
     pending: dict[Tensor, list[Expr]] = field(default_factory=dict[Tensor, list[Expr]])
     written_out: dict[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
+    adjoints: dict[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
+    recurrences: list[Reversed] = field(default_factory=list[Reversed])
 
     def claim(self, name: str) -> str:
         while name in self.taken:
@@ -194,14 +215,19 @@ class Sweep:
             and raw.indices == over
             and (not named or raw.tensor.name == adjoint_name(tensor.name))
         ):
+            self.adjoints[tensor] = raw.tensor
             return raw.tensor
         target = Tensor(self.claim(adjoint_name(tensor.name) + suffix), tensor.axes)
         value = self.simplify(target, raw, tensor in self.statistics)
         made = Definition(target, over, value)
         if tensor in self.statistics:
             self.written_out[target] = made
+        elif isinstance(value, Entry) and value.indices == over and not named:
+            self.adjoints[tensor] = value.tensor
+            return value.tensor
         else:
             self.emitted.append(made)
+            self.adjoints[tensor] = target
         return target
 
     def simplify(self, target: Tensor, raw: Expr, statistic: bool) -> Expr:
@@ -264,7 +290,17 @@ def reverse_mode(program: Program, label: str) -> Derivation:
     context = Context(known.definitions, sweep.written_out, single)
     inputs = read_outside(emitted, cotangents)
     closed = Program((*inputs, *cotangents), program.parameters, tuple(emitted), tuple(results.values()))
-    return Derivation(label, "vjp", closed, tuple(sweep.steps), results, context)
+    adjoints = {t: a for t, a in sweep.adjoints.items() if a not in single}
+    last = {s.carried: s for s in emitted if isinstance(s, Recurrence)}
+    recurrences = tuple(
+        replace(
+            r,
+            backward=last[r.backward.carried],
+            adjoints={t: a for t, a in r.adjoints.items() if a not in single},
+        )
+        for r in sweep.recurrences
+    )
+    return Derivation(label, "vjp", closed, tuple(sweep.steps), results, context, adjoints, recurrences)
 
 
 def _targets(statement: Definition | Recurrence) -> tuple[Tensor, ...]:

@@ -10,7 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gradproof.symbolic.expressions import ONE, Expr, call, constant, power
+from gradproof.symbolic.expressions import (
+    ONE,
+    Expr,
+    Index,
+    Reduce,
+    bracket,
+    call,
+    constant,
+    fresh,
+    power,
+    substitute,
+    total,
+)
 
 
 @dataclass(frozen=True)
@@ -18,8 +30,10 @@ class Function:
     """A scalar function of one variable.
 
     - `derivative(x, y)`: the derivative at `x`, free to use the value `y = f(x)`.
-    - `definition(x)`: the function in terms of earlier rows; `None` for a primitive, whose derivative is
-      an axiom: exp (the solution of y' = y), log (its inverse), sin and cos, and erf (an integral).
+    - `definition(x)`: the function in terms of earlier rows;
+    - `integrand(t)`: the function is the integral of this from 0 to x;
+    - `inverse_of`: the function is the inverse of an earlier row;
+    - `axiom`: what defines a primitive function and its derivative at once.
     - `domain`: where it is defined.
     - `latex`: how it is written before its argument.
     """
@@ -27,9 +41,15 @@ class Function:
     name: str
     derivative: Callable[[Expr, Expr], Expr]
     definition: Callable[[Expr], Expr] | None = None
+    integrand: Callable[[Expr], Expr] | None = None
+    inverse_of: str = ""
     domain: str = "real"
     latex: str = ""
     axiom: str = ""
+
+    def value(self, x: Expr) -> Expr:
+        """The function at `x`."""
+        return call(self.name, x)
 
 
 def _exp(x: Expr) -> Expr:
@@ -42,14 +62,18 @@ def _log(x: Expr) -> Expr:
 
 _ROWS = (
     Function("exp", lambda x, y: y, latex=r"\exp", axiom="exp solves y' = y"),
-    Function("log", lambda x, y: 1 / x, domain="(0, inf)", latex=r"\log", axiom="log is the inverse of exp"),
-    Function("sin", lambda x, y: call("cos", x), latex=r"\sin", axiom="sin' = cos"),
-    Function("cos", lambda x, y: -call("sin", x), latex=r"\cos", axiom="cos' = -sin"),
+    Function("log", lambda x, y: 1 / x, domain="(0, inf)", latex=r"\log", inverse_of="exp"),
+    Function(
+        "sin", lambda x, y: call("cos", x), latex=r"\sin", axiom="sin and cos solve sin' = cos, cos' = -sin"
+    ),
+    Function(
+        "cos", lambda x, y: -call("sin", x), latex=r"\cos", axiom="sin and cos solve sin' = cos, cos' = -sin"
+    ),
     Function(
         "erf",
         lambda x, y: 2 * power(constant("pi"), Fraction(-1, 2)) * _exp(-(x**2)),
+        integrand=lambda t: 2 / power(constant("pi"), Fraction(1, 2)) * _exp(-t * t),
         latex=r"\operatorname{erf}",
-        axiom="erf(x) is the integral of 2/sqrt(pi) exp(-t^2) from 0 to x",
     ),
     Function(
         "sigmoid",
@@ -72,6 +96,18 @@ _ROWS = (
 )
 
 FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
+
+
+def largest_share(reduced: Reduce) -> Expr:
+    """The row of a maximum over an axis: the entries that attain it share its derivative evenly.
+
+    Where one entry is the largest this is the derivative; at a tie it is a convention (PyTorch's `amax`).
+    """
+    hit = bracket("==", reduced.body, reduced)
+    taken = (*reduced.indices, *reduced.free, *reduced.body.bound)
+    renamed: dict[Index, Expr] = {i: fresh(taken, i) for i in reduced.indices}
+    over = [i for i in renamed.values() if isinstance(i, Index)]
+    return hit / total(substitute(hit, renamed), *over)
 
 
 def function(name: str) -> Function:

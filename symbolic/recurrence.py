@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradproof.symbolic.derivation import Sweep, adjoint_name
+from gradproof.symbolic.derivation import Reversed, Sweep, adjoint_name
 from gradproof.symbolic.expressions import Tensor, entry
 from gradproof.symbolic.operation import Carried, Collected, Definition, Recurrence, Scanned
 
@@ -32,6 +32,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         return
     inner.run()
     carried: list[Carried] = []
+    received: list[tuple[Tensor, Tensor]] = []
     for state, (future, last) in zip(forward.carried, ahead, strict=True):
         before = inner.settle(state.before, named=True)
         start = (
@@ -40,9 +41,9 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         first = start or Tensor(sweep.claim(adjoint_name(_name(state.initial))), state.before.axes)
         carried.append(Carried(future, before, last, first))
         if state.initial is not None:
-            sweep.receive(state.initial, entry(first, *sweep.indices(state.initial)))
+            received.append((state.initial, first))
     collected = [
-        _hand_back(sweep, inner, seen, forward) for seen in forward.scanned if seen.inside in inner.pending
+        _hand_back(sweep, inner, seen, received) for seen in forward.scanned if seen.inside in inner.pending
     ]
     summed: list[tuple[Tensor, Tensor]] = []
     outside = (
@@ -54,23 +55,25 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         inside = inner.settle(tensor, named=True, suffix="_t")
         total = Tensor(sweep.claim(adjoint_name(tensor.name)), tensor.axes)
         summed.append((inside, total))
-        sweep.receive(tensor, entry(total, *sweep.indices(tensor)))
+        received.append((tensor, total))
     body = tuple(d for d in inner.emitted if not isinstance(d, Recurrence))
     seen = [*scanned, *_forward_reads(body, forward)]
     kept = {c.inside for c in collected} | {i for i, _ in summed}
     collected += [_keep(sweep, d.target, forward) for d in body if d.target not in kept]
-    sweep.emitted.append(
-        Recurrence(
-            f"{forward.name} backward",
-            forward.axis,
-            body,
-            tuple(carried),
-            tuple(seen),
-            tuple(collected),
-            tuple(summed),
-            not forward.reverse,
-        )
+    backward = Recurrence(
+        f"{forward.name} backward",
+        forward.axis,
+        body,
+        tuple(carried),
+        tuple(seen),
+        tuple(collected),
+        tuple(summed),
+        not forward.reverse,
     )
+    for tensor, adjoint in received:
+        sweep.receive(tensor, entry(adjoint, *sweep.indices(tensor)))
+    sweep.emitted.append(backward)
+    sweep.recurrences.append(Reversed(forward, backward, inner.adjoints, tuple(received)))
 
 
 def _name(tensor: Tensor | None) -> str:
@@ -115,16 +118,16 @@ def _cotangents_of_states(
     return ahead
 
 
-def _hand_back(sweep: Sweep, inner: Sweep, seen: Scanned, forward: Recurrence) -> Collected:
+def _hand_back(sweep: Sweep, inner: Sweep, seen: Scanned, received: list[tuple[Tensor, Tensor]]) -> Collected:
     """The adjoint of a scanned tensor, kept for every step, shifted back."""
     inside = inner.settle(seen.inside, named=True)
     name = sweep.claim(adjoint_name(seen.outside.name))
     outside = Tensor(name, seen.outside.axes)
-    sweep.receive(seen.outside, entry(outside, *sweep.indices(seen.outside)))
+    received.append((seen.outside, outside))
     edge: Tensor | None = None
     if seen.initial is not None:
         edge = Tensor(sweep.claim(f"{name}_edge"), seen.initial.axes)
-        sweep.receive(seen.initial, entry(edge, *sweep.indices(seen.initial)))
+        received.append((seen.initial, edge))
     return Collected(inside, outside, edge, seen.shift)
 
 

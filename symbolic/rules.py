@@ -39,7 +39,7 @@ from gradproof.symbolic.expressions import (
     walk,
     where,
 )
-from gradproof.symbolic.functions import function
+from gradproof.symbolic.functions import function, largest_share
 from gradproof.symbolic.matching import Pattern, pattern, recognise_node, recognise_product
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.terms import Term, build, contract, factor_out, flatten, times
@@ -56,7 +56,7 @@ class Context:
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
         """The intermediates that can be recognised, the latest first: it says the most."""
-        return tuple(p for d in reversed(self.definitions.values()) for p in pattern(d))
+        return tuple(p for d in reversed(self.definitions.values()) for p in pattern(d, self.definitions))
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,6 @@ def _reduction(node: Expr, _: Context) -> Expr | None:
         return total(derivative(reduced.body, found[1]), *reduced.indices)
     share = largest_share(reduced)
     return total(mul(share, derivative(reduced.body, found[1])), *reduced.indices)
-
-
-def largest_share(reduced: Reduce) -> Expr:
-    """The leaf row of a maximum: the entries that attain it share its derivative evenly (PyTorch's `amax`)."""
-    hit = bracket("==", reduced.body, reduced)
-    renamed = {i: fresh((*reduced.indices, *reduced.free, *reduced.body.bound), i) for i in reduced.indices}
-    return hit / total(substitute(hit, dict(renamed)), *renamed.values())
 
 
 def _cases(node: Expr, _: Context) -> Expr | None:
@@ -265,8 +258,10 @@ def vanishing(factor: Expr, term: Term, definitions: Mapping[Tensor, Definition]
     alone = [i for i in over if not any(i in f.free for f in others)]
     if not alone:
         return False
-    linear = {t: d for t, d in definitions.items() if not isinstance(d.value, Power | Call)}
-    opened = inline(total(factor, *alone), linear)
+    row = {i.axis for i in factor.free}
+    own = {t: d for t, d in definitions.items() if isinstance(factor, Entry) and t == factor.tensor}
+    statistics = {t: d for t, d in definitions.items() if set(t.axes) < row and not isinstance(d.value, Power | Call)}
+    opened = inline(inline(total(factor, *alone), own), statistics)
     return build(flatten(opened, lambda n: True)) is ZERO
 
 

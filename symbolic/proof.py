@@ -1,0 +1,179 @@
+"""prove() and refute(): verdicts on equalities, and on everything that an operation's derivation claims."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from gradproof.symbolic.definedness import open_demands
+from gradproof.symbolic.derivation import derive
+from gradproof.symbolic.expressions import Expr, Tensor, Where, parameter, walk
+from gradproof.symbolic.functions import FUNCTIONS, Function
+from gradproof.symbolic.language import read
+from gradproof.symbolic.normal_form import NormalForm
+from gradproof.symbolic.operation import Definition, Operation, flat
+from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale
+from gradproof.symbolic.refutation import find_witness
+from gradproof.symbolic.tangent import tangent
+from gradproof.symbolic.theorems import Pairing, stages
+from gradproof.symbolic.verdict import Ground, Verdict
+
+Definitions = Mapping[Tensor, Definition]
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A named equality and the verdict on it."""
+
+    name: str
+    left: Expr
+    right: Expr
+    verdict: Verdict
+
+
+def prove(left: Any, right: Any, *, definitions: Definitions | None = None) -> Verdict:
+    """Whether two expressions are equal wherever the left one has a value, at every size.
+
+    The sides are expressions of the index calculus or SymPy expressions over array entries; tensors in
+    `definitions` are written out. *Proved* rests on the normal form; *refuted* carries a witness; what the
+    normal form cannot decide is *undecided*.
+
+    >>> import sympy as sp
+    >>> from gradproof.symbolic.language import sigmoid, symbol
+    >>> from gradproof.symbolic.expressions import parameter
+    >>> x = symbol(parameter("x"))
+    >>> prove(sp.tanh(x), 2 * sigmoid(2 * x) - 1).verdict
+    'proved'
+    >>> prove(sp.tanh(x), 2 * sigmoid(x) - 1).verdict
+    'refuted'
+    """
+    started = time.perf_counter()
+    verdict = _decide(read(left), read(right), definitions or {})
+    return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def difference(left: Expr, right: Expr, definitions: Definitions) -> tuple[Poly, NormalForm]:
+    """The normal form of `left - right`: empty where they are equal. Sigmoids are opened only if need be."""
+    for logistic in (False, True):
+        nf = NormalForm(definitions, logistic)
+        made = nf.cleared(plus(nf(left), scale(nf(right), -1)))
+        if not made:
+            break
+    return made, nf  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
+    try:
+        remainder, nf = difference(left, right, definitions)
+        asked, sizes = open_demands(left, nf)
+        asked_right, more = open_demands(right, nf)
+    except TooLargeError as problem:
+        return Verdict("undecided", reason=f"the normal form is too large: {problem}")
+    except ZeroDivisionError as problem:
+        return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
+    if not remainder:
+        loose = [demand for demand in asked_right if demand not in asked]
+        if loose:
+            return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
+        ground = Ground(
+            "normal-form",
+            sizes=tuple(dict.fromkeys((*sizes, *more))),
+            regions=_regions(left, right, definitions),
+            assumes=tuple(f"where {demand}" for demand in asked),
+        )
+        return Verdict("proved", ground=ground)
+    witness = find_witness(left, right, definitions)
+    if witness is not None:
+        return Verdict("refuted", witness=witness)
+    return Verdict(
+        "undecided", reason="the normal forms differ, and no point was found at which the sides do"
+    )
+
+
+def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ...]:
+    """The conditions of cases met: each is decided with the condition true and with it false."""
+    seen: dict[str, None] = {}
+    opened = [d.value for d in definitions.values()]
+    for expr in (left, right, *opened):
+        for node in walk(expr):
+            if isinstance(node, Where):
+                seen[f"{node.condition}"] = None
+                seen[f"not {node.condition}"] = None
+    return tuple(seen)
+
+
+# --- leaf rows
+
+
+def prove_row(row: Function) -> Theorem:
+    """The derivative in a row of the leaf table, from the function's definition.
+
+    A function defined by earlier rows is differentiated through them; one defined as an integral from 0 has its integrand
+    for derivative; an inverse `f` of `g` has `f' = 1 / g'(f)`. What is left is an axiom, and is named so.
+    """
+    x = parameter("x", row.domain)
+    name = f"{row.name}'"
+    if row.definition is not None:
+        body = row.definition(x)
+        left = tangent(body, lambda e: e, variable=x)
+        right = row.derivative(x, body)
+    elif row.integrand is not None:
+        left, right = row.integrand(x), row.derivative(x, x)
+    elif row.inverse_of:
+        other = FUNCTIONS[row.inverse_of]
+        left = 1 / other.derivative(row.value(x), x)
+        right = row.derivative(x, row.value(x))
+    else:
+        left = right = row.derivative(x, row.value(x))
+    verdict = prove(left, right)
+    if row.axiom and verdict.ground is not None:
+        verdict = replace(
+            verdict, ground=replace(verdict.ground, assumes=(*verdict.ground.assumes, row.axiom))
+        )
+    return Theorem(name, left, right, verdict)
+
+
+# --- operations
+
+
+@lru_cache(maxsize=512)
+def prove_operation(operation: Operation) -> tuple[Theorem, ...]:
+    """The pairings that make the derived VJP of an operation right, each with its verdict.
+
+    They share nothing with `derive` but the leaf table. A recurrence adds the pairing of one generic step; with the
+    wiring of its adjoint checked, it holds for every length by induction.
+    """
+    derivation = derive(operation)
+    parts, problems = stages(operation.program, derivation)
+    results: list[Theorem] = []
+    for stage in parts:
+        for pairing in stage.pairings():
+            results.append(_prove_pairing(pairing, problems, operation))
+    return tuple(results)
+
+
+def _prove_pairing(pairing: Pairing, problems: list[str], operation: Operation) -> Theorem:
+    started = time.perf_counter()
+    verdict = _decide_pairing(pairing)
+    if pairing.step_of and verdict.ground is not None:
+        ground = replace(verdict.ground, kind="induction")
+        verdict = replace(
+            verdict, ground=ground, notes=(*verdict.notes, f"the step of {pairing.step_of}, any length")
+        )
+    if problems and verdict.verdict == "proved":
+        verdict = Verdict("undecided", reason="; ".join(problems))
+    name = f"adjoint of {pairing.node.name}"
+    return Theorem(name, pairing.left, pairing.right, replace(verdict, seconds=time.perf_counter() - started))
+
+
+def _decide_pairing(pairing: Pairing) -> Verdict:
+    """Decide `right = left`: the forward-mode side is the function's own, so its domain is the one that counts."""
+    return _decide(pairing.right, pairing.left, pairing.definitions)
+
+
+def definitions_of(operation: Operation) -> dict[Tensor, Definition]:
+    """The definitions of an operation, for `prove(..., definitions=...)`."""
+    return {s.target: s for s in flat(operation.program.statements) if isinstance(s, Definition)}

@@ -1,0 +1,121 @@
+"""Looking for a point at which two sides differ: small sizes and small integers first, confirmed by balls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import product
+
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
+from gradproof.symbolic.expressions import Entry, Expr, Index, Parameter, Size, Tensor, walk
+from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.verdict import Witness
+
+TRIALS = 60
+PRECISIONS = (64, 192, 768)
+
+
+def find_witness(left: Expr, right: Expr, definitions: Mapping[Tensor, Definition]) -> Witness | None:
+    """A witness of concrete numbers whose two sides are separated by ball arithmetic, the simplest found first."""
+    for point in points(left - right, definitions):
+        free = sorted(left.free | right.free, key=lambda i: i.name)
+        ranges = [range(i.axis.size if i.axis.size is not None else point.sizes[i.axis]) for i in free]
+        for place in product(*ranges):
+            found = separated(left, right, point, definitions, dict(zip(free, place, strict=True)))
+            if found is not None:
+                return found
+    return None
+
+
+def separated(
+    left: Expr,
+    right: Expr,
+    point: Point,
+    definitions: Mapping[Tensor, Definition],
+    at: Mapping[Index, int],
+) -> Witness | None:
+    """The witness that a point is, if the two sides have values there that surely differ."""
+    for precision in PRECISIONS:
+        evaluate = Evaluator(point, definitions, precision)
+        try:
+            a = evaluate(left, at)
+        except UndefinedError:
+            return None
+        try:
+            b = evaluate(right, at)
+        except UndefinedError as problem:
+            if "undefined" in str(problem) or "division" in str(problem):
+                shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
+                return Witness(shown, a.str(20, radius=False), "undefined")
+            return None
+        if not a.overlaps(b):
+            shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
+            return Witness(shown, a.str(20, radius=False), b.str(20, radius=False))
+    return None
+
+
+def points(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Iterator[Point]:
+    """Points to try: sizes from 1 upwards, entries from small integers to fractions, always the same ones."""
+    read = _reads(expr, definitions)
+    tensors = sorted((t for t in read.tensors if t not in definitions), key=lambda t: t.name)
+    axes = sorted(read.axes, key=lambda a: a.name)
+    chance = random.Random(0)
+    for trial in range(TRIALS):
+        largest = 1 + min(2, trial // 6)
+        sizes = {a: a.size or max(a.minimum, chance.randint(1, largest)) for a in axes}
+        values = {t: _fill(t, sizes, trial, chance) for t in tensors}
+        parameters = {p.name: _value(p.domain, trial, chance) for p in read.parameters}
+        yield Point(sizes, values, parameters)
+
+
+class _reads:  # noqa: N801
+    """The tensors, axes and parameters that an expression reads, definitions opened."""
+
+    def __init__(self, expr: Expr, definitions: Mapping[Tensor, Definition]) -> None:
+        self.tensors: set[Tensor] = set()
+        self.axes: set[Axis] = set()
+        self.parameters: set[Parameter] = set()
+        self.definitions = definitions
+        self.visit(expr)
+
+    def visit(self, expr: Expr) -> None:
+        for node in walk(expr):
+            if isinstance(node, Parameter):
+                self.parameters.add(node)
+            elif isinstance(node, Size | Index):
+                self.axes.add(node.axis)
+            elif isinstance(node, Entry) and node.tensor not in self.tensors:
+                self.tensors.add(node.tensor)
+                self.axes |= set(node.tensor.axes)
+                if node.tensor.over is not None:
+                    self.axes.add(node.tensor.over)
+                if node.tensor in self.definitions:
+                    self.visit(self.definitions[node.tensor].value)
+        self.axes |= {i.axis for i in expr.bound | expr.free}
+
+
+def _fill(
+    tensor: Tensor, sizes: Mapping[Axis, int], trial: int, chance: random.Random
+) -> dict[tuple[int, ...], Fraction]:
+    places = product(*(range(sizes[a]) for a in tensor.axes))
+    if tensor.dtype == "boolean":
+        return {p: Fraction(chance.randint(0, 1)) for p in places}
+    if tensor.dtype == "integer":
+        many = sizes[tensor.over] if tensor.over is not None else 3
+        return {p: Fraction(chance.randrange(max(many, 1))) for p in places}
+    return {p: _value(tensor.domain, trial, chance) for p in places}
+
+
+def _value(domain: str, trial: int, chance: random.Random) -> Fraction:
+    """A number of the domain: a small integer in the first trials, then a fraction."""
+    if trial < TRIALS // 2:
+        drawn = Fraction(chance.randint(-2, 3))
+    else:
+        drawn = Fraction(chance.randint(-12, 12), chance.randint(1, 5))
+    if domain in ("(0, 1)", "(0,1)", "[0, 1]", "[0,1]", "[0, 1)", "(0, 1]"):
+        return Fraction(chance.randint(1, 7), 8)
+    if domain in ("(0, inf)", "(0,inf)", ">0", "[0, inf)", "[0,inf)", ">=0", "[1, inf)"):
+        return abs(drawn) or Fraction(1)
+    return drawn
