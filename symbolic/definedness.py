@@ -1,4 +1,4 @@
-"""Where an expression has a value: what its denominators, roots and logarithms ask for, and whether that holds."""
+"""Where an expression has a value: what denominators, roots and logarithms ask for, and whether it holds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from gradproof.symbolic.expressions import (
     Call,
     Entry,
     Expr,
+    Index,
     Number,
     Power,
+    Reduce,
     Size,
     Tensor,
     Where,
     refresh,
     substitute,
+    walk,
 )
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition
@@ -28,7 +31,7 @@ from gradproof.symbolic.signs import idempotent, nonnegative, positive
 
 @dataclass(frozen=True)
 class Demand:
-    """A subexpression that must not be 0 (`!=`), or must be above 0 (`>`), or not below (`>=`), under guards."""
+    """A subexpression that must not be 0 (`!=`), be above 0 (`>`) or not below it (`>=`), under guards."""
 
     subject: Expr
     relation: str
@@ -77,8 +80,6 @@ def open_demands(expr: Expr, nf: NormalForm) -> tuple[list[str], list[str]]:
 
 
 def _sizes(expr: Expr) -> Iterator[str]:
-    from gradproof.symbolic.expressions import walk
-
     for node in walk(expr):
         if isinstance(node, Size) and node.axis.nonempty:
             yield f"{node.axis.name} >= {max(node.axis.minimum, 1)}"
@@ -95,7 +96,8 @@ def met(demand: Demand, nf: NormalForm) -> bool:
         return (
             value > 0 or (value == 0 and demand.relation == ">=") or (value < 0 and demand.relation == "!=")
         )
-    if positive(demand.subject) or positive(subject):
+    opened = open_definitions(demand.subject, nf.definitions)
+    if positive(opened) or positive(subject) or _attained(opened):
         return True
     if demand.relation == ">=" and (nonnegative(subject) or nonnegative(demand.subject)):
         return True
@@ -104,8 +106,36 @@ def met(demand: Demand, nf: NormalForm) -> bool:
     return any(_implies(nf(guard), nf(demand.subject)) for guard in demand.guards)
 
 
+def open_definitions(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Expr:
+    """The expression with defined tensors written out, its shape otherwise kept: `eps + var` shows its square."""
+    if isinstance(expr, Entry) and expr.tensor in definitions:
+        d = definitions[expr.tensor]
+        body = refresh(d.value, {*expr.free, *d.indices})
+        return open_definitions(
+            substitute(body, dict(zip(d.indices, expr.indices, strict=True))), definitions
+        )
+    return expr.rebuild(tuple(open_definitions(child, definitions) for child in expr.children))
+
+
+def _attained(expr: Expr) -> bool:
+    """Whether the expression counts the places where a maximum over a nonempty axis is attained: at least one."""
+    if not (isinstance(expr, Reduce) and isinstance(expr.body, Bracket) and expr.body.relation == "=="):
+        return False
+    for body, largest in ((expr.body.left, expr.body.right), (expr.body.right, expr.body.left)):
+        if (
+            isinstance(largest, Reduce)
+            and largest.kind == "max"
+            and all(i.axis.nonempty for i in largest.indices)
+        ):
+            if [i.axis for i in largest.indices] == [i.axis for i in expr.indices]:
+                names: dict[Index, Expr] = dict(zip(expr.indices, largest.indices, strict=True))
+                if substitute(body, names) is largest.body:
+                    return True
+    return False
+
+
 def _implies(guard: Poly, subject: Poly) -> bool:
-    """Whether `guard = [B > 0]` makes the subject positive: the subject is B, or a sum of positive terms counted by B."""
+    """Whether `guard = [B > 0]` makes the subject positive: it is B, or a sum of positive terms that B counts."""
     if len(guard) != 1:
         return False
     ((m, value),) = guard.items()

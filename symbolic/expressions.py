@@ -26,8 +26,8 @@ Relation = Literal["==", "!=", "<", "<=", ">", ">="]
 class Tensor:
     """A named array with typed axes.
 
-    `domain` is where its entries may lie, written as in `x: (0, inf)`; an integer tensor may index an axis
-    (`over`), so that its entries run from 0 to that axis' size less one.
+    `domain` is where its entries may lie, written as in `x: (0, inf)`; the entries of an integer tensor
+    index an axis (`over`): with the domain `index` all of them lie on it, with `integer` some may lie beside it.
     """
 
     name: str

@@ -504,6 +504,8 @@ def _in_range(value: Expr, i: Index) -> bool:
     """Whether the value surely lies on the full axis of the index."""
     if isinstance(value, Index):
         return value.axis == i.axis
+    if isinstance(value, Entry):
+        return value.tensor.domain == "index" and value.tensor.over == i.axis
     return isinstance(value, Number) and i.axis.size is not None and 0 <= value.value < i.axis.size
 
 

@@ -195,9 +195,9 @@ def real(*axes: Axis, domain: str = "real", **when: object) -> Input:
     return Input(axes, "real", domain, None, when)
 
 
-def integer(*axes: Axis, over: Axis, domain: str = "integer", **when: object) -> Input:
-    """An integer input whose entries index the axis `over`; in the domain "in range" none lies outside of it."""
-    return Input(axes, "integer", domain, over, when)
+def integer(*axes: Axis, over: Axis, beyond: bool = False, **when: object) -> Input:
+    """An integer input whose entries index the axis `over`; `beyond` it some may lie, and count as no index."""
+    return Input(axes, "integer", "integer" if beyond else "index", over, when)
 
 
 def boolean(*axes: Axis, **when: object) -> Input:
@@ -391,12 +391,19 @@ class Renaming:
 
     tensors: Mapping[Tensor, Tensor]
     axes: Mapping[Axis, tuple[Axis, ...]]
+    names: frozenset[str]
 
     def index(self, old: Index) -> tuple[Index, ...]:
+        """The indices that an index becomes; each further one is called by the first letter of its axis."""
         new = self.axes.get(old.axis, (old.axis,))
-        if len(new) == 1:
-            return (index(old.name, new[0]),)
-        return tuple(index(f"{old.name}_{axis.name}", axis) for axis in new)
+        if not new:
+            return ()
+        made = [index(old.name, new[0])]
+        for axis in new[1:]:
+            taken = self.names | {i.name for i in made}
+            name = axis.name[0] if axis.name[0] not in taken else f"{old.name}_{axis.name}"
+            made.append(index(name, axis))
+        return tuple(made)
 
     def positions(self, given: Sequence[Expr]) -> list[Expr]:
         moved: list[Expr] = []
@@ -439,7 +446,16 @@ def renaming(application: Application) -> Renaming:
         for inner in (statement.target,) if isinstance(statement, Definition) else statement.targets:
             name = f"{application.prefix}{inner.name}{application.suffix}"
             tensors.setdefault(inner, replace(inner, name=name, axes=expand(inner.axes, axes)))
-    return Renaming(tensors, axes)
+    return Renaming(tensors, axes, index_names(operation.program))
+
+
+def index_names(program: Program) -> frozenset[str]:
+    """The names of all indices in the definitions of a program."""
+    names: set[str] = set()
+    for statement in flat(program.statements):
+        for d in statement.body if isinstance(statement, Recurrence) else (statement,):
+            names.update(i.name for i in (*d.indices, *d.value.free, *d.value.bound))
+    return frozenset(names)
 
 
 def instantiate(application: Application) -> tuple[Statement, ...]:

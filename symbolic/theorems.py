@@ -61,7 +61,7 @@ class Stage:
         direction = Tensor(tangent_name(node.name), node.axes)
         moved = entry(direction, *over)
         held = self.adjoints[node]
-        if held in self.backward:
+        if held in self.backward and self._owns(node, held):
             d = self.backward[held]
             left = total(mul(d.value, entry(direction, *d.indices)), *d.indices)
             adjoint = d.value
@@ -83,6 +83,11 @@ class Stage:
             if tensor == node:
                 parts.append(total(mul(entry(adjoint_part, *over), moved), *over))
         return Pairing(node, adjoint, left, add(*parts), self._opened(node), self.step_of)
+
+    def _owns(self, node: Tensor, adjoint: Tensor) -> bool:
+        """Whether an adjoint is defined for this tensor: of those that share it, the last one defined."""
+        sharing = [t for t in (*self.nodes, *self.forward) if self.adjoints.get(t) == adjoint]
+        return sharing[-1] == node
 
     def _opened(self, node: Tensor) -> dict[Tensor, Definition]:
         """The definitions to write out: a named tensor that does not depend on the node may have any value."""

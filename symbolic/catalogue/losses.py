@@ -14,7 +14,7 @@ b, k, m = indices("b k b", BATCH, CLASSES, EXAMPLES)
 @operation(
     "losses",
     logits=real(BATCH, CLASSES),
-    target=integer(BATCH, over=CLASSES),
+    target=integer(BATCH, over=CLASSES, beyond=True),
     label_smoothing=scalar("0", "[0, 1]"),
     reference="torch.nn.functional.cross_entropy",
 )
