@@ -135,8 +135,10 @@ def statistic_tensors(program: Program) -> frozenset[Tensor]:
     """
     active = active_tensors(program)
     found: set[Tensor] = set()
-    for d in flat(program.statements):
-        if not isinstance(d, Definition) or d.target in program.outputs or d.target not in active:
+    definitions = [d for s in flat(program.statements) for d in (s.body if isinstance(s, Recurrence) else (s,))]
+    held = {t for s in flat(program.statements) if isinstance(s, Recurrence) for t in _held(s)}
+    for d in definitions:
+        if d.target in program.outputs or d.target in held or d.target not in active:
             continue
         reads = [n for n in walk(d.value) if isinstance(n, Entry) and n.tensor in active - found]
         if all(_row(n, d) for n in reads):
@@ -146,7 +148,7 @@ def statistic_tensors(program: Program) -> frozenset[Tensor]:
 
 def _row(read: Entry, d: Definition) -> bool:
     """Whether the entry runs over the whole of a row, which the indices on the left side tell."""
-    return set(d.indices) < set(read.indices)
+    return set(d.indices) < {i for i in read.indices if isinstance(i, Index)}
 
 
 @dataclass
@@ -271,14 +273,15 @@ def _first_derivative(expr: Expr) -> tuple[int, ...] | None:
 def reverse_mode(program: Program, label: str) -> Derivation:
     """The VJP of a program: adjoints of its real inputs from cotangents of its outputs."""
     statements = flat(program.statements)
-    forward = Context({d.target: d for d in statements if isinstance(d, Definition)})
+    outer = [d for d in statements if isinstance(d, Definition)]
     inner = [d for s in statements if isinstance(s, Recurrence) for d in s.body]
-    known = Context({**forward.definitions, **{d.target: d for d in inner}})
+    statistics = statistic_tensors(program)
+    known = Context({d.target: d for d in (*outer, *inner)}, scales=statistics)
     names = {
         t.name
         for t in (*program.inputs, *(t for s in statements for t in _targets(s)), *(d.target for d in inner))
     }
-    sweep = Sweep(program, statements, known, active_tensors(program), statistic_tensors(program), names)
+    sweep = Sweep(program, statements, known, active_tensors(program), statistics, names)
     cotangents: list[Tensor] = []
     for output in program.outputs:
         given = Tensor(sweep.claim(adjoint_name(output.name)), output.axes)
@@ -287,7 +290,7 @@ def reverse_mode(program: Program, label: str) -> Derivation:
     sweep.run()
     results = {t.name: sweep.settle(t, named=True) for t in program.inputs if t.dtype == "real"}
     emitted, single = _write_out_single(sweep, set(results.values()))
-    context = Context(known.definitions, sweep.written_out, single)
+    context = Context(known.definitions, sweep.written_out, single, statistics)
     inputs = read_outside(emitted, cotangents)
     closed = Program((*inputs, *cotangents), program.parameters, tuple(emitted), tuple(results.values()))
     adjoints = {t: a for t, a in sweep.adjoints.items() if a not in single}

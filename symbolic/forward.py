@@ -11,6 +11,7 @@ from gradproof.symbolic.derivation import (
     active_tensors,
     canonical_indices,
     read_outside,
+    statistic_tensors,
 )
 from gradproof.symbolic.expressions import Expr, Tensor, add, derivative, entry, fresh, mul, total
 from gradproof.symbolic.operation import Carried, Collected, Definition, Program, Recurrence, Scanned, flat
@@ -30,7 +31,7 @@ def forward_mode(program: Program, label: str) -> Derivation:
     """The JVP of a program in closed form: tangents of its outputs from tangents of its real inputs."""
     statements = flat(program.statements)
     inner = [d for s in statements for d in (s.body if isinstance(s, Recurrence) else (s,))]
-    context = Context({d.target: d for d in inner})
+    context = Context({d.target: d for d in inner}, scales=statistic_tensors(program))
     sweep = Sweep(program, statements, context, active_tensors(program), frozenset(), set())
     dots = {t: _dot(t) for t in sweep.active}
     emitted: list[Definition | Recurrence] = []

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from gradproof.symbolic.expressions import (
     Add,
     Call,
+    Entry,
     Expr,
     Index,
     Mul,
     Power,
     Reduce,
+    Tensor,
     call,
     refresh,
     rewrite,
@@ -113,27 +115,38 @@ class Pattern:
     name: Expr
 
 
-def pattern(definition: Definition) -> tuple[Pattern, ...]:
+def pattern(definition: Definition, scales: Container[Tensor]) -> tuple[Pattern, ...]:
     """The ways in which an intermediate can be recognised; none for a plain sum or contraction.
 
-    A definition `v = log(A)` also says that `A = exp(v)`.
+    A product of entries is recognised only where one of the `scales` scales a row (`xhat = x * rstd`). A
+    definition `v = log(A)` of a sum A also says that `A = exp(v)`.
     """
     value, left, over = definition.value, definition.left, definition.indices
     made: list[Pattern] = []
-    nonlinear = isinstance(value, Call | Power) or (isinstance(value, Add) and difference(value))
+    nonlinear = (
+        isinstance(value, Call | Power)
+        or (isinstance(value, Reduce) and value.kind == "max")
+        or (isinstance(value, Add) and difference(value))
+    )
     terms = flatten(value)
     as_product = terms[0] if len(terms) == 1 and not terms[0].bound and len(terms[0].factors) > 1 else None
     if as_product is not None and not any(
-        isinstance(f, Call | Power | Add) or e < 0 for f, e in as_product.factors.items()
+        isinstance(f, Call | Power | Add) or e < 0 or _scales(f, over, scales)
+        for f, e in as_product.factors.items()
     ):
         as_product = None
     if nonlinear or as_product is not None:
         made.append(Pattern(over, value, as_product if not isinstance(value, Call | Add) else None, left))
     if isinstance(value, Power):
         made[0] = Pattern(over, value, Term(factors={value.base: value.exponent}), left)
-    if isinstance(value, Call) and value.function == "log":
+    if isinstance(value, Call) and value.function == "log" and not isinstance(value.arguments[0], Entry):
         made.append(Pattern(over, value.arguments[0], None, call("exp", left)))
     return tuple(made)
+
+
+def _scales(factor: Expr, over: Sequence[Index], scales: Container[Tensor]) -> bool:
+    """Whether the factor is a statistic that scales a row."""
+    return isinstance(factor, Entry) and factor.tensor in scales and set(factor.indices) < set(over)
 
 
 def recognise_node(expr: Expr, patterns: Sequence[Pattern]) -> Expr:
@@ -169,8 +182,8 @@ def _find_product(
             continue
         wanted = {substitute(base, binding): e for base, e in product.factors.items()}
         guards = frozenset(substitute(g, binding) for g in product.guards)
-        count = min(term.factors[base] / e for base, e in wanted.items() if not idempotent(base))
-        if count < 1 or count.denominator != 1 or not guards <= term.guards | implied:
+        count = min((term.factors[base] / e for base, e in wanted.items() if not idempotent(base)), key=abs)
+        if count.denominator != 1 or not guards <= term.guards | implied:
             continue
         kept = {
             base: e - count * wanted.get(base, Fraction(0))
@@ -189,6 +202,6 @@ def _choose(wanted: list[Expr], term: Term, p: Pattern, product: Term, binding: 
     first, rest = wanted[0], wanted[1:]
     need = product.factors[first]
     for base, have in term.factors.items():
-        if have / need >= 1:
+        if have / need >= 1 or (need.denominator > 1 and have / need <= -1):
             for found in match(first, base, frozenset(p.variables), binding):
                 yield from _choose(rest, term, p, product, found)

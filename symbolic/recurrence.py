@@ -20,7 +20,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         forward.body,
         sweep.context,
         sweep.active,
-        frozenset(),
+        sweep.statistics,
         sweep.taken,
         steps=sweep.steps,
         written_out=sweep.written_out,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
+from gradproof.symbolic.collecting import factor_out
+from gradproof.symbolic.contraction import contract, enumerate_cases
 from gradproof.symbolic.expressions import (
     ZERO,
     Add,
@@ -29,7 +31,6 @@ from gradproof.symbolic.expressions import (
     bracket,
     call,
     derivative,
-    fresh,
     mul,
     power,
     refresh,
@@ -42,21 +43,26 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.functions import function, largest_share
 from gradproof.symbolic.matching import Pattern, pattern, recognise_node, recognise_product
 from gradproof.symbolic.operation import Definition
-from gradproof.symbolic.terms import Term, build, contract, factor_out, flatten, times
+from gradproof.symbolic.terms import Term, build, flatten, times
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may look up: the forward definitions, the adjoints of statistics, and those used once."""
+    """What a rule may look up.
+
+    The forward definitions, the statistics of rows among them (`scales`), the adjoints of statistics, and the
+    adjoints that are used once.
+    """
 
     definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     statistics: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     single: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
+    scales: frozenset[Tensor] = frozenset()
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
         """The intermediates that can be recognised, the latest first: it says the most."""
-        return tuple(p for d in reversed(self.definitions.values()) for p in pattern(d, self.definitions))
+        return tuple(p for d in reversed(self.definitions.values()) for p in pattern(d, self.scales))
 
 
 @dataclass(frozen=True)
@@ -161,11 +167,13 @@ def _cases(node: Expr, _: Context) -> Expr | None:
 
 
 def _has_delta(node: Expr) -> bool:
-    return any(isinstance(n, Bracket) and n.relation == "==" and _loose(n) for n in walk(node))
+    return any(map(_is_delta, walk(node)))
 
 
-def _loose(delta: Bracket) -> bool:
-    return isinstance(delta.left, Index) or isinstance(delta.right, Index)
+def _is_delta(n: Expr) -> bool:
+    return (
+        isinstance(n, Bracket) and n.relation == "==" and any(isinstance(side, Index) for side in n.children)
+    )
 
 
 def _open_cases(node: Expr) -> Expr:
@@ -184,9 +192,27 @@ def _open_cases(node: Expr) -> Expr:
     return rewrite(node, visit)
 
 
+def _share_deltas(node: Expr) -> Expr:
+    """`d a + d b = d (a + b)` for a delta d, so that its sum leaves the parenthesis as it is."""
+
+    def visit(n: Expr) -> Expr:
+        if not isinstance(n, Add):
+            return n
+        parts = [set(t.factors) if isinstance(t, Mul) else {t} for t in n.terms]
+        shared = {f for f in parts[0].intersection(*parts) if _is_delta(f)}
+        if not shared:
+            return n
+        rest = (
+            mul(*(f for f in (t.factors if isinstance(t, Mul) else (t,)) if f not in shared)) for t in n.terms
+        )
+        return mul(*shared, add(*rest))
+
+    return rewrite(node, visit)
+
+
 def _contract(node: Expr, _: Context) -> Expr | None:
-    terms = [contract(t) for t in flatten(_open_cases(node), _has_delta)]
-    made = build(t for t in terms if t is not None)
+    terms = [contract(t) for t in flatten(_open_cases(_share_deltas(node)), _has_delta)]
+    made = build(case for t in terms if t is not None for case in enumerate_cases(t))
     return None if made is node else made
 
 
@@ -260,13 +286,19 @@ def vanishing(factor: Expr, term: Term, definitions: Mapping[Tensor, Definition]
         return False
     row = {i.axis for i in factor.free}
     own = {t: d for t, d in definitions.items() if isinstance(factor, Entry) and t == factor.tensor}
-    statistics = {t: d for t, d in definitions.items() if set(t.axes) < row and not isinstance(d.value, Power | Call)}
+    statistics = {
+        t: d for t, d in definitions.items() if set(t.axes) < row and not isinstance(d.value, Power | Call)
+    }
     opened = inline(inline(total(factor, *alone), own), statistics)
     return build(flatten(opened, lambda n: True)) is ZERO
 
 
-def _collect(node: Expr, _: Context) -> Expr | None:
-    made = factor_out(node)
+def _collect(node: Expr, context: Context) -> Expr | None:
+    def groups(factor: Expr) -> bool:
+        scale = isinstance(factor, Entry) and factor.tensor in context.scales and factor.free < node.free
+        return scale or _is_delta(factor)
+
+    made = factor_out(node, groups)
     return None if made is node else made
 
 

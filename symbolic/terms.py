@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import permutations, product
 
-from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -30,7 +29,6 @@ from gradproof.symbolic.expressions import (
     fresh,
     index,
     mul,
-    number,
     power,
     size,
     substitute,
@@ -182,16 +180,49 @@ def _bind(term: Term, over: Sequence[Index]) -> Term:
 
 
 def build(terms: Iterable[Term]) -> Expr:
-    """The expression of a list of terms, like terms collected."""
-    collected: dict[Expr, tuple[Expr, Fraction]] = {}
+    """The expression of a list of terms: like terms collected, terms of one case together."""
+    collected: dict[Expr, tuple[Expr, Fraction, frozenset[Expr]]] = {}
     for term in terms:
-        same = _build_one(canonical(term, plain=True)) if term.bound else _build_one(term)
-        shown, value = collected.get(same, (None, Fraction(0)))
-        collected[same] = (shown or _build_one(canonical(term)), value + term.coefficient)
-    return add(*(mul(value, shown) for shown, value in collected.values()))
+        inner, guards = _outer_guards(term)
+        same = _guarded(_body(canonical(inner, plain=True) if inner.bound else inner), guards)
+        shown, value, _ = collected.get(same, (None, Fraction(0), guards))
+        collected[same] = (shown or _body(canonical(inner)), value + term.coefficient, guards)
+    cases: dict[frozenset[Expr], list[Expr]] = {}
+    for shown, value, guards in collected.values():
+        if value:
+            cases.setdefault(guards, []).append(mul(value, shown))
+    return add(*_join_cases({guards: add(*parts) for guards, parts in cases.items()}))
 
 
-def _build_one(term: Term) -> Expr:
+def _join_cases(cases: dict[frozenset[Expr], Expr]) -> list[Expr]:
+    """The sum of guarded bodies; two that hold where the other does not are one `where`."""
+    made: list[Expr] = []
+    while cases:
+        guards, body = cases.popitem()
+        for guard in sorted(guards, key=lambda g: g.key):
+            opposite = (guards - {guard}) | {ONE - guard}
+            if opposite in cases:
+                other = cases.pop(opposite)
+                both = (
+                    where(guard, body, other)
+                    if not isinstance(guard, Add)
+                    else where(ONE - guard, other, body)
+                )
+                rest = guards - {guard}
+                cases[rest] = add(both, cases.pop(rest, ZERO))
+                break
+        else:
+            made.append(_guarded(body, guards))
+    return made
+
+
+def _outer_guards(term: Term) -> tuple[Term, frozenset[Expr]]:
+    """The term without the guards that do not depend on a bound index, and those."""
+    outer = frozenset(g for g in term.guards if not (g.free & term.bound))
+    return Term(term.coefficient, term.factors, term.bound, term.guards - outer), outer
+
+
+def _body(term: Term) -> Expr:
     """The product without its coefficient; what does not depend on a bound index stands before its sum."""
     groups: list[tuple[set[Index], list[Expr]]] = []
     outside: list[Expr] = []
@@ -206,13 +237,15 @@ def _build_one(term: Term) -> Expr:
             joined = group[1] + joined
             groups.remove(group)
         groups.append((touched, joined))
-    guards = [g for g in term.guards if not (g.free & term.bound)]
-    for guard in term.guards - set(guards):
+    for guard in term.guards:
         (group,) = [g for g in groups if g[0] & guard.free]
         group[1][:] = [where(guard, mul(*group[1]), 0)]
-    body = mul(
-        *outside, *(total(mul(*inside), *sorted(over, key=lambda i: i.key)) for over, inside in groups)
-    )
+    sums = (total(mul(*inside), *sorted(over, key=lambda i: i.key)) for over, inside in groups)
+    return mul(*outside, *sums)
+
+
+def _guarded(body: Expr, guards: Iterable[Expr]) -> Expr:
+    """The body where all guards hold, else 0."""
     for guard in sorted(guards, key=lambda g: g.key):
         body = guard if body is ONE else mul(guard, body) if _harmless(body) else where(guard, body, 0)
     return body
@@ -222,7 +255,7 @@ def _harmless(expr: Expr) -> bool:
     """Whether the expression has a value wherever its entries have one."""
     if isinstance(expr, Power) and (expr.exponent < 0 or expr.exponent.denominator > 1):
         return False
-    if isinstance(expr, Call) and expr.function == "log":
+    if isinstance(expr, Call) and expr.function in ("log", "exp"):
         return False
     return all(_harmless(child) for child in expr.children)
 
@@ -268,67 +301,3 @@ def _names(
         passing = index(f"_{place}_{stem}", old.axis)
         out[old], back[passing] = passing, index(name, old.axis)
     return out, back
-
-
-def contract(term: Term) -> Term | None:
-    """Carry out sums over deltas: `sum_i [i == k] f(i) = f(k)`, where `i` runs over its full axis.
-
-    Returns None for a term that is 0. A delta against data (`[k == target[b]]`) stays: the data may lie
-    outside of the axis, and then the sum is 0.
-    """
-    for base in term.factors:
-        if not (isinstance(base, Bracket) and base.relation == "=="):
-            continue
-        for bound, value in ((base.left, base.right), (base.right, base.left)):
-            if not (isinstance(bound, Index) and bound in term.bound and bound not in value.free):
-                continue
-            same_axis = isinstance(value, Index) and value.axis == bound.axis
-            in_range = (
-                isinstance(value, Number)
-                and bound.axis.size is not None
-                and 0 <= value.value < bound.axis.size
-            )
-            if same_axis or in_range or _within(value, bound.axis):
-                rest = {b: e for b, e in term.factors.items() if b is not base}
-                moved = Term(term.coefficient, rest, term.bound, term.guards).rename({bound: value})
-                return contract(moved) if moved.coefficient else None
-    return term if term.coefficient else None
-
-
-def _within(value: Expr, axis: Axis) -> bool:
-    """Whether the value is an entry of an index tensor that never lies outside of the axis."""
-    return isinstance(value, Entry) and value.tensor.over == axis and value.tensor.domain == "in range"
-
-
-def common(terms: Sequence[Term]) -> Term:
-    """The factors that all terms share and that do not depend on a bound index, with the rational content."""
-    shared = dict(terms[0].factors)
-    for term in terms:
-        shared = {
-            base: min(e, term.factors[base], key=abs)
-            for base, e in shared.items()
-            if base in term.factors and e * term.factors[base] > 0
-        }
-    free = {base: e for base, e in shared.items() if not any(base.free & t.bound for t in terms)}
-    values = {abs(t.coefficient) for t in terms}
-    sign = -1 if all(t.coefficient < 0 for t in terms) else 1
-    guards = frozenset.intersection(*(t.guards for t in terms))
-    guards = frozenset(g for g in guards if not any(g.free & t.bound for t in terms))
-    return Term(sign * (values.pop() if len(values) == 1 else Fraction(1)), free, guards=guards)
-
-
-def factor_out(expr: Expr) -> Expr:
-    """The sum with what all its terms share written once, before a parenthesis."""
-    terms = flatten(expr)
-    if len(terms) < 2:
-        return expr
-    shared = common(terms)
-    if not shared.factors and not shared.guards:
-        return expr
-    inverse = Term(1 / shared.coefficient, {base: -e for base, e in shared.factors.items()})
-    unguarded = (Term(t.coefficient, t.factors, t.bound, t.guards - shared.guards) for t in terms)
-    inner = build(times(t, inverse) for t in unguarded)
-    made = mul(number(shared.coefficient), *(power(b, e) for b, e in shared.factors.items()), inner)
-    for guard in sorted(shared.guards, key=lambda g: g.key):
-        made = where(guard, made, 0)
-    return made

@@ -40,7 +40,7 @@ def bilinear(let: Builder, x1: Array, x2: Array, weight: Array, bias: Array) -> 
 
 @operation(
     "linear",
-    index=integer(BATCH, over=VOCAB, domain="in range"),
+    index=integer(BATCH, over=VOCAB),
     weight=real(VOCAB, EMBED),
     reference="torch.nn.functional.embedding",
 )

@@ -32,7 +32,8 @@ def rnn_tanh_cell(
     let: Builder, x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> Array:
     r"""A vanilla recurrent cell (Elman 1990), $h = \tanh(W_{ih} x + b_{ih} + W_{hh} h_0 + b_{hh})$."""
-    return let("h", [b, n], sp.tanh(_plain(x, h0, w_ih, w_hh, b_ih, b_hh)))
+    a = let("a", [b, n], _plain(x, h0, w_ih, w_hh, b_ih, b_hh))
+    return let("h", [b, n], sp.tanh(a[b, n]))
 
 
 @operation("recurrent", **_PLAIN, reference="torch.rnn_relu_cell")
