@@ -61,7 +61,7 @@ def operation_notation(operation: Operation) -> Notation:
 
 def program_notation(program: Program) -> Notation:
     """How the names of a program are written: each stands for itself."""
-    made = _definitions(program.statements)
+    made = all_definitions(program.statements)
     names = {t.name for d in made for t in (d.target, *d.value.tensors)} | {t.name for t in program.outputs}
     return Notation(frozenset(names), index_stems(made))
 
@@ -72,7 +72,7 @@ def derivation_notation(derivation: Derivation) -> Notation:
     forward = {t.name for d in known.values() for t in (d.target, *d.value.tensors)}
     forward |= {t.name for t in derivation.program.inputs if not _derived(t.name, forward)}
     forward |= set(derivation.results)
-    made = [*known.values(), *_definitions(derivation.program.statements)]
+    made = [*known.values(), *all_definitions(derivation.program.statements)]
     return Notation(frozenset(forward), index_stems(made))
 
 
@@ -81,7 +81,8 @@ def _derived(name: str, forward: set[str]) -> bool:
     return name.endswith("_dot") or (name.startswith("d") and name[1:] in forward)
 
 
-def _definitions(statements: Iterable[Statement]) -> list[Definition]:
+def all_definitions(statements: Iterable[Statement]) -> list[Definition]:
+    """Every definition, those in applications and in the steps of recurrences included."""
     made: list[Definition] = []
     for statement in flat(tuple(statements)):
         made.extend(statement.body if isinstance(statement, Recurrence) else (statement,))

@@ -324,7 +324,7 @@ class Notation:
 
     def partial(self, spot: Spot, scope: Scope) -> Box:
         body, by = spot.children
-        sign = Ident("∂", upright=True, code="d")
+        sign = Ident("∂", upright=True)
         below = row(sign, self.set(by, scope)[0])
         made, level = self.set(body, scope)
         if isinstance(body.node, Entry):

@@ -26,6 +26,9 @@ from gradproof.symbolic.boxes import (
     Thin,
     Words,
 )
+from gradproof.symbolic.derivation import Derivation
+from gradproof.symbolic.equations import derivation_notation, operation_notation, program_lines
+from gradproof.symbolic.operation import Operation
 
 
 def box_to_text(box: Box) -> str:
@@ -111,3 +114,30 @@ def lines_to_text(given: Iterable[Line]) -> str:
         else:
             made.append(equation_to_text(line))
     return "\n".join(made)
+
+
+def operation_to_text(operation: Operation) -> str:
+    """The definition of an operation."""
+    inputs = ", ".join(f"{t.name}[{','.join(a.name for a in t.axes)}]" for t in operation.inputs)
+    body = lines_to_text(program_lines(operation.program, operation_notation(operation)))
+    return f"{operation.label}({inputs})\n{_indent(body)}"
+
+
+def derivation_to_text(derivation: Derivation, *, steps: bool = False) -> str:
+    """The closed form of a derivation, with every step before it where asked for."""
+    notation = derivation_notation(derivation)
+    made: list[str] = []
+    for number, step in enumerate(derivation.steps if steps else (), 1):
+        if number == 1 or derivation.steps[number - 2].subject != step.subject:
+            made.append(f"{step.subject.name}:")
+        made.append(f"  {number:3}. {step.rule}")
+        made.append(f"         {box_to_text(notation.box(step.before))}")
+        made.append(f"       = {box_to_text(notation.box(step.after))}")
+    if made:
+        made.append("")
+    closed = _indent(lines_to_text(program_lines(derivation.program, notation)))
+    return "\n".join([*made, f"{derivation.kind} of {derivation.label}", closed])
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

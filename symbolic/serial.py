@@ -23,7 +23,7 @@ from gradproof.symbolic.expressions import (
     Tensor,
     Where,
 )
-from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
+from gradproof.symbolic.operation import Definition, Operation, Program, Recurrence, flat
 
 Data = dict[str, Any]
 
@@ -78,6 +78,19 @@ def tensor_to_data(tensor: Tensor) -> Data:
     if tensor.over is not None:
         made["over"] = tensor.over.name
     return made
+
+
+def operation_to_data(operation: Operation) -> Data:
+    """What an operation takes and gives, as `list --json` shows it."""
+    return {
+        "name": operation.name,
+        "topic": operation.topic,
+        "inputs": [tensor_to_data(t) for t in operation.inputs],
+        "outputs": [tensor_to_data(t) for t in operation.outputs],
+        "options": {name: [str(v) for v in values] for name, values in operation.choices.items()},
+        "hyperparameters": {name: str(h.default) for name, h in operation.hyperparameters.items()},
+        "reference": operation.reference,
+    }
 
 
 def definition_to_data(d: Definition) -> Data:

@@ -1,0 +1,338 @@
+"""The command line: `gradproof list | derive | show | prove | report`. Each command imports what it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.exceptions import Abort, Exit, TyperException
+
+if TYPE_CHECKING:
+    from gradproof.symbolic.operation import Operation
+    from gradproof.symbolic.verdict import Verdict
+
+PROVED, REFUTED, UNDECIDED, MISUSE, INTERNAL = range(5)
+"""What the exit status says; INTERFACES: 3 is misuse or unreadable input, 4 an internal error."""
+
+_STATUS = {"proved": PROVED, "refuted": REFUTED, "undecided": UNDECIDED}
+
+app = typer.Typer(
+    name="gradproof",
+    help="Gradients of neural-network operations: derived in closed form, proved, and turned into fast code.",
+    epilog="Exit status: 0 all proved, 1 some refuted, 2 none refuted and some undecided, 3 misuse or "
+    "unreadable input, 4 internal error (GRADPROOF_TRACEBACK=1 shows the traceback).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class MisuseError(Exception):
+    """What the user asked for cannot be done; the message says why."""
+
+
+class Target(StrEnum):
+    """What a kernel is printed for."""
+
+    numpy = "numpy"
+    torch = "torch"
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    html = "html"
+    markdown = "markdown"
+    latex = "latex"
+    json = "json"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
+Name = Annotated[str, typer.Argument(metavar="OPERATION", help="Its name, as `gradproof list` shows it.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from gradproof import __version__
+
+        typer.echo(f"gradproof {__version__}")
+        raise Exit
+
+
+@app.callback()
+def gradproof(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Gradients of neural-network operations: derived, proved, and turned into code."""
+
+
+@app.command("list")
+def list_operations(json: Json = False) -> None:
+    """List the operations: their topics, inputs and outputs."""
+    from gradproof.symbolic.operation import operations
+    from gradproof.symbolic.serial import operation_to_data
+
+    made = [operation_to_data(o) for o in operations().values()]
+    if json:
+        _print_json(made)
+        return
+    from rich.table import Table
+
+    table = Table("operation", "topic", "inputs", "outputs", box=None, pad_edge=False, header_style="bold")
+    for record in sorted(made, key=lambda r: r["topic"]):
+        inputs, outputs = (
+            ", ".join(f"{t['name']}[{','.join(t['axes'])}]" for t in record[key])
+            for key in ("inputs", "outputs")
+        )
+        table.add_row(record["name"], record["topic"], inputs, outputs)
+    _console().print(table)
+
+
+@app.command()
+def derive(
+    operation: Name,
+    kind: Annotated[str, typer.Option(help="vjp, jvp, or another kind that `derive` knows.")] = "vjp",
+    steps: Annotated[bool, typer.Option("--steps", help="Print every step with its rule.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the closed form as LaTeX.")] = False,
+    json: Json = False,
+) -> None:
+    """Derive a derivative of an operation in closed form."""
+    from gradproof.symbolic.derivation import derive as derive_operation
+
+    found = _find(operation)
+    try:
+        made = derive_operation(found, kind)
+    except ValueError as problem:
+        raise MisuseError(str(problem)) from None
+    if json:
+        from gradproof.symbolic.serial import derivation_to_data
+
+        _print_json(derivation_to_data(made))
+    elif latex:
+        from gradproof.symbolic.latex import derivation_to_latex
+
+        typer.echo(derivation_to_latex(made))
+    else:
+        from gradproof.symbolic.plain import derivation_to_text, operation_to_text
+
+        typer.echo(f"{operation_to_text(found)}\n\n{derivation_to_text(made, steps=steps)}")
+
+
+@app.command()
+def show(
+    operation: Name,
+    target: Annotated[Target, typer.Option(help="What the source is for.")] = Target.numpy,
+    json: Json = False,
+) -> None:
+    """Show the source of an operation's kernel."""
+    found = _find(operation)
+    from gradproof.numeric.kernels import lower
+
+    source = lower(found, target.value).source
+    if json:
+        _print_json({"operation": found.label, "target": target.value, "source": source})
+    elif sys.stdout.isatty():
+        from rich.syntax import Syntax
+
+        _console().print(Syntax(source, "python", theme="ansi_dark", background_color="default"))
+    else:
+        typer.echo(source, nl=not source.endswith("\n"))
+
+
+@app.command()
+def prove(
+    left: Annotated[str, typer.Argument(help="For instance `d/dx tanh(x)`.")],
+    right: Annotated[str, typer.Argument(help="For instance `1 - tanh(x)**2`.")],
+    domain: Annotated[
+        str | None, typer.Option(help="Where the variables lie: `x: real; y: (0, inf)`. Default: all real.")
+    ] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Both sides are LaTeX.")] = False,
+    json: Json = False,
+) -> int:
+    """Prove or refute that two formulas are equal.
+
+    A leading `d/dx` (`d2/dx2`, `d/dx d/dy`) applies to everything that follows on its side. A side that
+    starts with a minus sign goes behind `--`.
+    """
+    from gradproof.symbolic.proof import prove_text
+
+    try:
+        verdict = prove_text(left, right, domain=domain, latex=latex)
+    except ValueError as problem:
+        raise MisuseError(str(problem)) from None
+    if json:
+        _print_json(verdict.to_dict())
+    else:
+        _print_verdict(verdict)
+    if (verdict.reason or "").startswith("parse:"):
+        return MISUSE
+    return _STATUS[verdict.verdict]
+
+
+@app.command()
+def report(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPERATION]...", help="All operations by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("build/report"),
+    form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.html,
+    show_page: Annotated[bool, typer.Option("--open", help="Open the first page when it is done.")] = False,
+    json: Json = False,
+) -> int:
+    """Write the report on operations."""
+    from gradproof.report.build import build_report
+    from gradproof.symbolic.operation import operations
+
+    wanted = [_find(name) for name in names] if names else list(operations().values())
+    if out.exists() and not out.is_dir():
+        raise MisuseError(f"--out {out}: this is a file, not a folder")
+    with _progress(len(wanted)) as advance:
+        built = build_report(wanted, out, form.value, advance)
+    for failure in built.failures:
+        typer.echo(f"gradproof report: {failure}", err=True)
+    if json:
+        _print_json(built.data)
+    else:
+        typer.echo(built.summary, err=True)
+    if show_page:
+        typer.launch(str(built.first_page.resolve()))
+    return INTERNAL if built.failures else _STATUS[built.verdict]
+
+
+# --- what the commands share
+
+
+def _find(name: str) -> Operation:
+    from gradproof.symbolic.operation import find
+
+    try:
+        return find(name)
+    except (KeyError, ValueError) as problem:
+        raise MisuseError(str(problem.args[0])) from None
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _print_json(data: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    colour = {"proved": typer.colors.GREEN, "refuted": typer.colors.RED}.get(
+        verdict.verdict, typer.colors.YELLOW
+    )
+    typer.secho(verdict.verdict, fg=colour, bold=True)
+    if verdict.ground is not None:
+        typer.echo(f"  ground: {verdict.ground.kind}")
+        for title in ("sizes", "regions", "assumes"):
+            found = getattr(verdict.ground, title)
+            if found:
+                typer.echo(f"  {title}: {'; '.join(found)}")
+    if verdict.witness is not None:
+        point = ", ".join(f"{name} = {value}" for name, value in verdict.witness.point.items())
+        typer.echo(f"  at {point or 'every point'}")
+        typer.echo(f"  left = {verdict.witness.left}")
+        typer.echo(f"  right = {verdict.witness.right}")
+    if verdict.reason:
+        typer.echo(f"  reason: {verdict.reason}")
+    for note in verdict.notes:
+        typer.echo(f"  note: {note}")
+
+
+class _progress:  # noqa: N801 (used as a function)
+    """A progress bar on standard error; within it, a function that says what is being done."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            TextColumn("{task.description:28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self.bar = Progress(*columns, console=_console(stderr=True), transient=True)
+        self.total = total
+
+    def __enter__(self) -> Callable[[str, int], None]:
+        self.bar.__enter__()
+        task = self.bar.add_task("", total=self.total)
+
+        def advance(what: str, done: int) -> None:
+            self.bar.update(task, description=what, completed=done)
+
+        return advance
+
+    def __exit__(self, *problem: Any) -> None:
+        self.bar.__exit__(*problem)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit status."""
+    try:
+        status = app(None if arguments is None else list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else PROVED
+    except MisuseError as problem:
+        typer.echo(f"gradproof: {problem}", err=True)
+        return MISUSE
+    except TyperException as problem:
+        return _usage(problem)
+    except Exit as stop:
+        return stop.exit_code
+    except (Abort, KeyboardInterrupt):
+        typer.echo("gradproof: interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader has left, as in `gradproof list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PROVED
+    except Exception as problem:
+        return _internal(problem)
+
+
+def _usage(problem: TyperException) -> int:
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context is not None else "gradproof"
+    typer.echo(problem.format_message() if str(problem) else f"{path}: misuse", err=True)
+    if context is not None and type(problem).__name__ != "NoArgsIsHelpError":
+        typer.echo(f"Try `{path} --help`.", err=True)
+    return MISUSE
+
+
+def _internal(problem: Exception) -> int:
+    if isinstance(problem, ModuleNotFoundError) and problem.name == "torch":
+        typer.echo("gradproof: this needs PyTorch: pip install 'gradproof[torch]'", err=True)
+        return MISUSE
+    if os.environ.get("GRADPROOF_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(problem)
+    text = " ".join(f"{type(problem).__name__}: {problem}".split())
+    typer.echo(
+        f"gradproof: internal error: {text} (GRADPROOF_TRACEBACK=1 shows the traceback; please report it)",
+        err=True,
+    )
+    return INTERNAL
+
+
+def main() -> NoReturn:
+    """The command `gradproof`."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

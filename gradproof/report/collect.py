@@ -1,0 +1,244 @@
+"""What the stages recorded about an operation: one frozen record, from which every report is printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from gradproof.symbolic.derivation import Derivation, derive
+from gradproof.symbolic.operation import Operation
+from gradproof.symbolic.verdict import Ground, Outcome, Verdict, combine
+
+KINDS = ("vjp", "jvp")
+"""The derivations on every page; the others are derived where an operation is small enough for a table."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A theorem and its verdict, as the prover recorded them."""
+
+    name: str
+    left: Any
+    right: Any
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A rewrite that a kernel uses for stability: what it says, why it is used, and the verdict on it."""
+
+    name: str
+    why: str
+    before: Any
+    after: Any
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The generated source of a kernel."""
+
+    target: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One numerical check, as it was recorded.
+
+    `error` is the largest error in units in the last place (of the row's largest element for reductions) and
+    `bound` what was allowed; both are None for a check that is not about an error.
+    """
+
+    check: str
+    target: str
+    dtype: str
+    cases: int
+    passed: bool
+    error: float | None = None
+    bound: float | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "check": self.check,
+            "target": self.target,
+            "dtype": self.dtype,
+            "cases": self.cases,
+            "passed": self.passed,
+            "error": self.error,
+            "bound": self.bound,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over the inputs at which they were taken; `label` says what they are."""
+
+    label: str
+    inputs: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A stage without a record for this operation, and why."""
+
+    stage: str
+    why: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """An operation under one choice of its options, with what the stages recorded about it."""
+
+    operation: Operation
+    derivations: tuple[Derivation, ...] = ()
+    theorems: tuple[Proved, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    sources: tuple[Source, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    function: tuple[Curve, ...] = ()
+    errors: tuple[Curve, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    seconds: float = 0
+
+    @property
+    def label(self) -> str:
+        return self.operation.label
+
+    @property
+    def steps(self) -> int:
+        return sum(len(d.steps) for d in self.derivations)
+
+    def derivation(self, kind: str) -> Derivation | None:
+        return next((d for d in self.derivations if d.kind == kind), None)
+
+
+@dataclass(frozen=True)
+class OperationReport:
+    """Everything recorded about an operation; `forms` has its default options first."""
+
+    forms: tuple[Form, ...]
+
+    @property
+    def operation(self) -> Operation:
+        return self.forms[0].operation
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
+    @property
+    def theorems(self) -> tuple[Proved, ...]:
+        return tuple(t for form in self.forms for t in form.theorems)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(e for form in self.forms for e in form.evidence)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        return tuple(f"{f.label}: {m.stage}: {m.why}" for f in self.forms for m in f.missing if m.failed)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdicts on all theorems as one."""
+        return summarize([t.verdict for t in self.theorems], [t.name for t in self.theorems])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict object of the operation, with its theorems and its evidence."""
+        return {
+            **self.verdict.to_dict(),
+            "theorems": [
+                {"form": form.label, "name": t.name, **t.verdict.to_dict()}
+                for form in self.forms
+                for t in form.theorems
+            ],
+            "evidence": [{"form": form.label, **e.to_dict()} for form in self.forms for e in form.evidence],
+            "missing": [
+                {"form": form.label, "stage": m.stage, "why": m.why}
+                for form in self.forms
+                for m in form.missing
+            ],
+        }
+
+
+def summarize(verdicts: Sequence[Verdict], names: Sequence[str]) -> Verdict:
+    """Several verdicts as one: refuted if one is, else undecided if one is or there is none, else proved."""
+    outcome: Outcome = combine(verdicts)
+    seconds = sum(v.seconds for v in verdicts)
+    notes = tuple(dict.fromkeys(note for v in verdicts for note in v.notes))
+    if not verdicts:
+        return Verdict("undecided", reason="nothing was proved about this operation")
+    if outcome != "proved":
+        place = next(i for i, v in enumerate(verdicts) if v.verdict == outcome)
+        first = verdicts[place]
+        reason = f"{names[place]}: {first.reason}" if first.reason else names[place]
+        return replace(first, reason=reason, notes=notes, seconds=seconds)
+    grounds = [v.ground for v in verdicts if v.ground is not None]
+    return Verdict("proved", ground=join_grounds(grounds), notes=notes, seconds=seconds)
+
+
+def join_grounds(grounds: Sequence[Ground]) -> Ground:
+    """What several proofs rest on together; the kind is the one that asks for most."""
+    order = ("normal-form", "decision-procedure", "induction", "exact-execution")
+    kind = max((g.kind for g in grounds), key=order.index)
+
+    def union(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(text for g in grounds for text in getattr(g, name)))
+
+    bounds = [g.bound for g in grounds if g.bound is not None]
+    weakest = max(bounds, key=lambda b: (b.kind == "heuristic", b.log2)) if bounds else None
+    return Ground(kind, union("sizes"), union("regions"), union("assumes"), weakest)
+
+
+# --- asking the stages
+
+
+class Recorder:
+    """Asks one stage after the other; a stage that fails is recorded as failed, and the rest goes on."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.missing: list[Missing] = []
+
+    def ask(self, stage: str, question: Callable[[], T], otherwise: T) -> T:
+        try:
+            return question()
+        except Exception as problem:
+            text = " ".join(f"{type(problem).__name__}: {problem}".split())
+            self.missing.append(Missing(stage, text, failed=True))
+            return otherwise
+
+    def form(self) -> Form:
+        started = time.perf_counter()
+        derivations = self.ask("derivation", lambda: tuple(self.derivations()), ())
+        theorems = self.ask("proof", self.theorems, ())
+        return Form(
+            self.operation,
+            derivations,
+            theorems,
+            missing=tuple(self.missing),
+            seconds=time.perf_counter() - started,
+        )
+
+    def derivations(self) -> Iterator[Derivation]:
+        for kind in KINDS:
+            yield derive(self.operation, kind)
+
+    def theorems(self) -> tuple[Proved, ...]:
+        from gradproof.symbolic.proof import prove_operation
+
+        return tuple(Proved(t.name, t.left, t.right, t.verdict) for t in prove_operation(self.operation))
+
+
+def collect(operation: Operation) -> OperationReport:
+    """Everything that the stages have to say about an operation, under each choice of its options."""
+    return OperationReport(tuple(Recorder(form).form() for form in operation.variants))
