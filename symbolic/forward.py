@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradproof.symbolic.derivation import (
-    Derivation,
-    Step,
-    Sweep,
-    active_tensors,
-    canonical_indices,
-    read_outside,
-    statistic_tensors,
-)
+from gradproof.symbolic.analysis import active_tensors, canonical_indices, read_outside, statistic_tensors
+from gradproof.symbolic.derivation import Derivation, Step
 from gradproof.symbolic.expressions import Expr, Tensor, add, derivative, entry, fresh, mul, total
 from gradproof.symbolic.operation import Carried, Collected, Definition, Program, Recurrence, Scanned, flat
+from gradproof.symbolic.reverse import Sweep
 from gradproof.symbolic.rules import Context, depends
 
 

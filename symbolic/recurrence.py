@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradproof.symbolic.derivation import Reversed, Sweep, adjoint_name
+from gradproof.symbolic.derivation import Reversed, adjoint_name
 from gradproof.symbolic.expressions import Tensor, entry
 from gradproof.symbolic.operation import Carried, Collected, Definition, Recurrence, Scanned
+from gradproof.symbolic.reverse import Sweep
 
 
 def reverse(sweep: Sweep, forward: Recurrence) -> None:
