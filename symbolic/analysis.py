@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradproof.symbolic.expressions import Entry, Index, Tensor, fresh, index, walk
-from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
+from gradproof.symbolic.operation import Definition, Program, Recurrence, Scanned, flat
 from gradproof.symbolic.rules import depends
 
 
@@ -26,9 +26,9 @@ def canonical_indices(tensor: Tensor, statements: Sequence[Definition | Recurren
     return tuple(made)
 
 
-def active_tensors(program: Program) -> frozenset[Tensor]:
-    """The tensors through which an output depends on a real input."""
-    active = {t for t in program.inputs if t.dtype == "real"}
+def active_tensors(program: Program, moving: Sequence[Tensor] | None = None) -> frozenset[Tensor]:
+    """The tensors that depend on one of the `moving` inputs, by default on any real input."""
+    active = set(moving) if moving is not None else {t for t in program.inputs if t.dtype == "real"}
     for statement in flat(program.statements):
         if isinstance(statement, Recurrence):
             active |= set(statement.targets)
@@ -67,6 +67,7 @@ def _row(read: Entry, d: Definition) -> bool:
 
 
 def targets(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
+    """The tensors that a statement defines."""
     return (statement.target,) if isinstance(statement, Definition) else statement.targets
 
 
@@ -109,3 +110,33 @@ def read_outside(
             if tensor not in made and tensor not in inside:
                 read[tensor] = None
     return tuple(read)
+
+
+def needed(
+    statements: Sequence[Definition | Recurrence], outputs: Iterable[Tensor]
+) -> list[Definition | Recurrence]:
+    """The statements on which an output depends."""
+    wanted = set(outputs)
+    kept: list[Definition | Recurrence] = []
+    for statement in reversed(statements):
+        if wanted & set(targets(statement)):
+            kept.append(statement)
+            wanted |= set(read_outside([statement], ()))
+    return kept[::-1]
+
+
+def step_sources(statements: Iterable[Definition | Recurrence]) -> dict[Tensor, Scanned]:
+    """How another recurrence along the same axis can see what a step of these recurrences sees."""
+    found: dict[Tensor, Scanned] = {}
+    for r in statements:
+        if isinstance(r, Recurrence):
+            kept = {c.inside: c for c in r.collected}
+            back = 1 if r.reverse else -1
+            found |= {s.inside: s for s in r.scanned}
+            found |= {c.inside: Scanned(c.inside, c.outside, c.initial, c.shift) for c in r.collected}
+            found |= {
+                c.before: Scanned(c.before, kept[c.after].outside, c.initial, back)
+                for c in r.carried
+                if c.after in kept
+            }
+    return found

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from gradproof.symbolic.analysis import active_tensors, canonical_indices, read_outside, statistic_tensors
+from gradproof.symbolic.analysis import (
+    active_tensors,
+    canonical_indices,
+    needed,
+    read_outside,
+    statistic_tensors,
+    step_sources,
+)
 from gradproof.symbolic.derivation import Derivation, Step
 from gradproof.symbolic.expressions import Expr, Tensor, add, derivative, entry, fresh, mul, total
 from gradproof.symbolic.operation import Carried, Collected, Definition, Program, Recurrence, Scanned, flat
@@ -15,63 +24,72 @@ from gradproof.symbolic.rules import Context, depends
 def tangent_name(name: str) -> str:
     """The name of the tangent of a tensor.
 
-    >>> tangent_name("x")
-    'x_dot'
+    >>> tangent_name("x"), tangent_name("x_dot")
+    ('x_dot', 'x_dot2')
     """
-    return f"{name}_dot"
+    found = re.fullmatch(r"(.+_dot)(\d*)", name)
+    return f"{found[1]}{int(found[2] or 1) + 1}" if found else f"{name}_dot"
 
 
-def forward_mode(program: Program, label: str) -> Derivation:
-    """The JVP of a program in closed form: tangents of its outputs from tangents of its real inputs."""
-    statements = flat(program.statements)
-    inner = [d for s in statements for d in (s.body if isinstance(s, Recurrence) else (s,))]
+def tangent(tensor: Tensor) -> Tensor:
+    """The tensor that holds the tangent of a tensor."""
+    return Tensor(tangent_name(tensor.name), tensor.axes)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The tangents of some statements: where each is, what defines them, and the steps that led there."""
+
+    dots: dict[Tensor, Tensor]
+    emitted: tuple[Definition | Recurrence, ...]
+    steps: tuple[Step, ...]
+    context: Context
+
+    def shown(self, emitted: Iterable[Definition | Recurrence]) -> tuple[Step, ...]:
+        """The steps that led to the statements that were kept."""
+        kept = [d for s in emitted for d in (s.body if isinstance(s, Recurrence) else (s,))]
+        subjects = {d.target for d in kept}
+        return tuple(step for step in self.steps if step.subject in subjects)
+
+
+def forward_mode(program: Program, label: str, *, moving: Sequence[Tensor] | None = None) -> Derivation:
+    """The JVP of a program in closed form: tangents of its outputs from tangents of its real inputs.
+
+    Where `moving` is given, the other inputs are held still.
+    """
+    moving = [t for t in program.inputs if t.dtype == "real"] if moving is None else moving
+    pushed = push(program, flat(program.statements), moving)
+    outputs = [pushed.dots[t] for t in program.outputs]
+    tangents = [tangent(t) for t in moving]
+    emitted = needed(pushed.emitted, outputs)
+    inputs = read_outside(emitted, tangents)
+    closed = Program((*inputs, *tangents), program.parameters, tuple(emitted), tuple(outputs))
+    results = {t.name: pushed.dots[t] for t in program.outputs}
+    return Derivation(label, "jvp", closed, pushed.shown(emitted), results, pushed.context)
+
+
+def push(program: Program, statements: Sequence[Definition | Recurrence], moving: Sequence[Tensor]) -> Pushed:
+    """The tangents of the given statements of a program, and of its outputs, along tangents of `moving`."""
+    known = flat(program.statements)
+    inner = [d for s in known for d in (s.body if isinstance(s, Recurrence) else (s,))]
     context = Context({d.target: d for d in inner}, scales=statistic_tensors(program))
-    sweep = Sweep(program, statements, context, active_tensors(program), frozenset(), set())
-    dots = {t: _dot(t) for t in sweep.active}
+    sweep = Sweep(program, known, context, active_tensors(program, moving), frozenset(), set())
+    dots = {t: tangent(t) for t in sweep.active}
     emitted: list[Definition | Recurrence] = []
     for statement in statements:
         if isinstance(statement, Recurrence):
             emitted.append(_repeat(statement, sweep, dots))
         elif statement.target in sweep.active:
             emitted.append(_push(statement, sweep, dots))
-    tangents = [dots[t] for t in program.inputs if t.dtype == "real"]
     for t in program.outputs:
         if t not in sweep.active:
-            over = canonical_indices(t, statements)
-            dots[t] = _dot(t)
-            emitted.append(Definition(dots[t], over, add()))
-    emitted = _needed(emitted, [dots[t] for t in program.outputs])
-    inputs = read_outside(emitted, tangents)
-    closed = Program(
-        (*inputs, *tangents), program.parameters, tuple(emitted), tuple(dots[t] for t in program.outputs)
-    )
-    results = {t.name: dots[t] for t in program.outputs}
-    shown = {s.target for s in emitted if isinstance(s, Definition)}
-    shown |= {d.target for s in emitted if isinstance(s, Recurrence) for d in s.body}
-    steps: list[Step] = [step for step in sweep.steps if step.subject in shown]
-    return Derivation(label, "jvp", closed, tuple(steps), results, context)
-
-
-def _needed(emitted: list[Definition | Recurrence], outputs: list[Tensor]) -> list[Definition | Recurrence]:
-    """The statements on which an output depends."""
-    wanted = set(outputs)
-    kept: list[Definition | Recurrence] = []
-    for statement in reversed(emitted):
-        if isinstance(statement, Recurrence):
-            kept.append(statement)
-            wanted |= set(read_outside([statement], ()))
-        elif statement.target in wanted:
-            kept.append(statement)
-            wanted |= statement.value.tensors
-    return kept[::-1]
-
-
-def _dot(tensor: Tensor) -> Tensor:
-    return Tensor(tangent_name(tensor.name), tensor.axes)
+            dots[t] = tangent(t)
+            emitted.append(Definition(dots[t], canonical_indices(t, known), add()))
+    return Pushed(dots, tuple(emitted), tuple(sweep.steps), context)
 
 
 def _push(d: Definition, sweep: Sweep, dots: dict[Tensor, Tensor]) -> Definition:
-    """The tangent of one definition: the derivative by every entry that it reads, times that entry's tangent."""
+    """The tangent of a definition: the derivative by every entry that it reads, times that entry's tangent."""
     parts: list[Expr] = []
     for tensor in sorted(d.value.tensors & sweep.active, key=lambda t: t.name):
         if depends(d.value, tensor):
@@ -110,12 +128,9 @@ def _repeat(forward: Recurrence, sweep: Sweep, dots: dict[Tensor, Tensor]) -> Re
         for s in forward.scanned
         if s.outside in sweep.active
     ]
-    read = {t for d in body for t in d.value.tensors}
-    kept = {c.inside: c.outside for c in forward.collected}
-    back = 1 if forward.reverse else -1
-    seen += [Scanned(t, kept[t]) for t in sorted(read & set(kept), key=lambda t: t.name)]
-    seen += [s for s in forward.scanned if s.inside in read]
-    seen += [Scanned(c.before, kept[c.after], c.initial, back) for c in forward.carried if c.before in read]
+    read = {t for d in body for t in d.value.tensors} - {d.target for d in body}
+    sources = step_sources(sweep.statements)
+    seen += [sources[t] for t in sorted(read & set(sources), key=lambda t: t.name)]
     collected = tuple(
         Collected(
             dots[c.inside], dots[c.outside], dots[c.initial] if c.initial is not None else None, c.shift

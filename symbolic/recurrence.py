@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from gradproof.symbolic.analysis import step_sources
 from gradproof.symbolic.derivation import Reversed, adjoint_name
 from gradproof.symbolic.expressions import Tensor, entry
 from gradproof.symbolic.operation import Carried, Collected, Definition, Recurrence, Scanned
@@ -23,6 +25,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         sweep.active,
         sweep.statistics,
         sweep.taken,
+        sweep.given,
         steps=sweep.steps,
         written_out=sweep.written_out,
     )
@@ -58,7 +61,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         summed.append((inside, total))
         received.append((tensor, total))
     body = tuple(d for d in inner.emitted if not isinstance(d, Recurrence))
-    seen = [*scanned, *_forward_reads(body, forward)]
+    seen = [*scanned, *_forward_reads(sweep, body)]
     kept = {c.inside for c in collected} | {i for i, _ in summed}
     collected += [_keep(sweep, d.target, forward) for d in body if d.target not in kept]
     backward = Recurrence(
@@ -138,14 +141,8 @@ def _keep(sweep: Sweep, inside: Tensor, forward: Recurrence) -> Collected:
     return Collected(inside, Tensor(sweep.claim(f"{inside.name.removesuffix('_t')}_steps"), axes))
 
 
-def _forward_reads(body: tuple[Definition, ...], forward: Recurrence) -> list[Scanned]:
+def _forward_reads(sweep: Sweep, body: Sequence[Definition]) -> list[Scanned]:
     """The forward tensors of the same step that the backward step reads."""
     read = {t for d in body for t in d.value.tensors}
-    kept = {c.inside: c.outside for c in forward.collected}
-    scanned = [Scanned(t, kept[t]) for t in sorted(read & set(kept), key=lambda t: t.name)]
-    scanned += [seen for seen in forward.scanned if seen.inside in read]
-    step_back = 1 if forward.reverse else -1
-    scanned += [
-        Scanned(c.before, kept[c.after], c.initial, step_back) for c in forward.carried if c.before in read
-    ]
-    return scanned
+    sources = step_sources(sweep.statements)
+    return [sources[t] for t in sorted(read & set(sources), key=lambda t: t.name)]

@@ -47,6 +47,7 @@ class Sweep:
     active: frozenset[Tensor]
     statistics: frozenset[Tensor]
     taken: set[str]
+    given: frozenset[str] = frozenset()
     emitted: list[Definition | Recurrence] = field(default_factory=list["Definition | Recurrence"])
     steps: list[Step] = field(default_factory=list[Step])
     written_out: dict[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
@@ -55,6 +56,9 @@ class Sweep:
     recurrences: list[Reversed] = field(default_factory=list[Reversed])
 
     def claim(self, name: str) -> str:
+        """A name that nobody has: `dx_2` where the program itself has a `dx`, being a gradient; else `dc_total`."""
+        if name in self.given:
+            name += "_2"
         while name in self.taken:
             name += "_total" if not name.endswith("_total") else "_"
         self.taken.add(name)
@@ -168,7 +172,14 @@ def reverse_mode(program: Program, label: str) -> Derivation:
         for t in (*program.inputs, *(t for s in statements for t in targets(s)), *(d.target for d in inner))
     }
     sweep = Sweep(
-        program, statements, known, active_tensors(program), statistics, names, written_out=written_out
+        program,
+        statements,
+        known,
+        active_tensors(program),
+        statistics,
+        set(names),
+        frozenset(names),
+        written_out=written_out,
     )
     cotangents: list[Tensor] = []
     for output in program.outputs:
