@@ -151,11 +151,13 @@ class Note:
     """Equations that say one thing about a group, such as where its states start.
 
     `in_code` marks what only the names of the code need to have said: mathematics writes the step itself.
+    `minor` marks what only says under which name something is stored.
     """
 
     title: str
     equations: tuple[Equation, ...]
     in_code: bool = False
+    minor: bool = False
 
 
 @dataclass(frozen=True)

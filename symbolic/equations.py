@@ -67,18 +67,22 @@ def program_notation(program: Program) -> Notation:
 
 
 def derivation_notation(derivation: Derivation) -> Notation:
-    """How the names of a derivation are written: those that the forward pass has are its own."""
-    known = derivation.context.definitions
-    forward = {t.name for d in known.values() for t in (d.target, *d.value.tensors)}
-    forward |= {t.name for t in derivation.program.inputs if not _derived(t.name, forward)}
-    forward |= set(derivation.results)
-    made = [*known.values(), *all_definitions(derivation.program.statements)]
+    """How the names of a derivation are written: adjoints and tangents after what they are of."""
+    chain = (*derivation.based_on, derivation)
+    known = [d for one in chain for d in one.context.definitions.values()]
+    names = {t.name for d in known for t in (d.target, *d.value.tensors)}
+    names |= {t.name for one in chain for t in (*one.program.inputs, *one.adjoints)}
+    adjoints = {t.name for one in chain for t in one.adjoints.values()}
+    forward = {n for n in names if n not in adjoints and not _derived(n, names)}
+    made = [*known, *(d for one in chain for d in all_definitions(one.program.statements))]
     return Notation(frozenset(forward), index_stems(made))
 
 
-def _derived(name: str, forward: set[str]) -> bool:
-    """Whether a name is that of an adjoint or tangent, as far as the forward names can tell."""
-    return name.endswith("_dot") or (name.startswith("d") and name[1:] in forward)
+def _derived(name: str, names: set[str]) -> bool:
+    """Whether a name is that of an adjoint or tangent of another."""
+    return (name.endswith("_dot") and name.removesuffix("_dot") in names) or (
+        name.startswith("d") and name[1:] in names
+    )
 
 
 def all_definitions(statements: Iterable[Statement]) -> list[Definition]:
@@ -218,9 +222,9 @@ class _Joints:
         yield Note("At the first step", tuple(self.start(c) for c in r.carried))
         yield Note("From each step to the next", tuple(self.hand_on(c) for c in r.carried), in_code=True)
         yield Note("After the last step", tuple(self.end(c) for c in r.carried))
-        yield Note("Read in each step", tuple(self.read(s) for s in r.scanned))
-        yield Note("Kept of each step", tuple(self.keep(c) for c in r.collected))
         yield Note("Added up over the steps", tuple(self.add_up(i, o) for i, o in r.summed))
+        yield Note("Read in each step", tuple(self.read(s) for s in r.scanned), minor=True)
+        yield Note("Kept of each step", tuple(self.keep(c) for c in r.collected), minor=True)
 
     def indices(self, tensor: Tensor) -> tuple[Index, ...]:
         return canonical_indices(tensor, self.repeated.body)

@@ -27,15 +27,9 @@ from gradproof.symbolic.boxes import (
 )
 from gradproof.symbolic.names import join
 
-_SPACES: dict[str, tuple[str, str]] = {
-    "relation": ("0.28em", "0.28em"),
-    "binary": ("0.22em", "0.22em"),
-    "prefix": ("0", "0.1em"),
-    "comma": ("0", "0.12em"),
-    "word": ("0.2em", "0.2em"),
-}
+_THIN = '<mspace width=".16em"/>'
 _MARKS = {"hat": "^", "dot": "˙", "bar": "¯", "tilde": "~", "arrow": "←"}
-_BIG = {"sum": "<mo largeop='true' movablelimits='false'>∑</mo>", "max": "<mo movablelimits='false'>max</mo>"}
+_BIG = {"sum": "<mo>∑</mo>", "max": "<mo>max</mo>"}
 
 
 def box_to_mathml(box: Box) -> str:
@@ -45,12 +39,12 @@ def box_to_mathml(box: Box) -> str:
     if isinstance(box, Num):
         return f"<mn>{box.text}</mn>"
     if isinstance(box, Op):
-        before, after = _SPACES[box.spacing]
-        return f'<mo lspace="{before}" rspace="{after}">{escape(box.text)}</mo>'
+        form = ' form="prefix"' if box.spacing == "prefix" else ""
+        return f"<mo{form}>{escape(box.text)}</mo>"
     if isinstance(box, Words):
         return f"<mtext>{escape(box.text).replace(' ', '&#160;')}</mtext>"
     if isinstance(box, Thin):
-        return '<mspace width="0.16em"/>'
+        return _THIN
     if isinstance(box, Row):
         return _row("".join(box_to_mathml(part) for part in box.parts))
     if isinstance(box, Indexed | Raised | Lowered):
@@ -65,16 +59,15 @@ def _construct(box: Box) -> str:
         return f"<msqrt>{box_to_mathml(box.body)}</msqrt>"
     if isinstance(box, Big):
         under = f"<munder>{_BIG[box.symbol]}{box_to_mathml(box.under)}</munder>"
-        return _row(f'{under}<mspace width="0.16em"/>{box_to_mathml(box.body)}')
+        return _row(f"{under}{_THIN}{box_to_mathml(box.body)}")
     if isinstance(box, Fence):
-        left = f'<mo form="prefix" fence="true">{box.left}</mo>'
-        return _row(f'{left}{box_to_mathml(box.body)}<mo form="postfix" fence="true">{box.right}</mo>')
+        return _row(f"<mo>{box.left}</mo>{box_to_mathml(box.body)}<mo>{box.right}</mo>")
     if isinstance(box, Cases):
         rows = "".join(
             f"<mtr><mtd>{box_to_mathml(value)}</mtd><mtd>{box_to_mathml(when)}</mtd></mtr>"
             for value, when in box.rows
         )
-        return _row(f'<mo form="prefix" fence="true">{{</mo><mtable class="cases">{rows}</mtable>')
+        return _row(f'<mo>{{</mo><mtable class="cases">{rows}</mtable>')
     if isinstance(box, Accent):
         stretch = "true" if box.mark == "arrow" else "false"
         mark = f'<mo stretchy="{stretch}">{_MARKS[box.mark]}</mo>'
@@ -137,7 +130,7 @@ def math(box: Box, display: bool = False) -> str:
     return f"<math{_DISPLAY if display else ''}>{box_to_mathml(box)}</math>"
 
 
-_DISPLAY = ' display="block"'
+_DISPLAY = ' displaystyle="true"'
 _INDENT = '<mspace width="1.6em"/>'
 _WIDE = 78
 
@@ -145,7 +138,7 @@ _WIDE = 78
 def equations_to_mathml(given: Sequence[Equation], relation: str = "=") -> str:
     """Equations under one another, aligned at the relation; a long sum is broken before its signs."""
     rows: list[str] = []
-    sign = f'<mo lspace="0.28em" rspace="0.28em">{relation}</mo>'
+    sign = f'<mo form="infix">{relation}</mo>'
     for made in given:
         first, *rest = broken(made.right)
         left = f"<mtd>{box_to_mathml(made.left)}</mtd>"
@@ -157,14 +150,14 @@ def equations_to_mathml(given: Sequence[Equation], relation: str = "=") -> str:
     return f'<math{_DISPLAY}><mtable class="aligned">{"".join(rows)}</mtable></math>'
 
 
-def broken(box: Box) -> list[Box]:
-    """A long sum as lines, each of which starts with its sign."""
-    if not isinstance(box, Row) or width(box) <= _WIDE:
+def broken(box: Box, wide: int = _WIDE) -> list[Box]:
+    """A sum of more than `wide` letters as lines, each of which starts with its sign."""
+    if not isinstance(box, Row) or width(box) <= wide:
         return [box]
     lines: list[list[Box]] = [[]]
     for part in box.parts:
         here = lines[-1]
-        if isinstance(part, Op) and part.spacing == "binary" and sum(map(width, here)) > _WIDE // 3:
+        if isinstance(part, Op) and part.spacing == "binary" and sum(map(width, here)) > wide // 3:
             lines.append([])
         lines[-1].append(part)
     return [Row(tuple(line)) for line in lines if line]

@@ -12,6 +12,7 @@ from gradproof.symbolic.definedness import open_demands
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Expr, Tensor, Where, parameter, walk
 from gradproof.symbolic.functions import FUNCTIONS, Function
+from gradproof.symbolic.kinks import Convention, conventions
 from gradproof.symbolic.language import read
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition, Operation, flat
@@ -111,8 +112,8 @@ def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ..
 def prove_row(row: Function) -> Theorem:
     """The derivative in a row of the leaf table, from the function's definition.
 
-    A function defined by earlier rows is differentiated through them; one defined as an integral from 0 has its integrand
-    for derivative; an inverse `f` of `g` has `f' = 1 / g'(f)`. What is left is an axiom, and is named so.
+    A function defined by earlier rows is differentiated through them; one defined as an integral from 0 has its
+    integrand for derivative; an inverse `f` of `g` has `f' = 1 / g'(f)`. What is left is an axiom, named so.
     """
     x = parameter("x", row.domain)
     name = f"{row.name}'"
@@ -143,19 +144,35 @@ def prove_row(row: Function) -> Theorem:
 def prove_operation(operation: Operation) -> tuple[Theorem, ...]:
     """The pairings that make the derived VJP of an operation right, each with its verdict.
 
-    They share nothing with `derive` but the leaf table. A recurrence adds the pairing of one generic step; with the
-    wiring of its adjoint checked, it holds for every length by induction.
+    They share nothing with `derive` but the leaf table. A recurrence adds the pairing of one generic step; with
+    the wiring of its adjoint checked, it holds for every length by induction. Kinks add their conventions.
     """
     derivation = derive(operation)
     parts, problems = stages(operation.program, derivation)
     results: list[Theorem] = []
     for stage in parts:
         for pairing in stage.pairings():
-            results.append(_prove_pairing(pairing, problems, operation))
+            results.append(_prove_pairing(pairing, problems))
+    results += [_prove_convention(c) for c in conventions(operation.program)]
     return tuple(results)
 
 
-def _prove_pairing(pairing: Pairing, problems: list[str], operation: Operation) -> Theorem:
+def _prove_convention(c: Convention) -> Theorem:
+    """The value at a kink is a mean of the derivatives on both sides (Clarke)."""
+    name = f"convention at {c.place}"
+    if c.hull is None:
+        reason = f"at {c.place} the cases give {c.value}, which is no mean of the derivatives on both sides"
+        return Theorem(name, c.value, c.value, Verdict("undecided", reason=reason))
+    verdict = prove(c.value, c.hull)
+    if verdict.ground is not None:
+        said = "no finite derivative on one side, the value is" if c.unbounded else "the derivative is"
+        note = f"convention: at {c.place} {said} {c.value}"
+        ground = replace(verdict.ground, assumes=(*verdict.ground.assumes, note))
+        verdict = replace(verdict, ground=ground)
+    return Theorem(name, c.value, c.hull, verdict)
+
+
+def _prove_pairing(pairing: Pairing, problems: list[str]) -> Theorem:
     started = time.perf_counter()
     verdict = _decide_pairing(pairing)
     if pairing.step_of and verdict.ground is not None:
@@ -170,7 +187,7 @@ def _prove_pairing(pairing: Pairing, problems: list[str], operation: Operation) 
 
 
 def _decide_pairing(pairing: Pairing) -> Verdict:
-    """Decide `right = left`: the forward-mode side is the function's own, so its domain is the one that counts."""
+    """Decide `right = left`: the forward-mode side is the function's own, and its domain is the one that counts."""
     return _decide(pairing.right, pairing.left, pairing.definitions)
 
 

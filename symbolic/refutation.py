@@ -18,7 +18,7 @@ PRECISIONS = (64, 192, 768)
 
 
 def find_witness(left: Expr, right: Expr, definitions: Mapping[Tensor, Definition]) -> Witness | None:
-    """A witness of concrete numbers whose two sides are separated by ball arithmetic, the simplest found first."""
+    """A witness of concrete numbers whose two sides are separated by ball arithmetic, the simplest first."""
     for point in points(left - right, definitions):
         free = sorted(left.free | right.free, key=lambda i: i.name)
         ranges = [range(i.axis.size if i.axis.size is not None else point.sizes[i.axis]) for i in free]

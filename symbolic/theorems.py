@@ -5,8 +5,8 @@ Let `a` be an input or an intermediate whose adjoint has a name, and let all oth
     sum da * a_dot  =  sum over outputs y of dy * (dy/da a_dot)  +  sum over named v of dv * (dv/da a_dot),
 
 with the derivatives along paths that meet no other named tensor, from a forward-mode pass of its own. These
-equations for all `a`, read from the outputs back to the inputs, compose by the chain rule to the pairing of the whole
-program; each is as small as one definition.
+equations for all `a`, read from the outputs back to the inputs, compose by the chain rule to the pairing of the
+whole program; each is as small as one definition.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _unmatched(statements: Sequence[Definition | Recurrence], derivation: Deriva
 
 
 def _step(r: Reversed, outer: Mapping[Tensor, Tensor]) -> Stage:
-    """One generic step: what comes in is states, scanned and shared tensors; what goes out is states and kept tensors."""
+    """One generic step: states, scanned and shared tensors come in; states and kept tensors go out."""
     forward = {d.target: d for d in r.forward.body}
     backward = {d.target: d for d in r.backward.body}
     cotangents = [(f.after, b.before) for f, b in zip(r.forward.carried, r.backward.carried, strict=True)]
@@ -163,9 +163,10 @@ def _step(r: Reversed, outer: Mapping[Tensor, Tensor]) -> Stage:
 def wiring(r: Reversed, outer: Mapping[Tensor, Tensor]) -> list[str]:
     """What keeps the adjoint recurrence from being the transpose of the forward one; empty where nothing does.
 
-    With the pairing of one step, a right wiring gives the pairing of the whole recurrence by induction on its length:
-    the adjoint of a state leaves the step after it and enters the step before it; off the axis it is the adjoint of the
-    last state and becomes that of the initial one; what a step reads, it reads where the forward step read it.
+    With the pairing of one step, a right wiring gives the pairing of the whole recurrence by induction on its
+    length: the adjoint of a state leaves the step after it and enters the step before it; off the axis it is the
+    adjoint of the last state and becomes that of the initial one; what a step reads, it reads where the forward
+    step read it.
     """
     f, b = r.forward, r.backward
     problems: list[str] = []

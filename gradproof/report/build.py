@@ -50,7 +50,7 @@ def build_report(
     form: str = "html",
     advance: Callable[[str, int], None] = lambda what, done: None,
 ) -> Built:
-    """Write the report on operations into the folder `out`; `advance` hears what is done, and how many are."""
+    """Write the report on operations into the folder `out`; `advance` hears what is being done."""
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     reports: list[OperationReport] = []

@@ -15,12 +15,15 @@ from pygments.lexers import PythonLexer
 from gradproof.report import page, plots
 from gradproof.report.collect import Form, OperationReport
 from gradproof.report.prose import first_sentence, inline, paragraphs
+from gradproof.symbolic.arrangement import decimals
 from gradproof.symbolic.boxes import Box, Equation
 from gradproof.symbolic.expressions import Tensor, entry
 from gradproof.symbolic.mathml import broken, equations_to_mathml, math
+from gradproof.symbolic.names import scalar_name
 from gradproof.symbolic.notation import Notation
 
 _FOLDER = Path(__file__).parent / "templates"
+_LINE = 50
 SYMBOLS = {"proved": "✓", "refuted": "✗", "undecided": "?"}
 
 
@@ -56,8 +59,8 @@ def environment() -> Environment:
 
 def display(box: Box) -> Markup:
     """A formula on lines of its own; a long sum is broken before its signs."""
-    lines = broken(box)
-    return Markup("").join(Markup(math(line, display=True)) for line in lines)
+    lines = [f"<div>{math(line, display=True)}</div>" for line in broken(box, _LINE)]
+    return Markup("".join(lines))
 
 
 def aligned(given: Sequence[Equation]) -> Markup:
@@ -88,7 +91,14 @@ def operation_page(report: OperationReport) -> str:
     return (
         environment()
         .get_template("operation.html.j2")
-        .render(report=report, views=views, pictures=dict(pictures), verdict=report.verdict, shapes=shapes)
+        .render(
+            report=report,
+            views=views,
+            pictures=dict(pictures),
+            verdict=report.verdict,
+            shapes=shapes,
+            parameters=parameters,
+        )
     )
 
 
@@ -116,6 +126,12 @@ def shapes(form: Form) -> list[tuple[str, Tensor, str]]:
     """The inputs and outputs of a form: which of the two, the tensor, its shape in words."""
     given = [("input", t) for t in form.operation.inputs] + [("output", t) for t in form.operation.outputs]
     return [(role, t, " × ".join(a.name for a in t.axes) or "a number") for role, t in given]
+
+
+def parameters(form: Form) -> list[tuple[Box, str, str, str]]:
+    """The hyper-parameters of a form: how each is written, its name, its domain and its default."""
+    given = form.operation.hyperparameters.items()
+    return [(scalar_name(name), name, h.domain, decimals(h.default) or str(h.default)) for name, h in given]
 
 
 def write(reports: Sequence[OperationReport], out: Path, seconds: float) -> Path:

@@ -51,4 +51,4 @@ def _one_line(text: str) -> str:
 def first_sentence(text: str) -> str:
     """The first sentence of a documentation string."""
     line = _one_line(text.split("\n\n")[0])
-    return re.split(r"(?<=[.;:]) ", line, maxsplit=1)[0].rstrip(";:") if line else ""
+    return re.split(r"(?<=[.;:])(?<!et al\.) ", line, maxsplit=1)[0].rstrip(";:") if line else ""
