@@ -1,0 +1,118 @@
+"""Canonical keys: two expressions that differ in the names of their indices alone have the same key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from itertools import permutations, product
+
+from gradproof.numeric.stability import magnitude
+from gradproof.numeric.sums import data_delta
+from gradproof.symbolic.expressions import (
+    Add,
+    Bracket,
+    Call,
+    Entry,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Power,
+    Reduce,
+    Where,
+    index,
+    reduce,
+    substitute,
+)
+
+_MANY = 24  # renamings tried before names are taken as they come
+
+
+@cache
+def canonical(expr: Expr) -> tuple[str, tuple[Index, ...]]:
+    """The key of an expression, and its free indices in the order in which the key numbers them."""
+    plain = _rename_bound(expr, 0)
+    by_axis: dict[str, list[Index]] = {}
+    for i in sorted(plain.free, key=lambda i: i.key):
+        by_axis.setdefault(i.axis.name, []).append(i)
+    orders = [list(permutations(group)) for _, group in sorted(by_axis.items())]
+    best: tuple[str, tuple[Index, ...]] | None = None
+    for count, choice in enumerate(product(*orders)):
+        if count >= _MANY:
+            break
+        flat = tuple(i for group in choice for i in group)
+        names = {i: index(f"${i.axis.name}{n}", i.axis) for n, i in enumerate(flat)}
+        key = substitute(plain, dict(names)).key
+        if best is None or key < best[0]:
+            best = (key, flat)
+    assert best is not None
+    return best
+
+
+def _rename_bound(expr: Expr, depth: int) -> Expr:
+    if isinstance(expr, Reduce):
+        body = _rename_bound(expr.body, depth + len(expr.indices))
+        ordered = sorted(expr.indices, key=lambda i: (i.axis.name, i.key))
+        names = {i: index(f"@{i.axis.name}{depth + n}", i.axis) for n, i in enumerate(ordered)}
+        return reduce(expr.kind, [names[i] for i in expr.indices], substitute(body, dict(names)))
+    if not expr.bound:
+        return expr
+    return expr.rebuild(tuple(_rename_bound(child, depth) for child in expr.children))
+
+
+def worth_a_name(expr: Expr) -> bool:
+    """Whether computing the expression twice costs a pass over memory."""
+    if any(data_delta(n) is not None for n in _nodes(expr)):
+        return False
+    if isinstance(expr, Bracket):
+        return bool(expr.free)
+    if not any(isinstance(n, Entry) for n in _nodes(expr)):
+        return False
+    if isinstance(expr, Mul):
+        return sum(1 for f in expr.factors if f.free) > 1
+    return isinstance(expr, Add | Call | Power | Where) and bool(expr.free)
+
+
+def _nodes(expr: Expr) -> Iterable[Expr]:
+    yield expr
+    for child in expr.children:
+        yield from _nodes(child)
+
+
+def parts(expr: Expr) -> tuple[Expr, ...]:
+    """The subexpressions that are computed on the way: a magnitude or a maximum is one operation."""
+    if isinstance(expr, Where) and (whole := as_operation(expr)) is not None:
+        return whole
+    return expr.children
+
+
+def as_operation(expr: Where) -> tuple[Expr, ...] | None:
+    """The arguments of a selection that is `|x|` or `max(a, b)`, or None."""
+    if expr is magnitude(expr.yes):
+        return (expr.yes,)
+    c = expr.condition
+    if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
+        return (expr.yes, expr.no)
+    return None
+
+
+def repeated(values: Iterable[Expr]) -> frozenset[str]:
+    """The keys of subexpressions that more than one place holds; what lies within a repeat counts once."""
+    count: Counter[str] = Counter()
+
+    def visit(expr: Expr) -> None:
+        if isinstance(expr, Number | Index) or not expr.children:
+            return
+        named = worth_a_name(expr) or isinstance(expr, Reduce)
+        if named:
+            key, _ = canonical(expr)
+            count[key] += 1
+            if count[key] > 1:
+                return
+        for child in parts(expr):
+            visit(child)
+
+    for value in values:
+        visit(value)
+    return frozenset(key for key, n in count.items() if n > 1)

@@ -1,0 +1,178 @@
+"""From programs to straight-line programs: forward with its backward, and what is saved between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradproof.numeric.canonical import repeated
+from gradproof.numeric.lines import Edge, Elementwise, Gather, Line, Loop, Shift, State, Straight, live, reads, targets
+from gradproof.numeric.lowering import Lowering
+from gradproof.numeric.preparation import needed, prepare
+from gradproof.numeric.recurrence import Ends, Moved, Part, Split, Steps
+from gradproof.numeric.stability import Context
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.derivation import derive
+from gradproof.symbolic.expressions import Index, Tensor, index
+from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A forward program, its backward program, and the tensors that the one saves for the other."""
+
+    forward: Straight
+    backward: Straight
+    saved: tuple[Tensor, ...]
+    cotangents: tuple[Tensor, ...]
+
+
+def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
+    """Lower a program and its VJP together."""
+    vjp = derive(program, "vjp").program
+    cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
+    lines, mark, names = _lower(program, vjp, zeros)
+    first, second = lines[:mark], live(lines[mark:], vjp.outputs)
+    known = {t for line in first for t in targets(line)}
+    wanted = {t for line in second for t in reads(line)} | set(vjp.outputs)
+    again, kept = recompute(first, wanted & known, set(program.inputs) | set(program.outputs))
+    backward = live((*again, *second), vjp.outputs)
+    read = {t for line in backward for t in reads(line)} | set(vjp.outputs)
+    made = {t for line in backward for t in targets(line)}
+    order = (*program.inputs, *(t for line in first for t in targets(line)))
+    saved = tuple(t for t in dict.fromkeys(order) if t in read and t not in made)
+    forward = live(first, (*program.outputs, *(t for t in saved if t in known)))
+    return Pair(
+        Straight(program.inputs, program.parameters, forward, program.outputs, *names),
+        Straight((*saved, *cotangents), program.parameters, backward, vjp.outputs, *names),
+        saved,
+        cotangents,
+    )
+
+
+def compile_tangents(program: Program, zeros: frozenset[str] = frozenset()) -> tuple[Straight, tuple[Tensor, ...]]:
+    """Lower the JVP of a program, forward tensors computed anew from the inputs; also its tangent inputs."""
+    jvp = derive(program, "jvp").program
+    count = sum(1 for t in program.inputs if t.dtype == "real")
+    tangents = jvp.inputs[len(jvp.inputs) - count :]
+    lines, _, names = _lower(program, jvp, zeros)
+    straight = Straight((*program.inputs, *tangents), program.parameters, live(lines, jvp.outputs), jvp.outputs, *names)
+    return straight, tangents
+
+
+def _lower(program: Program, derived: Program, zeros: frozenset[str]) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor]]]:
+    """The lines of a program and of its derivative, where the latter begin, temporaries and truths."""
+    first = flat(program.statements)
+    second = needed(flat(derived.statements), derived.outputs)
+    names = {t.name for p in (program, derived) for t in _tensors(p)}
+    names |= {p.name for p in program.parameters}
+    context = Context(given=frozenset(program.inputs), taken=names)
+    ready = prepare(first, context, zeros)
+    later = prepare(second, context, zeros)
+    values = [d.value for s in (*ready, *later) for d in (s.body if isinstance(s, Recurrence) else (s,))]
+    lowering = Lowering(context.taken, repeated(values))
+    wanted = {t for s in later for t in _read(s)} | set(program.outputs) | set(derived.outputs)
+    lower_statements(lowering, needed(ready, wanted))
+    mark = len(lowering.lines)
+    lower_statements(lowering, later)
+    return tuple(lowering.lines), mark, (frozenset(lowering.temporary), frozenset(lowering.truths))
+
+
+def _tensors(program: Program) -> set[Tensor]:
+    found = set(program.inputs)
+    for s in flat(program.statements):
+        if isinstance(s, Recurrence):
+            found |= set(s.targets) | {d.target for d in s.body}
+            found |= {c.before for c in s.carried} | {x.inside for x in s.scanned}
+        else:
+            found.add(s.target)
+    return found
+
+
+def _read(statement: Definition | Recurrence) -> set[Tensor]:
+    if isinstance(statement, Definition):
+        return set(statement.value.tensors)
+    found = {t for d in statement.body for t in d.value.tensors} | {s.outside for s in statement.scanned}
+    found |= {c.initial for c in statement.carried if c.initial is not None}
+    return found | {s.initial for s in statement.scanned if s.initial is not None}
+
+
+def lower_statements(lowering: Lowering, statements: Sequence[Definition | Recurrence]) -> None:
+    """Append the lines of statements; a recurrence is taken apart first."""
+    for statement in statements:
+        if isinstance(statement, Definition):
+            lowering.define(statement)
+        else:
+            for part in Split(statement, lowering.claim, lowering.stepped).run():
+                _lower_part(lowering, part)
+
+
+def _lower_part(lowering: Lowering, part: Part) -> None:
+    match part:
+        case Definition():
+            lowering.define(part)
+        case Moved():
+            lowering.lines.append(Shift(part.target, _indices(part.target), part.source, part.edge, part.by))
+        case Ends():
+            lowering.lines.append(Edge(part.target, _indices(part.target), part.source, part.last))
+        case Steps():
+            lowering.lines.append(_loop(lowering, part))
+
+
+def _indices(tensor: Tensor) -> tuple[Index, ...]:
+    return tuple(index(f"{a.name}", a) for a in tensor.axes)
+
+
+def _loop(lowering: Lowering, steps: Steps) -> Loop:
+    inner = Lowering(lowering.taken, repeated(d.value for d in steps.body))
+    inner.truths |= lowering.truths
+    for d in steps.body:
+        inner.define(d)
+    lowering.taken |= inner.taken
+    lowering.temporary |= inner.temporary
+    lowering.truths |= inner.truths
+    r = steps.recurrence
+    states = tuple(State(c.before, c.after, i, c.last) for c, i in zip(r.carried, steps.initials, strict=True))
+    return Loop(r.name, r.axis, r.reverse, states, steps.reads, steps.keeps, tuple(inner.lines))
+
+
+def recompute(
+    lines: Sequence[Line], wanted: set[Tensor], free: set[Tensor]
+) -> tuple[tuple[Line, ...], set[Tensor]]:
+    """Which wanted tensors are computed again, by which lines; the others are saved.
+
+    A line is carried out once more where that saves memory: where it is elementwise, and all that it reads is
+    there in any case (inputs, outputs, what is saved), or smaller than its result, or so computed itself.
+    """
+    makers = {line.target: line for line in lines if isinstance(line, Elementwise | Gather)}
+    keep = set(wanted)
+    again: set[Tensor] = set()
+
+    def sources(tensor: Tensor, limit: set[Axis]) -> set[Tensor] | None:
+        """What has to be saved to compute the tensor again, if that is smaller than the limit."""
+        if tensor in free or tensor in again:
+            return set()
+        if set(tensor.axes) < limit:
+            return {tensor}
+        if tensor not in makers:
+            return None
+        found = set[Tensor]()
+        for t in reads(makers[tensor]):
+            part = set[Tensor]() if t in keep and t not in makers else sources(t, limit)
+            if part is None:
+                return None
+            found |= part
+        return found | {tensor}
+
+    for line in reversed(lines):
+        target = None if isinstance(line, Loop) else line.target
+        if target is None or target not in keep or target in free or target not in makers:
+            continue
+        limit = set(target.axes)
+        found = [sources(t, limit) for t in reads(makers[target])]
+        if any(part is None for part in found):
+            continue
+        every = set[Tensor]().union(*(part for part in found if part is not None))
+        again |= {target} | {t for t in every if not set(t.axes) < limit}
+        keep = (keep - again) | {t for t in every if set(t.axes) < limit and t not in again}
+    return tuple(line for line in lines if not isinstance(line, Loop) and line.target in again), keep

@@ -1,0 +1,282 @@
+"""lower(): an operation as readable source for one target, compiled, cached and ready to call."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, cached_property
+from typing import Any
+
+from gradproof.numeric.arrays import Library, library
+from gradproof.numeric.shapes import Shapes, check_shape, measure
+from gradproof.numeric.sources import Source, write_source
+from gradproof.symbolic.derivation import derive
+from gradproof.symbolic.expressions import Tensor
+from gradproof.symbolic.operation import Operation, Program, find
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `forward` hands on to `vjp`."""
+
+    arrays: tuple[Any, ...]
+    call: Call
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel: its shapes, the dtypes of inputs and results, and its parameters."""
+
+    shapes: Shapes
+    given: tuple[Any, ...]
+    result: Any
+    compute: Any
+    parameters: Mapping[str, Any]
+    zeros: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The functions of a generated module, and the tensors that its forward saves."""
+
+    forward: Callable[..., Any]
+    vjp: Callable[..., Any]
+    jvp: Callable[..., Any]
+    saved: tuple[Tensor, ...]
+
+
+def build(source: Source, label: str) -> Compiled:
+    """Compile a generated source; tracebacks show its lines."""
+    filename = f"<gradproof {label}>"
+    linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
+    space: dict[str, Any] = {"__name__": f"gradproof.generated.{label}"}
+    exec(compile(source.text, filename, "exec"), space)  # generated above from expressions, never typed by a user
+    return Compiled(space["forward"], space["vjp"], space["jvp"], source.saved)
+
+
+class Kernel:
+    """Forward, VJP and JVP of a program for one target.
+
+    - `source`: the generated module;
+    - `forward(*inputs)`: the outputs and what `vjp` needs; hyper-parameters are keyword arguments;
+    - `vjp(saved, *cotangents)`: the gradient by each input, `None` for integers and truth values;
+    - `jvp(inputs, tangents)`: the tangents of the outputs.
+
+    The kernel itself is callable; for PyTorch it takes part in autograd.
+    """
+
+    def __init__(
+        self, program: Program, target: str, label: str, defaults: Mapping[str, Fraction], doc: str = ""
+    ) -> None:
+        self.program, self.target, self.label, self.defaults, self.doc = program, target, label, defaults, doc
+        self.library: Library = library(target)
+        self.variants: dict[tuple[bool, frozenset[str]], Compiled] = {}
+        self.sources: dict[tuple[bool, frozenset[str]], Source] = {}
+
+    def __repr__(self) -> str:
+        return f"<{self.target} kernel {self.label}>"
+
+    # --- source
+
+    @property
+    def source(self) -> str:
+        """The generated module."""
+        return self.source_of(True, frozenset()).text
+
+    def source_of(self, in_place: bool, zeros: frozenset[str]) -> Source:
+        key = (in_place, zeros)
+        if key not in self.sources:
+            self.sources[key] = write_source(
+                self.program, self.target, self.label, self.defaults, self.doc, in_place=in_place, zeros=zeros
+            )
+        return self.sources[key]
+
+    def compiled(self, in_place: bool, zeros: frozenset[str]) -> Compiled:
+        """The functions: writing over their own arrays or not, and with which parameters fixed at 0."""
+        key = (in_place, zeros)
+        if key not in self.variants:
+            extra = "" if in_place else " pure"
+            fixed = "".join(f" {name}=0" for name in sorted(zeros))
+            self.variants[key] = build(self.source_of(in_place, zeros), f"{self.target} {self.label}{fixed}{extra}")
+        return self.variants[key]
+
+    # --- calls
+
+    def call(self, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[Call, list[Any]]:
+        """Check the inputs of a call; its description, and the inputs as arrays.
+
+        Raises ValueError where a number of axes or a size does not fit, TypeError for a wrong dtype or
+        an unknown parameter.
+        """
+        names = [p.name for p in self.program.parameters]
+        unknown = set(parameters) - set(names)
+        if unknown:
+            raise TypeError(f"{self.label} has no parameter {', '.join(sorted(unknown))}; it has {names}")
+        missing = [n for n in names if n not in parameters and n not in self.defaults]
+        if missing:
+            raise TypeError(f"{self.label} needs the parameter {', '.join(missing)}")
+        if len(inputs) != len(self.program.inputs):
+            wanted = ", ".join(map(repr, self.program.inputs))
+            raise ValueError(f"{self.label} takes {len(self.program.inputs)} inputs ({wanted}), found {len(inputs)}")
+        arrays = [self.array(v, t) for v, t in zip(inputs, self.program.inputs, strict=True)]
+        shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
+        real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
+        result, compute = self.library.common(real)
+        zeros = frozenset(
+            n for n in names
+            if self.defaults.get(n) == 0 and isinstance(v := parameters.get(n, 0), int | float) and v == 0
+        )
+        passed = {n: v for n, v in parameters.items() if n not in zeros}
+        return Call(shapes, tuple(a.dtype for a in arrays), result, compute, passed, zeros), arrays
+
+    def array(self, value: Any, tensor: Tensor) -> Any:
+        try:
+            return self.library.array(value, tensor.dtype)
+        except TypeError as error:
+            raise TypeError(f"{self.label}: {tensor!r}: {error}") from None
+
+    def enter(self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor]) -> list[Any]:
+        """Arrays as the generated code takes them: one dtype, and at least one batch axis."""
+        made: list[Any] = []
+        for a, t in zip(arrays, tensors, strict=True):
+            a = self.library.cast(a, call.compute) if t.dtype == "real" else a
+            made.append(a[None] if call.shapes.unbatched and _batched(t) else a)
+        return made
+
+    def leave(self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor], dtypes: Sequence[Any]) -> list[Any]:
+        made: list[Any] = []
+        for a, t, dtype in zip(arrays, tensors, dtypes, strict=True):
+            a = a[0] if call.shapes.unbatched and _batched(t) else a
+            made.append(self.library.cast(a, dtype))
+        return made
+
+    # --- what people call
+
+    def forward(self, *inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], Saved]:
+        """The outputs, and what `vjp` needs."""
+        call, arrays = self.call(inputs, parameters)
+        with self.library.quiet():
+            outputs, kept = self.run(call, arrays, in_place=True)
+        return outputs, Saved(kept, call)
+
+    def run(self, call: Call, arrays: Sequence[Any], *, in_place: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The outputs and the saved arrays of a call that has been checked."""
+        functions = self.compiled(in_place, call.zeros)
+        entered = self.enter(call, arrays, self.program.inputs)
+        outputs, saved = functions.forward(*entered, **call.parameters)
+        left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
+        place = {t: n for n, t in enumerate(self.program.inputs)}
+        kept = tuple(
+            arrays[place[t]] if t in place else s for t, s in zip(functions.saved, saved, strict=True)
+        )
+        return tuple(left), kept
+
+    def vjp(self, saved: Saved, *cotangents: Any) -> tuple[Any, ...]:
+        """The gradient by each input from a cotangent of each output (`None` stands for zeros)."""
+        if len(cotangents) != len(self.program.outputs):
+            wanted = ", ".join(map(repr, self.program.outputs))
+            raise ValueError(
+                f"{self.label}: vjp takes a cotangent for each of {wanted}, found {len(cotangents)}"
+            )
+        with self.library.quiet():
+            return self.pull(saved.call, saved.arrays, cotangents, in_place=True)
+
+    def pull(
+        self, call: Call, kept: Sequence[Any], cotangents: Sequence[Any], *, in_place: bool
+    ) -> tuple[Any, ...]:
+        functions = self.compiled(in_place, call.zeros)
+        outputs = self.program.outputs
+        like = self.library.cast(next(k for k in (*kept, *cotangents) if k is not None), call.compute)
+        given = [
+            self.library.zeros(call.shapes.of(t), like) if c is None else self.array(c, t)
+            for c, t in zip(cotangents, outputs, strict=True)
+        ]
+        for c, t in zip(given, outputs, strict=True):
+            check_shape(self.label, f"the cotangent of {t!r}", tuple(c.shape), call.shapes.of(t))
+        inputs = set(self.program.inputs)
+        ready = [
+            self.enter(call, [k], [t])[0] if t in inputs else k for k, t in zip(kept, functions.saved, strict=True)
+        ]
+        made = functions.vjp(tuple(ready), *self.enter(call, given, outputs), **call.parameters)
+        return tuple(
+            None if m is None else self.leave(call, [m], [t], [dtype])[0]
+            for m, t, dtype in zip(made, self.program.inputs, call.given, strict=True)
+        )
+
+    def jvp(self, inputs: Sequence[Any], tangents: Sequence[Any], **parameters: Any) -> tuple[Any, ...]:
+        """The tangents of the outputs from a tangent of each input (`None` stands for zeros)."""
+        call, arrays = self.call(inputs, parameters)
+        if len(tangents) != len(arrays):
+            raise ValueError(f"{self.label}: jvp takes {len(arrays)} tangents, one for each input, found {len(tangents)}")
+        with self.library.quiet():
+            return self.push(call, arrays, tangents, in_place=True)
+
+    def push(
+        self, call: Call, arrays: Sequence[Any], tangents: Sequence[Any], *, in_place: bool
+    ) -> tuple[Any, ...]:
+        functions = self.compiled(in_place, call.zeros)
+        dots: list[Any] = []
+        for a, d, t in zip(arrays, tangents, self.program.inputs, strict=True):
+            if t.dtype != "real":
+                dots.append(None)
+                continue
+            d = self.library.zeros(tuple(a.shape), a) if d is None else self.array(d, t)
+            check_shape(self.label, f"the tangent of {t!r}", tuple(d.shape), tuple(a.shape))
+            dots.extend(self.enter(call, [d], [t]))
+        made = functions.jvp(tuple(self.enter(call, arrays, self.program.inputs)), tuple(dots), **call.parameters)
+        return tuple(self.leave(call, made, self.program.outputs, [call.result] * len(made)))
+
+    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
+        """The output (a tuple where there are several); for PyTorch differentiable, to any order."""
+        if self.target == "torch":
+            from gradproof.numeric.binding import apply
+
+            outputs = apply(self, inputs, parameters)
+        else:
+            outputs = self.forward(*inputs, **parameters)[0]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @cached_property
+    def gradient(self) -> Kernel:
+        """The kernel of the VJP as a function of the inputs and the cotangents."""
+        return Kernel(gradient_program(self.program), self.target, f"gradient of {self.label}", self.defaults)
+
+
+def _batched(tensor: Tensor) -> bool:
+    return any(a.variadic for a in tensor.axes)
+
+
+def gradient_program(program: Program) -> Program:
+    """The VJP of a program with the forward statements before it: inputs and cotangents to gradients."""
+    vjp = derive(program, "vjp").program
+    cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
+    return Program(
+        (*program.inputs, *cotangents),
+        program.parameters,
+        (*program.statements, *vjp.statements),
+        vjp.outputs,
+    )
+
+
+@cache
+def _kernel(operation: Operation, target: str) -> Kernel:
+    defaults = {name: h.default for name, h in operation.hyperparameters.items()}
+    return Kernel(operation.program, target, operation.label, defaults, operation.doc)
+
+
+def lower(operation: str | Operation | Program, target: str = "torch") -> Kernel:
+    """The kernel of an operation, by name or as it is, for "numpy" or "torch".
+
+    >>> import numpy as np
+    >>> k = lower("sigmoid", "numpy")
+    >>> (y,), saved = k.forward(np.zeros(2))
+    >>> k.vjp(saved, np.ones(2))
+    (array([0.25, 0.25]),)
+    """
+    if target not in ("numpy", "torch"):
+        raise ValueError(f"a target is 'numpy' or 'torch', found {target!r}")
+    if isinstance(operation, Program):
+        return Kernel(operation, target, "program", {})
+    return _kernel(find(operation) if isinstance(operation, str) else operation, target)

@@ -1,0 +1,363 @@
+"""Definitions in index notation as lines: common subexpressions named once, sums as matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gradproof.numeric.canonical import as_operation, canonical, worth_a_name
+from gradproof.numeric.lines import Contraction, Elementwise, Gather, Line, Reduction, Scatter, Stack
+from gradproof.numeric.stability import magnitude
+from gradproof.numeric.sums import Product, components, distribute, is_sparse, sift
+from gradproof.symbolic.expressions import (
+    ONE,
+    ZERO,
+    Add,
+    Bracket,
+    Entry,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Reduce,
+    Tensor,
+    Where,
+    add,
+    bracket,
+    entry,
+    mul,
+    number,
+    size,
+    substitute,
+    walk,
+    where,
+)
+from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.terms import idempotent
+
+
+class Lowering:
+    """Collects lines; alike subexpressions become one.
+
+    `shared` holds the canonical keys of subexpressions that occur more than once.
+    """
+
+    def __init__(self, taken: Iterable[str], shared: frozenset[str] = frozenset()) -> None:
+        self.lines: list[Line] = []
+        self.taken = set(taken)
+        self.shared = shared
+        self.known: dict[str, Entry] = {}
+        self.known_free: dict[str, tuple[Index, ...]] = {}
+        self.safe: dict[str, Entry] = {}
+        self.formulas: dict[Tensor, Definition] = {}
+        self.temporary: set[Tensor] = set()
+        self.stepped: dict[Tensor, Tensor] = {}
+        self.truths: set[Tensor] = set()
+        self.order: tuple[Index, ...] = ()
+        self.hint = "part"
+
+    # --- names
+
+    def claim(self, name: str) -> str:
+        stem, count = name, 1
+        while name in self.taken:
+            count += 1
+            name = f"{stem}{count}"
+        self.taken.add(name)
+        return name
+
+    def ordered(self, free: Iterable[Index]) -> tuple[Index, ...]:
+        """Indices in the order of the definition at hand, others behind them (batch axes before them)."""
+        place = {i: n for n, i in enumerate(self.order)}
+        return tuple(sorted(free, key=lambda i: (place.get(i, -1 if i.axis.variadic else len(place)), i.key)))
+
+    def temp(self, indices: tuple[Index, ...], name: str) -> Tensor:
+        made = Tensor(self.claim(name), tuple(i.axis for i in indices))
+        self.temporary.add(made)
+        return made
+
+    # --- definitions
+
+    def define(self, d: Definition) -> None:
+        """Append the lines of a definition."""
+        self.order, self.hint = d.indices, d.target.name
+        self.formulas[d.target] = d
+        key, free = canonical(d.value)
+        if key in self.known and len(free) == len(d.indices):
+            value = self.recall(key, free)
+        else:
+            value = self.value(d.value, root=True)
+            if set(free) == set(d.indices) and not isinstance(value, Number):
+                self.remember(key, free, entry(d.target, *d.indices))
+        self.finish(d.target, d.indices, value)
+
+    def remember(self, key: str, free: tuple[Index, ...], read: Entry) -> None:
+        self.known[key], self.known_free[key] = read, free
+
+    def recall(self, key: str, free: tuple[Index, ...]) -> Expr:
+        return substitute(self.known[key], dict(zip(self.known_free[key], free, strict=True)))
+
+    def finish(self, target: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
+        """Append the line, or lines, that give the target its value, reductions and gathers being done."""
+        if is_truth(value, self.truths):
+            self.truths.add(target)
+        along = next((i for i in indices if i.axis.size is not None and _selects(value, i)), None)
+        if along is not None:
+            assert along.axis.size is not None
+            parts = tuple(substitute(value, {along: number(n)}) for n in range(along.axis.size))
+            self.lines.append(Stack(target, indices, along, parts))
+        elif any(is_sparse(n, indices) for n in walk(value)):
+            self.scatter_terms(target, indices, value)
+        elif not self.rename_last(target, indices, value):
+            self.lines.append(Elementwise(target, indices, value))
+
+    def rename_last(self, target: Tensor, indices: tuple[Index, ...], value: Expr) -> bool:
+        """Give the last line this target, where its result is the value as it stands."""
+        if not (isinstance(value, Entry) and value.indices == indices and self.lines):
+            return False
+        last = self.lines[-1]
+        if value.tensor not in self.temporary or getattr(last, "target", None) != value.tensor:
+            return False
+        self.lines[-1] = replace(last, target=target)  # pyright: ignore[reportCallIssue]
+        self.temporary.discard(value.tensor)
+        if value.tensor in self.truths:
+            self.truths.add(target)
+        for key, read in self.known.items():
+            if read.tensor == value.tensor:
+                self.known[key] = entry(target, *read.indices)
+        return True
+
+    def scatter_terms(self, target: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
+        """Terms with a factor `[k == data]` are added at one position of each row."""
+        dense, sparse = distribute(value, indices, self.place)
+        base: Entry | None = None
+        if dense is not ZERO:
+            base = self.named(dense, f"{target.name}_dense", indices)
+        for n, term in enumerate(sparse, 1):
+            k, data, rest = term
+            over = tuple(i for i in indices if i is not k)
+            amount = self.named(self.value(rest), f"{target.name}_at", over)
+            made = target if n == len(sparse) else self.temp(indices, f"{target.name}_part")
+            positions = tuple(data if i is k else i for i in indices)
+            self.lines.append(Scatter(made, indices, base, positions, over, amount))
+            base = entry(made, *indices)
+
+    def named(self, value: Expr, name: str, indices: tuple[Index, ...]) -> Entry:
+        """The value as an entry over exactly these indices."""
+        if isinstance(value, Entry) and value.indices == indices:
+            return value
+        made = self.temp(indices, name)
+        self.finish(made, indices, value)
+        return entry(made, *indices)
+
+    # --- values
+
+    def value(self, expr: Expr, *, root: bool = False) -> Expr:
+        """The elementwise value of an expression; what is no elementwise operation gets a line of its own."""
+        if not expr.children or isinstance(expr, Number):
+            return expr
+        if isinstance(expr, Entry):
+            return self.read(expr)
+        shareable = not root and worth_a_name(expr)
+        key, free = canonical(expr) if shareable or isinstance(expr, Reduce) else ("", ())
+        if key and key in self.known:
+            return self.recall(key, free)
+        if isinstance(expr, Reduce):
+            made = self.reduction(expr)
+            if isinstance(made, Entry):
+                self.remember(key, free, made)
+            return made
+        made = self.rebuilt(expr)
+        if shareable and key in self.shared and not isinstance(made, Entry | Number):
+            indices = self.ordered(made.free)
+            made = self.named(made, describe(made), indices)
+            self.remember(key, free, made)
+        return made
+
+    def rebuilt(self, expr: Expr) -> Expr:
+        whole = as_operation(expr) if isinstance(expr, Where) else None
+        if whole is not None:
+            moved = [self.value(part) for part in whole]
+            return magnitude(moved[0]) if len(moved) == 1 else where(bracket(">", *moved), *moved)
+        return expr.rebuild(tuple(self.value(child) for child in expr.children))
+
+    def read(self, expr: Entry) -> Expr:
+        if all(isinstance(i, Index | Number) for i in expr.indices):
+            return expr
+        formula = self.formulas.get(expr.tensor)
+        if formula is not None and not any(isinstance(n, Reduce) for n in walk(formula.value)):
+            # A few entries of a formula are computed from the same entries of what it reads.
+            moved = substitute(formula.value, dict(zip(formula.indices, expr.indices, strict=True)))
+            value = self.value(moved)
+            return self.named(value, f"{expr.tensor.name}_at", self.ordered(value.free))
+        indices = self.ordered(expr.free)
+        made = self.temp(indices, f"{expr.tensor.name}_at")
+        self.lines.append(Gather(made, indices, expr))
+        return entry(made, *indices)
+
+    def place(self, data: Entry, k: Index) -> tuple[Expr, Entry]:
+        """Whether a datum lies on the axis of `k`, and a position that does in any case."""
+        valid = mul(bracket(">=", data, 0), bracket("<", data, size(k.axis)))
+        key, free = canonical(valid)
+        if key not in self.known:
+            indices = self.ordered(data.free)
+            hit = self.named(valid, f"{data.tensor.name}_counts", indices)
+            made = Tensor(self.claim(f"{data.tensor.name}_safe"), tuple(i.axis for i in indices), "integer")
+            self.lines.append(Elementwise(made, indices, where(hit, data, 0)))
+            self.remember(key, free, hit)
+            self.safe[key] = entry(made, *indices)
+        read = self.recall(key, free)
+        at = substitute(self.safe[key], dict(zip(self.known_free[key], free, strict=True)))
+        assert isinstance(at, Entry)
+        return read, at
+
+    # --- sums
+
+    def reduction(self, node: Reduce) -> Expr:
+        if node.kind == "max":
+            body = self.value(node.body)
+            return self.reduce_line("max", node.indices, body)
+        terms = components(node)
+        return add(*(self.product(t) for t in terms))
+
+    def reduce_line(self, kind: str, over: Sequence[Index], body: Expr) -> Expr:
+        indices = self.ordered(body.free - set(over))
+        made = self.temp(indices, f"{self.hint}_{'max' if kind == 'max' else 'sum'}")
+        self.lines.append(Reduction(made, indices, "max" if kind == "max" else "sum", tuple(over), body))
+        return entry(made, *indices)
+
+    def product(self, term: Product) -> Expr:
+        """`outer * sum over bound of product of factors`, as lines."""
+        term = sift(term, self.place)
+        outer = [self.value(f) for f in term.outer]
+        scattered = self.scattered(term)
+        if scattered is not None:
+            return mul(*outer, scattered)
+        if not term.bound:
+            return mul(*outer, *(self.value(f) for f in term.factors))
+        operands = [self.value(f) for f in term.factors]
+        return mul(*outer, self.contract(operands, term.bound))
+
+    def scattered(self, term: Product) -> Expr | None:
+        """`sum_b [v == data_b] f_b`: every `f_b` is added at its position."""
+        for factor in term.factors:
+            if not (isinstance(factor, Bracket) and factor.relation == "=="):
+                continue
+            for v, data in ((factor.left, factor.right), (factor.right, factor.left)):
+                if isinstance(v, Index) and v not in term.bound and isinstance(data, Entry) and data.free & term.bound:
+                    rest = self.value(mul(*(f for f in term.factors if f is not factor)))
+                    extra = self.ordered((rest.free - {v}) - term.bound)
+                    over = (*self.ordered(term.bound), *extra)
+                    amount = self.named(rest, f"{self.hint}_at", over)
+                    indices = self.ordered({v, *extra})
+                    made = self.temp(indices, f"{self.hint}_sum")
+                    positions = tuple(data if i is v else i for i in indices)
+                    self.lines.append(Scatter(made, indices, None, positions, over, amount))
+                    return entry(made, *indices)
+        return None
+
+    def contract(self, operands: list[Expr], bound: frozenset[Index]) -> Expr:
+        """The sum of a product of elementwise values, two at a time."""
+        groups = _merge_alike(operands)
+        if not bound:
+            return mul(*groups)
+        for i in sorted(bound, key=lambda i: i.key):
+            holders = [g for g in groups if i in g.free]
+            if len(holders) == 1 and len(groups) > 1:
+                groups.remove(holders[0])
+                groups.append(self.reduce_line("sum", (i,), holders[0]))
+                return self.contract(groups, bound - {i})
+        if len(groups) == 1:
+            return self.reduce_line("sum", self.ordered(bound), groups[0])
+        if len(groups) == 2:
+            return self.pair(groups[0], groups[1], bound)
+        a, b = _cheapest(groups, bound)
+        others = [g for g in groups if g is not a and g is not b]
+        done = frozenset(i for i in bound if not any(i in o.free for o in others))
+        joined = self.pair(a, b, done) if done else self.named(mul(a, b), f"{self.hint}_t", self.ordered(a.free | b.free))
+        return self.contract([joined, *others], bound - done)
+
+    def pair(self, a: Expr, b: Expr, over: frozenset[Index]) -> Expr:
+        if (a.free <= b.free and not (b.free - a.free - over)) or (b.free <= a.free and not (a.free - b.free - over)):
+            return self.reduce_line("sum", self.ordered(over), mul(a, b))
+        left, right = (self.operand(x) for x in (a, b))
+        indices = self.ordered((left.free | right.free) - over)
+        made = self.temp(indices, f"{self.hint}_sum")
+        self.lines.append(Contraction(made, indices, left, right, self.ordered(over)))
+        return entry(made, *indices)
+
+    def operand(self, value: Expr) -> Entry:
+        plain = isinstance(value, Entry) and len(set(value.indices)) == len(value.indices)
+        if plain and value.tensor.dtype == "real" and value.tensor not in self.truths:
+            assert isinstance(value, Entry)
+            return value
+        return self.named(value, f"{self.hint}_factor", self.ordered(value.free))
+
+
+def describe(expr: Expr) -> str:
+    """A name for a subexpression: `x_less_mean` for `x - mean`."""
+    from gradproof.symbolic.expressions import Call
+
+    if isinstance(expr, Call):
+        inner = describe(expr.arguments[0])
+        name = expr.function[0] if inner == "part" else f"{expr.function}_{inner}"
+    elif isinstance(expr, Entry):
+        name = expr.tensor.name
+    elif isinstance(expr, Bracket):
+        name = "mask"
+    elif isinstance(expr, Add) and len(expr.terms) == 2 and all(isinstance(t, Entry | Mul) for t in expr.terms):
+        signs = [(t, False) if isinstance(t, Entry) else (-t, True) for t in expr.terms]
+        if all(isinstance(t, Entry) for t, _ in signs) and any(not minus for _, minus in signs):
+            signs.sort(key=lambda pair: pair[1])
+            word = "less" if signs[1][1] else "plus"
+            name = f"{describe(signs[0][0])}_{word}_{describe(signs[1][0])}"
+        else:
+            name = "part"
+    else:
+        name = "part"
+    return name if len(name) <= 24 else "part"
+
+
+def is_truth(expr: Expr, truths: set[Tensor]) -> bool:
+    """Whether the expression only has the values 0 and 1 and is made of conditions."""
+    if isinstance(expr, Mul):
+        return all(is_truth(f, truths) for f in expr.factors)
+    if isinstance(expr, Add):
+        return len(expr.terms) == 2 and expr.terms[0] is ONE and is_truth(-expr.terms[1], truths)
+    return idempotent(expr) or (isinstance(expr, Entry) and expr.tensor in truths)
+
+
+def _selects(value: Expr, along: Index) -> bool:
+    """Whether a bracket compares the index with a fixed number."""
+    return any(
+        isinstance(n, Bracket)
+        and n.relation == "=="
+        and ((n.left is along and isinstance(n.right, Number)) or (n.right is along and isinstance(n.left, Number)))
+        for n in walk(value)
+    )
+
+
+def _merge_alike(operands: list[Expr]) -> list[Expr]:
+    """Operands over the same indices multiplied; 0/1-valued ones join an operand that has their indices."""
+    groups: dict[frozenset[Index], list[Expr]] = {}
+    for operand in operands:
+        groups.setdefault(operand.free, []).append(operand)
+    merged = [mul(*parts) for parts in groups.values()]
+    for mask in [m for m in merged if idempotent(m) and len(merged) > 1]:
+        wider = [g for g in merged if g is not mask and mask.free <= g.free]
+        if wider:
+            host = min(wider, key=lambda g: len(g.free))
+            merged = [g for g in merged if g is not mask and g is not host] + [where(mask, host, 0)]
+    return merged
+
+
+def _cheapest(groups: list[Expr], bound: frozenset[Index]) -> tuple[Expr, Expr]:
+    """The pair whose product, contracted as far as it can be, has the fewest indices."""
+
+    def cost(a: Expr, b: Expr) -> tuple[int, int]:
+        others = frozenset[Index]().union(*(g.free for g in groups if g is not a and g is not b))
+        left = (a.free | b.free) - (bound - others)
+        return (len(left), -len(a.free & b.free & bound))
+
+    pairs = [(a, b) for n, a in enumerate(groups) for b in groups[n + 1 :]]
+    return min(pairs, key=lambda p: cost(*p))

@@ -1,0 +1,207 @@
+"""The PyTorch printer: views, elementwise operators, reductions, matrix products, gather and scatter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
+from gradproof.numeric.targets.base import COMPARISONS, Printer, reduction_order
+from gradproof.numeric.targets.layout import align
+from gradproof.numeric.targets.tree import Dims, Node
+from gradproof.symbolic.expressions import Entry, Index
+
+
+class TorchPrinter(Printer):
+    """Prints for torch tensors, on the device and in the dtype of the inputs."""
+
+    module = "torch"
+    functions = {
+        "exp": "torch.exp",
+        "log": "torch.log",
+        "log1p": "torch.log1p",
+        "expm1": "torch.expm1",
+        "sin": "torch.sin",
+        "cos": "torch.cos",
+        "tanh": "torch.tanh",
+        "sigmoid": "torch.sigmoid",
+        "erf": "torch.erf",
+        "sqrt": "torch.sqrt",
+        "square": "torch.square",
+        "abs": "torch.abs",
+        "where": "torch.where",
+        "maximum": "torch.maximum",
+        "power": "torch.pow",
+    }
+    outs = {
+        "add": "torch.add",
+        "sub": "torch.sub",
+        "mul": "torch.mul",
+        "div": "torch.div",
+        "neg": "torch.neg",
+        **{k: v for k, v in functions.items() if k not in ("where", "maximum")},
+    }
+
+    def call(self, op: str, args: list[str], node: Node) -> str:
+        if op in ("addcmul", "subcmul"):
+            return f"torch.addcmul({', '.join(args)}{', value=-1' if op == 'subcmul' else ''})"
+        if op == "maximum" and not node.scalar:
+            for place, arg in enumerate(node.args):
+                if arg.scalar:
+                    return f"torch.clamp({args[1 - place]}, min={args[place]})"
+        return super().call(op, args, node)
+
+    def fused(self, tree: Node, dims: Dims) -> Node:
+        """`a + b * c` is one pass over memory."""
+        args = tuple(self.fused(a, dims) for a in tree.args)
+        tree = replace(tree, args=args) if args != tree.args else tree
+        if tree.op not in ("add", "sub") or tree.dims != dims:
+            return tree
+        for place in (1, 0) if tree.op == "add" else (1,):
+            product, other = tree.args[place], tree.args[1 - place]
+            arrays = product.op == "mul" and not any(a.scalar for a in product.args)
+            if arrays and product.dims == dims and not other.scalar and not other.truth:
+                return Node("addcmul" if tree.op == "add" else "subcmul", (other, *product.args), dims)
+        return tree
+
+    def into(self, node: Node, dims: Dims, written: str) -> str:
+        if node.truth:
+            return ""
+        if node.op in ("addcmul", "subcmul"):
+            args = ", ".join(self.argument(a, dims) for a in node.args)
+            sign = ", value=-1" if node.op == "subcmul" else ""
+            if written == node.args[0].code:
+                return f"{written}.addcmul_({args.removeprefix(written + ', ')}{sign})"
+            return f"torch.addcmul({args}{sign}, out={written})"
+        if node.op not in self.outs:
+            return ""
+        first, *rest = node.args
+        if first.scalar:
+            if node.op not in ("add", "mul") or not rest:
+                return ""
+            first, rest = rest[0], [first]
+        args = [self.argument(a, dims) for a in (first, *rest)]
+        return f"{self.outs[node.op]}({', '.join(args)}, out={written})"
+
+    def real(self) -> str:
+        """An input whose dtype and device new arrays take."""
+        return self.names[next(t for t in self.program.inputs if t.dtype == "real")]
+
+    def full(self, code: str, dims: Dims, tree: Node) -> str:
+        if tree.scalar:
+            return f"{self.real()}.new_full({self.shape(dims)}, {code})"
+        aligned = align(code, tree.dims, dims, self.sizes)
+        return f"{aligned}.expand{self.shape(dims)}"
+
+    def arange(self, count: str) -> str:
+        return f"torch.arange({count}, device={self.names[self.program.inputs[0]]}.device)"
+
+    def moveaxis(self, code: str, source: int, destination: int) -> str:
+        if {source, destination} == {-1, -2}:
+            return f"{code}.mT"
+        return f"{code}.movedim({source}, {destination})"
+
+    def reduction(self, line: Reduction) -> str:
+        order = reduction_order(line)
+        tree = self.trees(order)(line.value)
+        axes = self.axes_of(line.over, tree.dims)
+        code = self.text(tree, 5)
+        if line.kind == "max":
+            made = f"{code}.amax({axes})"
+            possible = [i for i in line.over if not i.axis.nonempty]
+            if possible:
+                made += f" if {self.sizes.size(possible[0].axis)} else {code}.sum({axes})"
+            return made
+        if tree.truth:
+            return f"{code}.sum({axes}{', ' if axes else ''}dtype={self.real()}.dtype)"
+        return f"{code}.sum({axes})"
+
+    def gather(self, line: Gather) -> str:
+        source = line.source
+        place = next(n for n, i in enumerate(source.indices) if isinstance(i, Entry))
+        data = source.indices[place]
+        assert isinstance(data, Entry)
+        others = tuple(i for n, i in enumerate(source.indices) if n != place and isinstance(i, Index))
+        axis = place - len(source.indices)
+        name = self.name(source.tensor)
+        at = self.name(data.tensor)
+        if not data.free & set(others):
+            made = f"{name}[{at}]" if place == 0 else f"{name}.movedim({axis}, 0)[{at}]"
+            have = (*(i for i in data.indices if isinstance(i, Index)), *others)
+            return self.transposed(made, have, line.indices)
+        free = tuple(i for i in data.indices if isinstance(i, Index))
+        at = align(at, free, tuple(i for i in (*others[: len(others)],)), self.sizes)
+        if set(free) != set(others):
+            at = f"{at}.expand{self.shape(others)}"
+        picked = f"{name}.gather({axis}, {at}.unsqueeze({axis})).squeeze({axis})"
+        return self.transposed(picked, others, line.indices)
+
+    def scatter(self, line: Scatter) -> None:
+        place = next(n for n, i in enumerate(line.positions) if isinstance(i, Entry))
+        data = line.positions[place]
+        assert isinstance(data, Entry)
+        name, at, amount = self.name(line.target), self.name(data.tensor), self.name(line.value.tensor)
+        axis = place - len(line.indices)
+        others = tuple(i for n, i in enumerate(line.positions) if n != place and isinstance(i, Index))
+        free = tuple(i for i in data.indices if isinstance(i, Index))
+        start = self.start(line)
+        self.owned.add(line.target)
+        inner = "_" if self.in_place else ""
+        if set(free) <= set(others):
+            at = align(at, free, others, self.sizes)
+            if free != others:
+                at = f"{at}.expand{self.shape(others)}"
+            code = f"scatter_add{inner}({axis}, {at}.unsqueeze({axis}), {amount}.unsqueeze({axis}))"
+        else:
+            extra = tuple(i for i in line.over if i not in free)
+            values = self.rows(amount, len(extra))
+            code = f"index_add{inner}({place if place == 0 else axis}, {at}.reshape(-1), {values})"
+        if self.in_place:
+            self.emit(f"{name} = {start}", self.shape_comment(line.indices))
+            self.emit(f"{name}.{code}")
+        else:
+            self.emit(f"{name} = {start}.{code}", self.shape_comment(line.indices))
+
+    def start(self, line: Scatter) -> str:
+        if line.base is None:
+            return f"{self.real()}.new_zeros({self.shape(line.indices)})"
+        base = line.base.tensor
+        if not self.in_place or (base in self.owned and self.left[base] == 1):
+            return self.name(base)
+        return f"{self.name(base)}.clone()"
+
+    def stack(self, line: Stack, out: str = "") -> None:
+        dims = tuple(i for i in line.indices if i is not line.along)
+        parts = [self.trees(dims)(part) for part in line.parts]
+        place = line.indices.index(line.along) - len(line.indices)
+        codes = [self.text(p) if p.dims == dims and not p.scalar else self.full(self.text(p, 5), dims, p) for p in parts]
+        name = self.name(line.target)
+        if self.in_place:
+            start = out or self.empty(self.shape(line.indices))
+            self.emit(f"{name} = {start}", self.shape_comment(line.indices))
+            marks = ", :" * (-place - 1)
+            for n, code in enumerate(codes):
+                self.emit(f"{name}[..., {n}{marks}] = {code}")
+        else:
+            self.emit(f"{name} = torch.stack(({', '.join(codes)}), {place})", self.shape_comment(line.indices))
+        self.owned.add(line.target)
+
+    def shift(self, line: Shift) -> None:
+        source = self.name(line.source)
+        edge = f"{self.name(line.edge)}[None]" if line.edge is not None else f"torch.zeros_like({source}[:1])"
+        count = self.sizes.size(line.indices[0].axis)
+        if line.by == -1:
+            code = f"torch.cat(({edge}, {source}[:-1]))[:{count}]"
+        elif line.by == 1:
+            code = f"torch.cat(({source}[1:], {edge}))[:{count}]"
+        else:
+            raise NotImplementedError(f"a shift by {line.by}")
+        self.assign(line.target, line.indices, code, owned=True)
+
+    def empty(self, shape: str) -> str:
+        return f"{self.real()}.new_empty({shape})"
+
+    def stacked(self, name: str, shape: str) -> str:
+        return f"torch.stack({name}) if {name} else {self.real()}.new_zeros({shape})"
+
+    def is_condition(self, node: Node) -> bool:
+        return node.op in COMPARISONS

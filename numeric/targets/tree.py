@@ -1,0 +1,266 @@
+"""Elementwise values as trees of array operations, in the order in which they are carried out.
+
+Factors and terms over fewer axes are joined first, so that a whole array is passed over as rarely as can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradproof.numeric.lines import MINUS_INFINITY
+from gradproof.numeric.stability import magnitude
+from gradproof.symbolic.expressions import (
+    ONE,
+    Add,
+    Bracket,
+    Call,
+    Constant,
+    Entry,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Parameter,
+    Power,
+    Size,
+    Where,
+    mul,
+    number,
+    power,
+)
+from gradproof.symbolic.terms import idempotent
+
+Dims = tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation on arguments, or a leaf.
+
+    - `op`: its name; "leaf" for an array or a Python number and "raw" for other code, printed as `code`,
+      which binds as tightly as its `level` says.
+    - `dims`: the indices of its axes, in order.
+    - `truth`: whether its entries are truth values; `scalar`: whether it is a Python number.
+    """
+
+    op: str
+    args: tuple[Node, ...] = ()
+    dims: Dims = ()
+    code: str = ""
+    entry: Entry | None = None
+    truth: bool = False
+    scalar: bool = False
+    level: int = 5
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Builds the tree of a value; `read` and `size` say how a leaf is written."""
+
+    order: Dims
+    read: Callable[[Entry], Node]
+    scalar: Callable[[Expr], str]
+    position: Callable[[Index], Node]
+
+    def union(self, parts: Iterable[Node]) -> Dims:
+        found = {i for part in parts for i in part.dims}
+        return tuple(i for i in self.order if i in found)
+
+    def make(self, op: str, *args: Node, truth: bool = False) -> Node:
+        scalar = all(a.scalar for a in args) and op in ("add", "sub", "mul", "div", "neg", "power", "sqrt")
+        return Node(op, args, self.union(args), truth=truth, scalar=scalar)
+
+    def literal(self, value: Fraction) -> Node:
+        text = str(value.numerator) if value.denominator == 1 else repr(value.numerator / value.denominator)
+        return Node("leaf", code=text, scalar=True)
+
+    def __call__(self, expr: Expr) -> Node:
+        match expr:
+            case Number():
+                return self.literal(expr.value)
+            case Parameter() | Constant() | Size():
+                return Node("leaf", code=self.scalar(expr), scalar=True)
+            case Index():
+                return self.position(expr)
+            case Entry():
+                return self.read(expr)
+            case Add():
+                return self.truth(expr) if _condition(expr) else self.sum(expr)
+            case Mul():
+                return self.truth(expr) if _condition(expr) else self.product(expr)
+            case Power():
+                return self.product(expr)
+            case Bracket():
+                return self.truth(expr)
+            case Call():
+                return self.call(expr)
+            case Where():
+                return self.select(expr)
+            case _:
+                raise NotImplementedError(f"{type(expr).__name__} is no elementwise operation: {expr}")
+
+    # --- functions
+
+    def call(self, expr: Call) -> Node:
+        (x,) = expr.arguments
+        if expr.function == "log" and isinstance(x, Add) and x.terms[0] is ONE:
+            return self.make("log1p", self(x - 1))
+        return self.make(expr.function, self(x))
+
+    def select(self, expr: Where) -> Node:
+        if expr is magnitude(expr.yes):
+            return self.make("abs", self(expr.yes))
+        c = expr.condition
+        if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
+            return self.make("maximum", self(expr.yes), self(expr.no))
+        return self.make("where", self.truth(c), self(expr.yes), self(expr.no))
+
+    def truth(self, expr: Expr) -> Node:
+        """A 0/1-valued expression as truth values."""
+        if isinstance(expr, Mul):
+            return self.fold("and", [self.truth(f) for f in expr.factors])
+        if isinstance(expr, Add) and _condition(expr):
+            return self.make("not", self.truth(-expr.terms[1]), truth=True)
+        if isinstance(expr, Bracket):
+            return self.comparison(expr)
+        node = self(expr)
+        return node if node.truth else self.make("!=", node, self.literal(Fraction(0)), truth=True)
+
+    def comparison(self, expr: Bracket) -> Node:
+        for constant, other in ((expr.left, expr.right), (expr.right, expr.left)):
+            if isinstance(constant, Number) and expr.relation in ("==", "!=") and self.is_truth(other):
+                node = self.truth(other)
+                holds = (constant.value == 1) == (expr.relation == "==")
+                return node if holds else self.make("not", node, truth=True)
+        return self.make(expr.relation, self(expr.left), self(expr.right), truth=True)
+
+    def is_truth(self, expr: Expr) -> bool:
+        return _condition(expr) or (isinstance(expr, Entry) and self.read(expr).truth)
+
+    def fold(self, op: str, nodes: Sequence[Node]) -> Node:
+        result = nodes[0]
+        for node in nodes[1:]:
+            result = self.make(op, result, node, truth=op in ("and", "or"))
+        return result
+
+    # --- sums
+
+    def sum(self, expr: Add) -> Node:
+        if len(expr.terms) == 2 and expr.terms[0] is number(-1) and _is_exp(expr.terms[1]):
+            return self.make("expm1", self(expr.terms[1].children[0]))
+        if len(expr.terms) == 2 and expr.terms[0] is ONE and _is_exp(-expr.terms[1]):
+            return self.make("neg", self.make("expm1", self((-expr.terms[1]).children[0])))
+        groups: dict[Dims, list[tuple[bool, Node]]] = {}
+        for term in expr.terms:
+            minus, positive = _sign(term)
+            node = self(positive)
+            groups.setdefault(() if node.scalar else node.dims, []).append((minus, node))
+        joined = [self.chain(group) for _, group in sorted(groups.items(), key=lambda g: -len(g[0]))]
+        return self.negated(self.chain(joined))
+
+    def chain(self, terms: Sequence[tuple[bool, Node]]) -> tuple[bool, Node]:
+        """Signed terms added up, a positive one first; whether the result is to be negated."""
+        ordered = sorted(terms, key=lambda t: t[0])
+        if len(terms) > 1 and not terms[0][0]:
+            ordered = [terms[0], *sorted(terms[1:], key=lambda t: t[0])]
+        flip, result = ordered[0]
+        for minus, node in ordered[1:]:
+            result = self.make("sub" if minus != flip else "add", result, node)
+        return flip, result
+
+    def negated(self, signed: tuple[bool, Node]) -> Node:
+        return self.make("neg", signed[1]) if signed[0] else signed[1]
+
+    # --- products
+
+    def product(self, expr: Expr) -> Node:
+        """Factors over the same axes are joined, then the groups, the smallest first; masks select."""
+        above: list[Node] = []
+        below: list[Node] = []
+        masks: list[Node] = []
+        value = Fraction(1)
+        for factor in expr.factors if isinstance(expr, Mul) else (expr,):
+            if isinstance(factor, Number):
+                value = factor.value
+            elif self.is_truth(factor):
+                masks.append(self.truth(factor))
+            elif isinstance(factor, Power):
+                (above if factor.exponent > 0 else below).append(self.power(factor.base, abs(factor.exponent)))
+            else:
+                above.append(self(factor))
+        minus = value < 0
+        if abs(value).numerator != 1:
+            above.append(self.literal(Fraction(abs(value).numerator)))
+        if value.denominator != 1:
+            half = value.denominator & (value.denominator - 1) == 0
+            side = self.literal(Fraction(1, value.denominator)) if half else self.literal(Fraction(value.denominator))
+            (above if half else below).append(side)
+        node = self.quotient(above, below, masks)
+        return self.make("neg", node) if minus else node
+
+    def power(self, base: Expr, exponent: Fraction) -> Node:
+        node = self(base)
+        if exponent == 1:
+            return node
+        if exponent == Fraction(1, 2):
+            return self.make("sqrt", node)
+        if exponent == 2 and not node.scalar:
+            return self.make("square", node)
+        return self.make("power", node, self.literal(exponent))
+
+    def quotient(self, above: list[Node], below: list[Node], masks: list[Node]) -> Node:
+        tops = self.groups(above)
+        for dims, node in sorted(self.groups(below).items(), key=lambda g: len(g[0])):
+            host = self.host(tops, dims)
+            tops[host] = self.make("div", tops.get(host) or self.literal(Fraction(1)), node)
+        for mask in masks:
+            host = self.host(tops, mask.dims)
+            if host in tops:
+                tops[host] = self.make("where", mask, tops[host], self.literal(Fraction(0)))
+            else:
+                tops[host] = mask
+        ordered = [node for _, node in sorted(tops.items(), key=lambda g: len(g[0]))]
+        result = ordered[0]
+        for node in ordered[1:]:
+            # The larger array stands first: it can be changed in place.
+            result = self.make("mul", node, result)
+        return result
+
+    def groups(self, nodes: Sequence[Node]) -> dict[Dims, Node]:
+        found: dict[Dims, list[Node]] = {}
+        for node in sorted(nodes, key=lambda n: n.scalar):
+            found.setdefault(node.dims, []).append(node)
+        return {dims: self.fold("mul", group) for dims, group in found.items()}
+
+    def host(self, tops: dict[Dims, Node], dims: Dims) -> Dims:
+        """The smallest group whose axes hold these axes, or one of its own."""
+        fitting = [d for d in tops if set(dims) <= set(d)]
+        if not fitting:
+            return dims
+        return min(fitting, key=len)
+
+
+def _sign(term: Expr) -> tuple[bool, Expr]:
+    if isinstance(term, Number):
+        return term.value < 0, number(abs(term.value))
+    if isinstance(term, Mul) and isinstance(term.factors[0], Number) and term.factors[0].value < 0:
+        return True, -term
+    return False, term
+
+
+def _is_exp(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.function == "exp"
+
+
+def _condition(expr: Expr) -> bool:
+    """Whether the expression is made of conditions alone."""
+    if isinstance(expr, Mul):
+        return all(_condition(f) for f in expr.factors)
+    if isinstance(expr, Add):
+        return len(expr.terms) == 2 and expr.terms[0] is ONE and _condition(-expr.terms[1])
+    return idempotent(expr)
+
+
+__all__ = ["MINUS_INFINITY", "Dims", "Node", "Trees", "mul", "power"]
