@@ -8,6 +8,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Axis": "gradproof.symbolic.axes",
     "operation": "gradproof.symbolic.operation",
+    "operations": "gradproof.symbolic.operation",
+    "find": "gradproof.symbolic.operation",
     "derive": "gradproof.symbolic.derivation",
     "prove": "gradproof.symbolic.proof",
     "lower": "gradproof.numeric.kernels",

@@ -232,25 +232,13 @@ def _print_json(data: Any) -> None:
 
 
 def _print_verdict(verdict: Verdict) -> None:
-    colour = {"proved": typer.colors.GREEN, "refuted": typer.colors.RED}.get(
-        verdict.verdict, typer.colors.YELLOW
-    )
-    typer.secho(verdict.verdict, fg=colour, bold=True)
-    if verdict.ground is not None:
-        typer.echo(f"  ground: {verdict.ground.kind}")
-        for title in ("sizes", "regions", "assumes"):
-            found = getattr(verdict.ground, title)
-            if found:
-                typer.echo(f"  {title}: {'; '.join(found)}")
-    if verdict.witness is not None:
-        point = ", ".join(f"{name} = {value}" for name, value in verdict.witness.point.items())
-        typer.echo(f"  at {point or 'every point'}")
-        typer.echo(f"  left = {verdict.witness.left}")
-        typer.echo(f"  right = {verdict.witness.right}")
-    if verdict.reason:
-        typer.echo(f"  reason: {verdict.reason}")
-    for note in verdict.notes:
-        typer.echo(f"  note: {note}")
+    from gradproof.symbolic.plain import verdict_lines
+
+    colours = {"proved": typer.colors.GREEN, "refuted": typer.colors.RED}
+    first, *rest = verdict_lines(verdict)
+    typer.secho(first, fg=colours.get(first, typer.colors.YELLOW), bold=True)
+    for line in rest:
+        typer.echo(f"  {line}")
 
 
 class _progress:  # noqa: N801 (used as a function)

@@ -74,6 +74,11 @@ class Derivation:
             if step.replay() is not step.after:
                 raise AssertionError(f"{self.label}: step {number} ({step.rule}) does not replay")
 
+    def _repr_latex_(self) -> str:
+        from gradproof.symbolic.latex import derivation_to_latex, displayed
+
+        return displayed(derivation_to_latex(self))
+
 
 def adjoint_name(name: str) -> str:
     """The name of the adjoint (the gradient of the loss) of a tensor.

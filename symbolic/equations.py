@@ -59,10 +59,12 @@ def operation_notation(operation: Operation) -> Notation:
     return program_notation(operation.program)
 
 
-def program_notation(program: Program) -> Notation:
-    """How the names of a program are written: each stands for itself."""
+def program_notation(program: Program, *, derived: bool = False) -> Notation:
+    """How the names of a program are written: each stands for itself, unless the program is `derived`."""
     made = all_definitions(program.statements)
     names = {t.name for d in made for t in (d.target, *d.value.tensors)} | {t.name for t in program.outputs}
+    if derived:
+        names = {n for n in names if not _derived(n, names) and not n.endswith("_dot")}
     return Notation(frozenset(names), index_stems(made))
 
 

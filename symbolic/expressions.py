@@ -76,6 +76,11 @@ class Expr:
     def __repr__(self) -> str:
         return self.key
 
+    def _repr_latex_(self) -> str:
+        from gradproof.symbolic.latex import displayed, latex
+
+        return displayed(latex(self))
+
     @property
     def children(self) -> tuple[Expr, ...]:
         """The direct subexpressions, in order."""

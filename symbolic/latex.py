@@ -194,6 +194,11 @@ def aligned(given: Iterable[Line]) -> str:
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
 
+def displayed(formula: str) -> str:
+    """A formula on a line of its own, as notebooks take it."""
+    return f"$$\\displaystyle {formula}$$"
+
+
 def operation_to_latex(operation: Operation) -> str:
     """The definition of an operation."""
     return aligned(program_lines(operation.program, operation_notation(operation)))
@@ -201,7 +206,7 @@ def operation_to_latex(operation: Operation) -> str:
 
 def program_to_latex(program: Program) -> str:
     """The equations of a program."""
-    return aligned(program_lines(program, program_notation(program)))
+    return aligned(program_lines(program, program_notation(program, derived=True)))
 
 
 def derivation_to_latex(derivation: Derivation) -> str:

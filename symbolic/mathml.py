@@ -86,7 +86,7 @@ def _identifier(box: Ident) -> str:
     primes = len(box.text) - len(stem)
     upright = ' mathvariant="normal"' if box.upright and len(stem) == 1 else ""
     made = f"<mi{upright}>{escape(stem).replace(' ', '&#160;')}</mi>"
-    return _row(f'{made}<mo lspace="0" rspace="0">{"′" * primes}</mo>') if primes else made
+    return _row(f"{made}<mo>{'′' * primes}</mo>") if primes else made
 
 
 def _scripts(box: Indexed | Raised | Lowered) -> str:

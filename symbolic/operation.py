@@ -156,6 +156,11 @@ class Program:
         """Every definition, applications opened, by the tensor that it defines."""
         return {d.target: d for d in flat(self.statements) if isinstance(d, Definition)}
 
+    def _repr_latex_(self) -> str:
+        from gradproof.symbolic.latex import displayed, program_to_latex
+
+        return displayed(program_to_latex(self))
+
 
 def flat(statements: Sequence[Statement]) -> tuple[Definition | Recurrence, ...]:
     """The statements with every application opened."""
@@ -558,6 +563,11 @@ class Operation:
         chosen = self.variant(**options)
         results = arguments[0].builder.apply(chosen, arguments, names)
         return results[0] if len(results) == 1 else results
+
+    def _repr_latex_(self) -> str:
+        from gradproof.symbolic.latex import displayed, operation_to_latex
+
+        return displayed(operation_to_latex(self))
 
     def __repr__(self) -> str:
         return f"<operation {self.label}: {', '.join(map(repr, self.inputs))} -> {', '.join(map(repr, self.outputs))}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradproof.symbolic.boxes import (
     Accent,
@@ -29,6 +29,7 @@ from gradproof.symbolic.boxes import (
 from gradproof.symbolic.derivation import Derivation
 from gradproof.symbolic.equations import derivation_notation, operation_notation, program_lines
 from gradproof.symbolic.operation import Operation
+from gradproof.symbolic.verdict import Verdict
 
 
 def box_to_text(box: Box) -> str:
@@ -137,6 +138,29 @@ def derivation_to_text(derivation: Derivation, *, steps: bool = False) -> str:
         made.append("")
     closed = _indent(lines_to_text(program_lines(derivation.program, notation)))
     return "\n".join([*made, f"{derivation.kind} of {derivation.label}", closed])
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """A verdict in lines: the outcome, then its ground, its witness, its reason and its notes."""
+    yield verdict.verdict
+    if verdict.ground is not None:
+        yield f"ground: {verdict.ground.kind}"
+        parts = {
+            "sizes": verdict.ground.sizes,
+            "regions": verdict.ground.regions,
+            "assumes": verdict.ground.assumes,
+        }
+        yield from (f"{title}: {'; '.join(found)}" for title, found in parts.items() if found)
+        if verdict.ground.bound is not None:
+            bound = verdict.ground.bound
+            yield f"wrong with probability at most 2^{bound.log2} ({bound.kind})"
+    if verdict.witness is not None:
+        yield "at " + (", ".join(f"{k} = {v}" for k, v in verdict.witness.point.items()) or "every point")
+        yield f"left = {verdict.witness.left}"
+        yield f"right = {verdict.witness.right}"
+    if verdict.reason:
+        yield f"reason: {verdict.reason}"
+    yield from (f"note: {note}" for note in verdict.notes)
 
 
 def _indent(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradproof.symbolic.derivation import Derivation, Step
+from gradproof.symbolic.equations import derivation_notation
 from gradproof.symbolic.expressions import (
     Add,
     Bracket,
@@ -23,6 +24,8 @@ from gradproof.symbolic.expressions import (
     Tensor,
     Where,
 )
+from gradproof.symbolic.latex import derivation_to_latex, latex
+from gradproof.symbolic.notation import Notation
 from gradproof.symbolic.operation import Definition, Operation, Program, Recurrence, flat
 
 Data = dict[str, Any]
@@ -142,23 +145,31 @@ def program_to_data(program: Program) -> Data:
     }
 
 
-def step_to_data(step: Step) -> Data:
-    """A step: the rule, where it was applied (child numbers), and the expression before and after."""
-    return {
+def step_to_data(step: Step, notation: Notation | None = None) -> Data:
+    """A step: the rule, where it was applied (child numbers), and the expression before and after.
+
+    With a notation the expressions are also given as LaTeX.
+    """
+    made: Data = {
         "subject": step.subject.name,
         "rule": step.rule,
         "where": list(step.where),
         "before": expression_to_data(step.before),
         "after": expression_to_data(step.after),
     }
+    if notation is not None:
+        made["latex"] = {"before": latex(step.before, notation), "after": latex(step.after, notation)}
+    return made
 
 
 def derivation_to_data(derivation: Derivation) -> Data:
     """A derivation: its closed form and its steps."""
+    notation = derivation_notation(derivation)
     return {
         "operation": derivation.label,
         "kind": derivation.kind,
         "program": program_to_data(derivation.program),
+        "latex": derivation_to_latex(derivation),
         "results": {name: tensor.name for name, tensor in derivation.results.items()},
-        "steps": [step_to_data(step) for step in derivation.steps],
+        "steps": [step_to_data(step, notation) for step in derivation.steps],
     }

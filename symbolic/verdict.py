@@ -89,6 +89,12 @@ class Verdict:
             "seconds": self.seconds,
         }
 
+    def _repr_markdown_(self) -> str:
+        from gradproof.symbolic.plain import verdict_lines
+
+        first, *rest = verdict_lines(self)
+        return "\n".join([f"**{first}**", "", *(f"- {line}" for line in rest)])
+
 
 def combine(verdicts: Sequence[Verdict]) -> Outcome:
     """Refuted if one is, else undecided if one is or there is none, else proved.
