@@ -10,7 +10,7 @@ from gradproof.numeric.lines import Edge, Elementwise, Gather, Line, Loop, Shift
 from gradproof.numeric.lowering import Lowering
 from gradproof.numeric.preparation import needed, prepare
 from gradproof.numeric.recurrence import Ends, Moved, Part, Split, Steps
-from gradproof.numeric.stability import Context
+from gradproof.numeric.stability import Context, Row
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Index, Tensor, index
@@ -25,13 +25,15 @@ class Pair:
     backward: Straight
     saved: tuple[Tensor, ...]
     cotangents: tuple[Tensor, ...]
+    rewrites: tuple[Row, ...] = ()
 
 
 def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
     """Lower a program and its VJP together."""
     vjp = derive(program, "vjp").program
     cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
-    lines, mark, names = _lower(program, vjp, zeros)
+    applied: dict[str, Row] = {}
+    lines, mark, names = _lower(program, vjp, zeros, applied)
     first, second = lines[:mark], live(lines[mark:], vjp.outputs)
     known = {t for line in first for t in targets(line)}
     wanted = {t for line in second for t in reads(line)} | set(vjp.outputs)
@@ -47,6 +49,7 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
         Straight((*saved, *cotangents), program.parameters, backward, vjp.outputs, *names),
         saved,
         cotangents,
+        tuple(applied.values()),
     )
 
 
@@ -60,13 +63,15 @@ def compile_tangents(program: Program, zeros: frozenset[str] = frozenset()) -> t
     return straight, tangents
 
 
-def _lower(program: Program, derived: Program, zeros: frozenset[str]) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor]]]:
+def _lower(
+    program: Program, derived: Program, zeros: frozenset[str], applied: dict[str, Row] | None = None
+) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor]]]:
     """The lines of a program and of its derivative, where the latter begin, temporaries and truths."""
     first = flat(program.statements)
     second = needed(flat(derived.statements), derived.outputs)
     names = {t.name for p in (program, derived) for t in _tensors(p)}
     names |= {p.name for p in program.parameters}
-    context = Context(given=frozenset(program.inputs), taken=names)
+    context = Context(given=frozenset(program.inputs), taken=names, applied={} if applied is None else applied)
     ready = prepare(first, context, zeros)
     later = prepare(second, context, zeros)
     values = [d.value for s in (*ready, *later) for d in (s.body if isinstance(s, Recurrence) else (s,))]

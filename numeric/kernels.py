@@ -12,6 +12,7 @@ from typing import Any
 from gradproof.numeric.arrays import Library, library
 from gradproof.numeric.shapes import Shapes, check_shape, measure
 from gradproof.numeric.sources import Source, write_source
+from gradproof.numeric.stability import Row
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Operation, Program, find
@@ -84,6 +85,11 @@ class Kernel:
     def source(self) -> str:
         """The generated module."""
         return self.source_of(True, frozenset()).text
+
+    @property
+    def rewrites(self) -> tuple[Row, ...]:
+        """The stability rows that were applied in forward and backward."""
+        return self.source_of(True, frozenset()).rewrites
 
     def source_of(self, in_place: bool, zeros: frozenset[str]) -> Source:
         key = (in_place, zeros)

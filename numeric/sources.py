@@ -10,6 +10,7 @@ from typing import Any
 from gradproof.numeric.compilation import Pair, compile_pair, compile_tangents
 from gradproof.numeric.lines import Straight
 from gradproof.numeric.targets.base import Printer
+from gradproof.numeric.stability import Row
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Program
 
@@ -61,6 +62,7 @@ class Source:
 
     text: str
     saved: tuple[Tensor, ...]
+    rewrites: tuple[Row, ...] = ()
 
 
 def write_source(
@@ -86,7 +88,7 @@ def write_source(
         imports.insert(0, "import math\n")
     if "erf" in helpers:
         imports.append("from gradproof.numeric.special import erf")
-    return Source("\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n", pair.saved)
+    return Source("\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n", pair.saved, pair.rewrites)
 
 
 def _parameters(program: Program, defaults: Mapping[str, Fraction]) -> str:

@@ -79,6 +79,11 @@ class Context:
     added: list[Definition] = field(default_factory=list[Definition])
     written: dict[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     taken: set[str] = field(default_factory=set[str])
+    applied: dict[str, Row] = field(default_factory=lambda: {})
+
+    def note(self, name: str) -> None:
+        """Record that a row was applied."""
+        self.applied[name] = next(row for row in ROWS if row.name == name)
 
     def claim(self, name: str) -> str:
         stem, count = name, 1
@@ -501,6 +506,7 @@ def stabilize(definition: Definition, context: Context) -> list[Definition]:
             for row in ROWS:
                 made = row.apply(node, context)
                 if made is not None and made is not node:
+                    context.applied[row.name] = row
                     node, changed = rewrite(made, visit), True
                     break
         return node
@@ -522,6 +528,7 @@ def tails(definitions: list[Definition], context: Context) -> list[Definition]:
 
     def visit(node: Expr) -> Expr:
         if isinstance(node, Call) and node.function == "sigmoid" and node.tensors <= context.given:
+            context.note("tail of sigmoid")
             return _sigmoid_tail(node.arguments[0])
         return node
 
@@ -549,6 +556,7 @@ def _join_masks(value: Expr, context: Context) -> Expr:
                 if shift is None:
                     continue
                 places = dict(zip((i for i in shift.lowered.indices if isinstance(i, Index)), read.indices, strict=True))
+                context.note("quotient of masked exponentials")
                 mask = substitute(shift.mask, places)
                 masks = mask.factors if isinstance(mask, Mul) else (mask,)
                 return mul(*(f for f in node.factors if f not in masks))
