@@ -66,6 +66,11 @@ def _row(read: Entry, d: Definition) -> bool:
     return set(d.indices) < {i for i in read.indices if isinstance(i, Index)}
 
 
+def body(statement: Definition | Recurrence) -> tuple[Definition, ...]:
+    """The definitions of a statement: those of a step, for a recurrence."""
+    return statement.body if isinstance(statement, Recurrence) else (statement,)
+
+
 def targets(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
     """The tensors that a statement defines."""
     return (statement.target,) if isinstance(statement, Definition) else statement.targets

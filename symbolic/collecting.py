@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from gradproof.symbolic.expressions import Add, Entry, Expr, Where, add, mul, number, power, rewrite, where
-from gradproof.symbolic.terms import Term, build, flatten, times
+from gradproof.symbolic.expressions import (
+    Add,
+    Entry,
+    Expr,
+    Mul,
+    Power,
+    Reduce,
+    Where,
+    add,
+    mul,
+    number,
+    power,
+    rewrite,
+    where,
+)
+from gradproof.symbolic.terms import Term, build, canonical, flatten, times
 
 
 def common(terms: Sequence[Term]) -> Term:
@@ -41,13 +55,28 @@ def factor_out(expr: Expr, groups: Callable[[Expr], bool]) -> Expr:
 
 
 def _share(expr: Expr) -> Expr:
-    terms = flatten(expr)
-    if len(terms) < 2:
+    if not isinstance(expr, Add):
         return expr
+    sums: dict[Expr, Expr] = {}
+    terms = [_product(part, sums) for part in expr.terms]
     shared = common(terms)
     if not shared.factors and not shared.guards:
         return expr
     return _before(shared, terms)
+
+
+def _product(expr: Expr, sums: dict[Expr, Expr]) -> Term:
+    """The factors of a product, a sum among them taken whole; `sums` knows those that were met, under one name."""
+    result = Term()
+    for factor in expr.factors if isinstance(expr, Mul) else (expr,):
+        base, exponent = (
+            (factor.base, factor.exponent) if isinstance(factor, Power) else (factor, Fraction(1))
+        )
+        flat = flatten(factor) if not isinstance(base, Reduce | Add) else []
+        if isinstance(base, Reduce):
+            base = sums.setdefault(build(canonical(t, plain=True) for t in flatten(base)), base)
+        result = times(result, flat[0] if len(flat) == 1 else Term(factors={base: exponent}))
+    return result
 
 
 def _before(shared: Term, terms: Sequence[Term]) -> Expr:

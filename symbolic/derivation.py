@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gradproof.symbolic.analysis import active_tensors, canonical_indices
 from gradproof.symbolic.expressions import Expr, Tensor, at, put
-from gradproof.symbolic.operation import Operation, Program, Recurrence
+from gradproof.symbolic.operation import Condition, Operation, Program, Recurrence
 from gradproof.symbolic.rules import RULES, Context
 
 __all__ = ["Derivation", "Reversed", "Step", "active_tensors", "adjoint_name", "canonical_indices", "derive"]
@@ -53,7 +53,8 @@ class Derivation:
 
     - `results`: what was asked for, by name: the adjoint of each real input, the tangent of each output.
     - `adjoints`: the adjoint of each forward tensor that got one; `recurrences` pairs each with its adjoint.
-    - `based_on`: the derivations of a lower order whose results this one reads, and whose steps come first.
+    - `based_on`: the derivations whose results this one reads or carries on, and whose steps come first.
+    - `conditions`: the equations under which the closed form is stated.
     """
 
     label: str
@@ -65,6 +66,7 @@ class Derivation:
     adjoints: Mapping[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
     recurrences: tuple[Reversed, ...] = ()
     based_on: tuple[Derivation, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     def replay(self) -> None:
         """Apply every recorded step again; raises AssertionError where one does not give what it says."""
@@ -89,27 +91,51 @@ def adjoint_name(name: str) -> str:
     return f"d{name}"
 
 
-def derive(operation: Operation | Program, kind: str = "vjp") -> Derivation:
+Derive = Callable[[Program, str], Derivation]
+
+
+def _kinds(order: int) -> dict[str, Derive]:
+    from gradproof.symbolic import forward, higher, one_hot, reverse
+
+    return {
+        "vjp": reverse.reverse_mode,
+        "jvp": forward.forward_mode,
+        "jacobian": one_hot.jacobian,
+        "hvp": higher.hessian_vector,
+        "hessian": one_hot.hessian,
+        "taylor": lambda program, label: higher.taylor(program, label, order),
+    }
+
+
+def derive(
+    operation: Operation | Program, kind: str = "vjp", *, order: int = 2, conditions: bool = False
+) -> Derivation:
     """Derive a derivative of an operation (or of a program) in closed form.
 
     - `"vjp"`: adjoints `dx` of the real inputs from cotangents `dy` of the outputs;
-    - `"jvp"`: tangents `y_dot` of the outputs from tangents `x_dot` of the real inputs.
+    - `"jvp"`: tangents `y_dot` of the outputs from tangents `x_dot` of the real inputs;
+    - `"jacobian"`: `dy_dx` for every output and real input;
+    - `"hvp"`: the Hessian of `<dy, y>` times `x_dot`, for cotangents that are held still;
+    - `"hessian"`: the same Hessian, `dx_dw` for all pairs of real inputs, of a scalar or vector output;
+    - `"taylor"`: the polynomial `y_taylor` up to an `order`, along `x_dot`.
 
-    Raises ValueError for another kind.
+    With `conditions` the closed form is that under the conditions which the operation states. Raises ValueError for
+    another kind, and for the Hessian of an output of more axes.
 
     >>> from gradproof.symbolic.operation import find
     >>> derive(find("softmax")).program.statements[-1].value
-    y[b,k]*(dy[b,k] + -1*sum<k>(dy[b,k]*y[b,k]))
+    y[b,k]*(dy[b,k] + -1*sum<k1>(dy[b,k1]*y[b,k1]))
+    >>> derive(find("softmax"), "jacobian").program.statements[-1].value
+    [b == b1]*y[b,k]*([k == k1] + -1*y[b,k1])
     """
-    program, label = (
-        (operation.program, operation.label) if isinstance(operation, Operation) else (operation, "program")
-    )
-    if kind == "vjp":
-        from gradproof.symbolic.reverse import reverse_mode
+    kinds = _kinds(order)
+    if kind not in kinds:
+        raise ValueError(f"a derivation is one of {', '.join(kinds)}; found {kind!r}")
+    if isinstance(operation, Program):
+        return kinds[kind](operation, "program")
+    made = kinds[kind](operation.program, operation.label)
+    if conditions and operation.conditions:
+        from gradproof.symbolic.conditions import under
 
-        return reverse_mode(program, label)
-    if kind == "jvp":
-        from gradproof.symbolic.forward import forward_mode
-
-        return forward_mode(program, label)
-    raise ValueError(f"a derivation is of kind 'vjp' or 'jvp', found {kind!r}")
+        return under(made, operation.conditions)
+    return made

@@ -139,6 +139,14 @@ class Recurrence:
         return tuple(dict.fromkeys((*kept, *(o for _, o in self.summed), *(c.last for c in self.carried))))
 
 
+@dataclass(frozen=True)
+class Condition:
+    """An equation under which a closed form is stated; the operation itself does not need it."""
+
+    left: Expr
+    right: Expr
+
+
 Statement = Definition | Application | Recurrence
 
 
@@ -255,6 +263,7 @@ class Builder:
         self.statements: list[Statement] = []
         self.taken: set[str] = set()
         self.hyperparameters: dict[str, Hyperparameter] = {}
+        self.conditions: list[Condition] = []
 
     def __call__(self, name: str, indices: Sequence[sp.Symbol], value: Any) -> Array:
         over = tuple(read(i) for i in indices)
@@ -266,6 +275,10 @@ class Builder:
         target = Tensor(self.claim(name), tuple(i.axis for i in held), dtype, dtype)
         self.statements.append(Definition(target, held, body))
         return Array(target, self)
+
+    def suppose(self, left: Any, right: Any) -> None:
+        """State a condition, `left = right`, under which the derivatives are shown once more, simpler."""
+        self.conditions.append(Condition(read(left), read(right)))
 
     def declare(self, name: str, given: Hyperparameter) -> None:
         """Take up a hyper-parameter, the operation's own or that of an operation which it applies."""
@@ -479,6 +492,15 @@ def instantiate(application: Application) -> tuple[Statement, ...]:
 # --- the operation itself
 
 
+@dataclass(frozen=True)
+class Built:
+    """What the function of an operation has written."""
+
+    program: Program
+    hyperparameters: Mapping[str, Hyperparameter]
+    conditions: tuple[Condition, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """The forward mathematics of one thing; everything else about it is derived.
@@ -521,15 +543,20 @@ class Operation:
     @property
     def hyperparameters(self) -> Mapping[str, Hyperparameter]:
         """The scalars that are chosen later, those of the operations that it applies included."""
-        return self._built[1]
+        return self._built.hyperparameters
 
     @property
     def program(self) -> Program:
         """The definitions, in order, from inputs to outputs."""
-        return self._built[0]
+        return self._built.program
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions under which the operation states simpler derivatives."""
+        return self._built.conditions
 
     @cached_property
-    def _built(self) -> tuple[Program, Mapping[str, Hyperparameter]]:
+    def _built(self) -> Built:
         let = Builder(self.name)
         given: dict[str, Any] = {}
         inputs: list[Tensor] = []
@@ -548,7 +575,7 @@ class Operation:
             raise TypeError(f"{self.name} must return what `let` or an operation returned, found {made!r}")
         parameters = tuple(parameter(name, d.domain) for name, d in let.hyperparameters.items())
         program = Program(tuple(inputs), parameters, tuple(let.statements), tuple(o.tensor for o in outputs))
-        return program, let.hyperparameters
+        return Built(program, let.hyperparameters, tuple(let.conditions))
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -31,6 +31,7 @@ from gradproof.symbolic.expressions import (
     bracket,
     call,
     derivative,
+    entry,
     mul,
     power,
     refresh,
@@ -47,17 +48,33 @@ from gradproof.symbolic.terms import Term, build, flatten, times
 
 
 @dataclass(frozen=True)
+class OneHot:
+    """A cotangent (or tangent) that is 1 at the entry `at` and 0 at all others, and what follows from it.
+
+    `renamed` maps what depends on it to tensors that have its axes too, before their own (`leading`) or after
+    them, and to None what is 0.
+    """
+
+    seed: Tensor
+    at: tuple[Index, ...]
+    renamed: Mapping[Tensor, Tensor | None]
+    leading: bool
+
+
+@dataclass(frozen=True)
 class Context:
     """What a rule may look up.
 
-    The forward definitions, the statistics of rows among them (`scales`), the adjoints of statistics, and the
-    adjoints that are used once.
+    The forward definitions, the statistics of rows among them (`scales`), the adjoints of statistics, the
+    adjoints that are used once, the cotangent that is 1 at one entry, and the conditions of the statement.
     """
 
     definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     statistics: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     single: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     scales: frozenset[Tensor] = frozenset()
+    one_hot: OneHot | None = None
+    conditions: tuple[Pattern, ...] = ()
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -228,6 +245,32 @@ def _substitute(node: Expr, context: Context) -> Expr | None:
     return None if made is node else made
 
 
+def _one_hot(node: Expr, context: Context) -> Expr | None:
+    """Set the cotangent to 1 at one entry and 0 elsewhere."""
+    hot = context.one_hot
+    if hot is None:
+        return None
+
+    def visit(n: Expr) -> Expr:
+        if not isinstance(n, Entry):
+            return n
+        if n.tensor == hot.seed:
+            return mul(*(bracket("==", a, b) for a, b in zip(n.indices, hot.at, strict=True)))
+        found = hot.renamed.get(n.tensor, n.tensor)
+        if found is None or found == n.tensor:
+            return n if found else ZERO
+        return entry(found, *((*hot.at, *n.indices) if hot.leading else (*n.indices, *hot.at)))
+
+    made = rewrite(refresh(node, hot.at), visit)
+    return None if made is node else made
+
+
+def _condition(node: Expr, context: Context) -> Expr | None:
+    """Use the conditions under which the closed form is stated."""
+    made = recognise_node(node, context.conditions)
+    return None if made is node else made
+
+
 def inline(node: Expr, definitions: Mapping[Tensor, Definition]) -> Expr:
     """Replace every entry of a defined tensor by its definition, to the end."""
 
@@ -318,6 +361,8 @@ _ROWS = (
     Rule("contract", "a sum over a delta picks one term", _contract),
     Rule("write out", "the adjoint of a row's statistic is replaced by its expression", _write_out),
     Rule("substitute", "an adjoint that is used once is replaced by its expression", _substitute),
+    Rule("one-hot", "the cotangent is 1 at one entry and 0 at all others", _one_hot),
+    Rule("condition", "a condition under which the result is stated is used", _condition),
     Rule("recognise", "what the forward pass has named is called by its name", _recognise),
     Rule("vanish", "a sum that is 0 by definition is dropped", _vanish),
     Rule("collect", "common factors are written once", _collect),

@@ -44,7 +44,12 @@ def cross_entropy(let: Builder, logits: Array, target: Array, label_smoothing: s
     reference="torch.nn.functional.cross_entropy",
 )
 def soft_cross_entropy(let: Builder, logits: Array, target: Array) -> Array:
-    r"""$\ell_b = -\sum_k t_{bk} \log \operatorname{softmax}(x_b)_k$, one for each row."""
+    r"""Softmax cross-entropy from soft targets.
+
+    $\ell_b = -\sum_k t_{bk} \log \operatorname{softmax}(x_b)_k$, one for each row. Where $t$ is a distribution,
+    $\sum_k t_{bk} = 1$, its derivatives are those of the textbooks, $p - t$ and $\operatorname{diag}(p) - p p^\top$.
+    """
+    let.suppose(sum_over(target[b, k], k), 1)
     lse = logsumexp(logits, names=["lse"])
     let("p", [b, k], sp.exp(logits[b, k] - lse[b]))
     return let("loss", [b], sum_over(target[b, k] * (lse[b] - logits[b, k]), k))
