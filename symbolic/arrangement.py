@@ -17,6 +17,7 @@ from gradproof.symbolic.boxes import (
 )
 from gradproof.symbolic.expressions import (
     ONE,
+    ZERO,
     Add,
     Bracket,
     Call,
@@ -34,6 +35,7 @@ from gradproof.symbolic.expressions import (
     Size,
     Where,
     bracket,
+    where,
 )
 
 SUM, PRODUCT, BIG, ATOM = range(4)
@@ -92,6 +94,18 @@ def decimals(value: Rational) -> str:
             text = str(scaled.numerator).rjust(digits + 1, "0")
             return f"{text[:-digits]}.{text[-digits:]}"
     return ""
+
+
+def magnitude(node: Where) -> tuple[Expr, ...] | None:
+    """What a case distinction is the absolute value of, or the two of which it is the larger."""
+    condition = node.condition
+    if not (isinstance(condition, Bracket) and condition.relation == ">" and condition.left is node.yes):
+        return None
+    if condition.right is node.no:
+        return (node.yes, node.no)
+    x = node.yes
+    inner = where(bracket("<", x, 0), -x, 0)
+    return (x,) if condition.right is ZERO and node.no is inner else None
 
 
 def constant_root(node: Expr) -> bool:

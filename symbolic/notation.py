@@ -20,6 +20,7 @@ from gradproof.symbolic.arrangement import (
     decimals,
     fenced,
     flip,
+    magnitude,
     negative,
     opposite,
     short,
@@ -138,7 +139,9 @@ class Notation:
             body = self.tight(spot.child(0), inner, PRODUCT)
             return Big(node.kind, under, body), BIG
         if isinstance(node, Where):
-            return Cases(self.cases(spot, scope)), ATOM
+            named = magnitude(node) if spot.hot is None else None
+            made = self.magnitude(named, scope) if named else Cases(self.cases(spot, scope))
+            return made, ATOM
         if isinstance(node, Derivative):
             return self.partial(spot, scope), PRODUCT
         if isinstance(node, Call):
@@ -193,6 +196,13 @@ class Notation:
             left, right = right, left
         sign = Op(RELATIONS[node.relation], "relation")
         return row(self.set(left, scope)[0], sign, self.set(right, scope)[0])
+
+    def magnitude(self, parts: tuple[Expr, ...], scope: Scope) -> Box:
+        """The absolute value of one expression, or the larger of two."""
+        made = [self.set(Spot(part), scope)[0] for part in parts]
+        if len(made) == 1:
+            return Fence("|", made[0], "|")
+        return row(Ident("max", upright=True), Fence("(", row(*commas(made)), ")"))
 
     def call(self, spot: Spot, scope: Scope) -> Box:
         node = spot.node

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradproof.symbolic.derivation import Derivation, derive
 from gradproof.symbolic.operation import Operation
-from gradproof.symbolic.verdict import Ground, Outcome, Verdict, combine
+from gradproof.symbolic.verdict import Ground, GroundKind, Outcome, Verdict, combine
 
+if TYPE_CHECKING:
+    from gradproof.numeric.stability import Row
+
+TARGETS = ("numpy", "torch")
 KINDS = ("vjp", "jvp")
 """The derivations on every page; the others are derived where an operation is small enough for a table."""
 
@@ -188,7 +193,7 @@ def summarize(verdicts: Sequence[Verdict], names: Sequence[str]) -> Verdict:
 
 def join_grounds(grounds: Sequence[Ground]) -> Ground:
     """What several proofs rest on together; the kind is the one that asks for most."""
-    order = ("normal-form", "decision-procedure", "induction", "exact-execution")
+    order: tuple[GroundKind, ...] = ("normal-form", "decision-procedure", "induction", "exact-execution")
     kind = max((g.kind for g in grounds), key=order.index)
 
     def union(name: str) -> tuple[str, ...]:
@@ -225,6 +230,9 @@ class Recorder:
             self.operation,
             derivations,
             theorems,
+            self.ask("code", self.rewrites, ()),
+            tuple(s for target in TARGETS for s in self.ask("code", lambda t=target: self.source(t), ())),
+            function=self.ask("plot", self.function, ()),
             missing=tuple(self.missing),
             seconds=time.perf_counter() - started,
         )
@@ -237,6 +245,56 @@ class Recorder:
         from gradproof.symbolic.proof import prove_operation
 
         return tuple(Proved(t.name, t.left, t.right, t.verdict) for t in prove_operation(self.operation))
+
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        from gradproof.numeric.kernels import lower
+
+        rows = {row.name: row for row in lower(self.operation, "numpy").rewrites}
+        return tuple(rewrite(row) for row in rows.values())
+
+    def source(self, target: str) -> tuple[Source, ...]:
+        """The source for a target; none for PyTorch where it is not installed."""
+        from gradproof.numeric.kernels import lower
+
+        try:
+            return (Source(target, lower(self.operation, target).source),)
+        except ModuleNotFoundError as problem:
+            if problem.name != target:
+                raise
+            self.missing.append(Missing("code", f"{target} is not installed"))
+            return ()
+
+    def function(self) -> tuple[Curve, ...]:
+        """The function and its derivative on a grid, where they have one variable."""
+        operation = self.operation
+        single = len(operation.inputs) == len(operation.outputs) == 1
+        if not (single and operation.inputs[0].dtype == "real" and elementwise(operation)):
+            return ()
+        import numpy as np
+
+        from gradproof.numeric.kernels import lower
+
+        low = 0.02 if operation.inputs[0].domain == "(0, inf)" else -5.0
+        x = np.linspace(low, 5, 401)
+        kernel = lower(operation, "numpy")
+        (y,), saved = kernel.forward(x)
+        (dx,) = kernel.vjp(saved, np.ones_like(y))
+        return Curve("y", x.tolist(), y.tolist()), Curve("dy/dx", x.tolist(), dx.tolist())
+
+
+def elementwise(operation: Operation) -> bool:
+    """Whether inputs and outputs have nothing but the same batch axes."""
+    tensors = (*operation.inputs, *operation.outputs)
+    return all(axis.variadic for t in tensors for axis in t.axes) and len({t.axes for t in tensors}) == 1
+
+
+@lru_cache(maxsize=256)
+def rewrite(row: Row) -> Rewrite:
+    """A stability row with its statement and the verdict on it."""
+    from gradproof.symbolic.proof import prove
+
+    before, after = row.statement()
+    return Rewrite(row.name, row.says, before, after, prove(before, after))
 
 
 def collect(operation: Operation) -> OperationReport:

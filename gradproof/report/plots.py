@@ -42,7 +42,7 @@ def _draw(curves: Sequence[Curve], across: str, up: str, marks: str) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "font.family": "serif",
         "font.size": 11,
