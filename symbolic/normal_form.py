@@ -50,6 +50,7 @@ from gradproof.symbolic.polynomials import (
     UNIT,
     Monomial,
     Poly,
+    TooLargeError,
     atom_poly,
     canonical,
     const,
@@ -62,6 +63,8 @@ from gradproof.symbolic.polynomials import (
 from gradproof.symbolic.signs import idempotent, positive
 
 MAX_DENOMINATORS = 64
+MAX_PRODUCTS = 60_000
+"""How many products a normal form may take before it is given up as too large."""
 MAX_ENUMERATED = 8
 """A sum over an axis of fixed size up to this one is written out."""
 
@@ -76,6 +79,7 @@ class NormalForm:
     definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     logistic: bool = False
     cache: dict[Expr, Poly] = field(default_factory=dict[Expr, Poly])
+    products: int = 0
 
     def __call__(self, expr: Expr) -> Poly:
         """The normal form; raises TooLargeError past the budget, ZeroDivisionError for what exists nowhere."""
@@ -152,6 +156,9 @@ class NormalForm:
 
     def simplify(self, factors: Mapping[Expr, Fraction], bound: list[Index]) -> Poly:
         """The normal form of a product of powers of atoms, summed over `bound`."""
+        self.products += 1
+        if self.products > MAX_PRODUCTS:
+            raise TooLargeError(f"more than {MAX_PRODUCTS} products")
         kept: dict[Expr, Fraction] = {}
         value = Fraction(1)
         for atom, e in factors.items():
@@ -210,11 +217,20 @@ class NormalForm:
         return None
 
     def _signs(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
-        """`[p > 0] [-p > 0] = 0`."""
+        """`[p > 0] [-p > 0] = 0`, and `p [-p > 0] = p - p [p > 0]` for a monomial p."""
         strict = [a for a in factors if isinstance(a, Bracket) and a.relation == ">"]
         for a in strict:
-            if bracket(">", self.tidy(-a.left), 0) in strict:
+            opposite = self(-a.left)
+            above = bracket(">", to_expr(opposite), 0)
+            if above in strict:
                 return NOTHING
+            ((m, value), *more) = opposite.items()
+            covered = all(_covers(factors.get(atom, Fraction(0)), e) for atom, e in m.factors)
+            if not more and value > 0 and not m.bound and m.factors and covered:
+                rest = {atom: e for atom, e in factors.items() if atom is not a}
+                return plus(
+                    self.simplify(rest, bound), scale(self.simplify({**rest, above: Fraction(1)}, bound), -1)
+                )
         return None
 
     def _opened(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:

@@ -10,19 +10,20 @@ from typing import Any
 
 from gradproof.symbolic.definedness import open_demands
 from gradproof.symbolic.derivation import derive
-from gradproof.symbolic.expressions import Expr, Tensor, Where, parameter, walk
+from gradproof.symbolic.expressions import Expr, Mul, Reduce, Tensor, Where, parameter, walk
 from gradproof.symbolic.functions import FUNCTIONS, Function
 from gradproof.symbolic.kinks import Convention, conventions
 from gradproof.symbolic.language import read
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition, Operation, flat
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale
-from gradproof.symbolic.refutation import find_witness
+from gradproof.symbolic.refutation import TRIALS, find_witness
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.theorems import Pairing, stages
 from gradproof.symbolic.verdict import Ground, Verdict
 
 Definitions = Mapping[Tensor, Definition]
+FIRST_TRIALS = 12
 
 
 @dataclass(frozen=True)
@@ -56,42 +57,61 @@ def prove(left: Any, right: Any, *, definitions: Definitions | None = None) -> V
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
-def difference(left: Expr, right: Expr, definitions: Definitions) -> tuple[Poly, NormalForm]:
-    """The normal form of `left - right`: empty where they are equal. Sigmoids are opened only if need be."""
-    for logistic in (False, True):
-        nf = NormalForm(definitions, logistic)
-        made = nf.cleared(plus(nf(left), scale(nf(right), -1)))
-        if not made:
-            break
-    return made, nf  # pyright: ignore[reportPossiblyUnboundVariable]
+def difference(
+    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool
+) -> tuple[Poly, NormalForm]:
+    """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids."""
+    nf = NormalForm(definitions, logistic)
+    return nf.cleared(plus(nf(left), scale(nf(right), -1))), nf
 
 
 def _decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
-    try:
-        remainder, nf = difference(left, right, definitions)
-        asked, sizes = open_demands(left, nf)
-        asked_right, more = open_demands(right, nf)
-    except TooLargeError as problem:
-        return Verdict("undecided", reason=f"the normal form is too large: {problem}")
-    except ZeroDivisionError as problem:
-        return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
-    if not remainder:
-        loose = [demand for demand in asked_right if demand not in asked]
-        if loose:
-            return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
-        ground = Ground(
-            "normal-form",
-            sizes=tuple(dict.fromkeys((*sizes, *more))),
-            regions=_regions(left, right, definitions),
-            assumes=tuple(f"where {demand}" for demand in asked),
-        )
-        return Verdict("proved", ground=ground)
-    witness = find_witness(left, right, definitions)
-    if witness is not None:
-        return Verdict("refuted", witness=witness)
-    return Verdict(
-        "undecided", reason="the normal forms differ, and no point was found at which the sides do"
+    """From the cheapest normal form to the most complete one, a point looked for in between."""
+    failed = ""
+    for opened, logistic in (
+        (_without_contractions(definitions), False),
+        (definitions, False),
+        (definitions, True),
+    ):
+        try:
+            remainder, nf = difference(left, right, opened, logistic=logistic)
+            verdict = None if remainder else _proved(left, right, nf)
+        except TooLargeError as problem:
+            failed, verdict = f"the normal form is too large: {problem}", None
+        except ZeroDivisionError as problem:
+            return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
+        if verdict is not None and (verdict.verdict == "proved" or opened is definitions):
+            return verdict
+        witness = find_witness(left, right, definitions, trials=TRIALS if logistic else FIRST_TRIALS)
+        if witness is not None:
+            return Verdict("refuted", witness=witness)
+    reason = failed or "the normal forms differ, and no point was found at which the sides do"
+    return Verdict("undecided", reason=reason)
+
+
+def _without_contractions(definitions: Definitions) -> dict[Tensor, Definition]:
+    """The definitions but for sums of products: an equality that holds for any value of these is found sooner."""
+    return {t: d for t, d in definitions.items() if not any(_contracts(node) for node in walk(d.value))}
+
+
+def _contracts(node: Expr) -> bool:
+    return isinstance(node, Reduce) and isinstance(node.body, Mul) and len(node.body.tensors) > 1
+
+
+def _proved(left: Expr, right: Expr, nf: NormalForm) -> Verdict:
+    """The normal forms agree: what is left is that the right side has a value wherever the left one has."""
+    asked, sizes = open_demands(left, nf)
+    asked_right, more = open_demands(right, nf)
+    loose = [demand for demand in asked_right if demand not in asked]
+    if loose:
+        return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
+    ground = Ground(
+        "normal-form",
+        sizes=tuple(dict.fromkeys((*sizes, *more))),
+        regions=_regions(left, right, nf.definitions),
+        assumes=tuple(f"where {demand}" for demand in asked),
     )
+    return Verdict("proved", ground=ground)
 
 
 def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ...]:
@@ -174,7 +194,7 @@ def _prove_convention(c: Convention) -> Theorem:
 
 def _prove_pairing(pairing: Pairing, problems: list[str]) -> Theorem:
     started = time.perf_counter()
-    verdict = _decide_pairing(pairing)
+    verdict = decide_pairing(pairing)
     if pairing.step_of and verdict.ground is not None:
         ground = replace(verdict.ground, kind="induction")
         verdict = replace(
@@ -186,7 +206,7 @@ def _prove_pairing(pairing: Pairing, problems: list[str]) -> Theorem:
     return Theorem(name, pairing.left, pairing.right, replace(verdict, seconds=time.perf_counter() - started))
 
 
-def _decide_pairing(pairing: Pairing) -> Verdict:
+def decide_pairing(pairing: Pairing) -> Verdict:
     """Decide `right = left`: the forward-mode side is the function's own, and its domain is the one that counts."""
     return _decide(pairing.right, pairing.left, pairing.definitions)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import sympy as sp
 
 from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.catalogue.axes import BATCH, GATE, HIDDEN, INPUT
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import (
+    Add,
     Entry,
     Expr,
     Index,
@@ -26,13 +29,17 @@ from gradproof.symbolic.expressions import (
     parameter,
     power,
     reduce,
+    rewrite,
     size,
     substitute,
     total,
+    walk,
     where,
 )
 from gradproof.symbolic.functions import FUNCTIONS
+from gradproof.symbolic.language import symbol
 from gradproof.symbolic.operation import (
+    Array,
     Builder,
     Definition,
     Operation,
@@ -42,8 +49,9 @@ from gradproof.symbolic.operation import (
     operations,
     real,
 )
-from gradproof.symbolic.proof import prove, prove_operation, prove_row
+from gradproof.symbolic.proof import decide_pairing, prove, prove_operation, prove_row
 from gradproof.symbolic.tangent import Tangents, tangent
+from gradproof.symbolic.theorems import stages, wiring
 from gradproof.symbolic.verdict import combine
 
 N, M = Axis("n", minimum=1), Axis("m", minimum=1)
@@ -51,6 +59,7 @@ i, j, k, l = (index(name, N) for name in "ijkl")  # noqa: E741
 X, G = Tensor("x", (N,)), Tensor("g", (N,))
 EPS = parameter("eps", "(0, inf)")
 T = parameter("t")
+NO_SHIFT = number(0)
 
 
 def x(at: Index) -> Expr:
@@ -65,7 +74,7 @@ def exp(a: Expr) -> Expr:
     return call("exp", a)
 
 
-def softmax(at: Index, shift: Expr = number(0)) -> Expr:
+def softmax(at: Index, shift: Expr = NO_SHIFT) -> Expr:
     return exp(x(at) - shift) / total(exp(x(l) - shift), l)
 
 
@@ -247,8 +256,6 @@ def test_leaf_row(name: str) -> None:
 
 
 def test_a_wrong_leaf_row_is_refuted() -> None:
-    from dataclasses import replace
-
     for name in ("sigmoid", "tanh", "softplus", "log", "erf"):
         row = FUNCTIONS[name]
         wrong = replace(row, derivative=lambda a, y, row=row: row.derivative(a, y) * 2)
@@ -282,11 +289,6 @@ def test_masked_attention_names_its_regions() -> None:
 
 def _wrong(label: str, change: Callable[[Definition], Definition | None]) -> list[str]:
     """The verdicts on an operation's pairings after one of its adjoints was changed."""
-    from dataclasses import replace
-
-    from gradproof.symbolic.proof import _decide_pairing
-    from gradproof.symbolic.theorems import stages
-
     op = find(label)
     d = derive(op)
     seen: list[str] = []
@@ -297,7 +299,7 @@ def _wrong(label: str, change: Callable[[Definition], Definition | None]) -> lis
         statements[place] = changed
         broken = replace(d, program=replace(d.program, statements=tuple(statements)))
         parts, _ = stages(op.program, broken)
-        verdicts = [_decide_pairing(p).verdict for s in parts for p in s.pairings()]
+        verdicts = [decide_pairing(p).verdict for s in parts for p in s.pairings()]
         seen.append(
             "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "proved"
         )
@@ -314,16 +316,12 @@ def _negated(d: Definition) -> Definition:
 
 
 def _term_dropped(d: Definition) -> Definition | None:
-    from gradproof.symbolic.expressions import Add, Mul
-
-    if isinstance(d.value, Add):
-        return Definition(d.target, d.indices, add(*d.value.terms[1:]))
-    if isinstance(d.value, Mul):
-        for place, factor in enumerate(d.value.factors):
-            if isinstance(factor, Add):
-                kept = [*d.value.factors[:place], add(*factor.terms[1:]), *d.value.factors[place + 1 :]]
-                return Definition(d.target, d.indices, mul(*kept))
-    return None
+    """The definition without the first term of its first sum."""
+    found = next((node for node in walk(d.value) if isinstance(node, Add)), None)
+    if found is None:
+        return None
+    shorter = add(*found.terms[1:])
+    return Definition(d.target, d.indices, rewrite(d.value, lambda node: shorter if node is found else node))
 
 
 @pytest.mark.parametrize(
@@ -335,10 +333,6 @@ def test_a_changed_adjoint_is_refuted(label: str, change: Callable[[Definition],
 
 
 def test_a_wrongly_wired_recurrence_is_noticed() -> None:
-    from dataclasses import replace
-
-    from gradproof.symbolic.theorems import wiring
-
     op = find("lstm")
     d = derive(op)
     (r,) = d.recurrences
@@ -363,9 +357,6 @@ def test_a_wrongly_wired_recurrence_is_noticed() -> None:
 
 
 def _two_steps() -> Operation:
-    from gradproof.symbolic.catalogue.axes import BATCH, GATE, HIDDEN, INPUT
-    from gradproof.symbolic.operation import Array
-
     cell = find("lstm_cell")
 
     @operation(
@@ -445,8 +436,6 @@ def test_a_maximum_over_an_axis() -> None:
 
 
 def test_sympy_expressions_are_read() -> None:
-    from gradproof.symbolic.language import symbol
-
     t = symbol(T)
     assert prove(sp.sinh(t) + sp.cosh(t), sp.exp(t)).verdict == "proved"
     assert prove(sp.tan(t) * sp.cos(t), sp.sin(t)).verdict == "proved"
