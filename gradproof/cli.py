@@ -99,7 +99,13 @@ def list_operations(json: Json = False) -> None:
 @app.command()
 def derive(
     operation: Name,
-    kind: Annotated[str, typer.Option(help="vjp, jvp, or another kind that `derive` knows.")] = "vjp",
+    kind: Annotated[
+        str, typer.Option(help="vjp, jvp, jacobian, hessian, hvp (Hessian times a vector) or taylor.")
+    ] = "vjp",
+    order: Annotated[int, typer.Option(min=1, help="The order of a Taylor expansion.")] = 2,
+    conditions: Annotated[
+        bool, typer.Option("--conditions", help="Under the conditions that the operation states.")
+    ] = False,
     steps: Annotated[bool, typer.Option("--steps", help="Print every step with its rule.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the closed form as LaTeX.")] = False,
     json: Json = False,
@@ -109,7 +115,7 @@ def derive(
 
     found = _find(operation)
     try:
-        made = derive_operation(found, kind)
+        made = derive_operation(found, kind, order=order, conditions=conditions)
     except ValueError as problem:
         raise MisuseError(str(problem)) from None
     if json:

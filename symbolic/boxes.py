@@ -125,7 +125,7 @@ class Cases(Box):
 class Accent(Box):
     """A letter under a mark."""
 
-    mark: Literal["hat", "dot", "bar", "tilde", "arrow"]
+    mark: Literal["hat", "dot", "ddot", "bar", "tilde", "arrow"]
     base: Box
 
 

@@ -77,14 +77,14 @@ def derivation_notation(derivation: Derivation) -> Notation:
     adjoints = {t.name for one in chain for t in one.adjoints.values()}
     forward = {n for n in names if n not in adjoints and not _derived(n, names)}
     made = [*known, *(d for one in chain for d in all_definitions(one.program.statements))]
-    return Notation(frozenset(forward), index_stems(made))
+    return Notation(frozenset(forward), index_stems(made), derivation.kind == "hessian")
 
 
 def _derived(name: str, names: set[str]) -> bool:
     """Whether a name is that of an adjoint or tangent of another."""
-    return (name.endswith("_dot") and name.removesuffix("_dot") in names) or (
-        name.startswith("d") and name[1:] in names
-    )
+    stem, dot, order = name.rpartition("_dot")
+    tangent = dot and stem in names and (not order or order.isdigit())
+    return bool(tangent) or (name.startswith("d") and name[1:] in names)
 
 
 def all_definitions(statements: Iterable[Statement]) -> list[Definition]:

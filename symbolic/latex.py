@@ -51,6 +51,7 @@ _WORDS = {"exp", "log", "sin", "cos", "tanh", "max"}
 _ACCENTS = {
     "hat": r"\hat",
     "dot": r"\dot",
+    "ddot": r"\ddot",
     "bar": r"\bar",
     "tilde": r"\tilde",
     "arrow": r"\overleftarrow",

@@ -28,7 +28,7 @@ from gradproof.symbolic.boxes import (
 from gradproof.symbolic.names import join
 
 _THIN = '<mspace width=".16em"/>'
-_MARKS = {"hat": "^", "dot": "˙", "bar": "¯", "tilde": "~", "arrow": "←"}
+_MARKS = {"hat": "^", "dot": "˙", "ddot": "¨", "bar": "¯", "tilde": "~", "arrow": "←"}
 _BIG = {"sum": "<mo>∑</mo>", "max": "<mo>max</mo>"}
 
 
@@ -86,7 +86,7 @@ def _identifier(box: Ident) -> str:
     primes = len(box.text) - len(stem)
     upright = ' mathvariant="normal"' if box.upright and len(stem) == 1 else ""
     made = f"<mi{upright}>{escape(stem).replace(' ', '&#160;')}</mi>"
-    return _row(f"{made}<mo>{'′' * primes}</mo>") if primes else made
+    return _row(made + "<mo>′</mo>" * primes) if primes else made
 
 
 def _scripts(box: Indexed | Raised | Lowered) -> str:

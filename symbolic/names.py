@@ -6,7 +6,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradproof.symbolic.boxes import COMMA, Accent, Box, Fence, Ident, Num, Row, Words, row
+from gradproof.symbolic.boxes import (
+    COMMA,
+    Accent,
+    Box,
+    Fence,
+    Fraction,
+    Ident,
+    Indexed,
+    Num,
+    Raised,
+    Row,
+    Thin,
+    Words,
+    row,
+)
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eps": "ε", "zeta": "ζ",
@@ -17,6 +31,8 @@ GREEK = {
 
 _ACCENTED = re.compile(r"([A-Za-z])(hat|bar|tilde)")
 _NUMBERED = re.compile(r"([A-Za-z]+)(\d+)")
+_TANGENT = re.compile(r"(.+)_dot(\d*)")
+_BLOCK = re.compile(r"d(.+)_d(.+)")
 _STEP: dict[str, Box] = {
     "t": Fence("(", Ident("t"), ")"),
     "before": Fence("(", Row((Ident("t"), Words("−"), Num("1"))), ")"),
@@ -36,19 +52,23 @@ class Head:
     derived: bool = False
 
 
-def head(name: str, forward: frozenset[str] | None = None) -> Head:
+def head(name: str, forward: frozenset[str] | None = None, hessian: bool = False) -> Head:
     """The parts of a tensor's name.
 
-    `forward` has the names of the forward tensors; another name is read as an adjoint (`d` before it) or a
-    tangent (`_dot` after it). Without `forward` every name stands for itself.
+    `forward` has the names of the forward tensors; another name is read as an adjoint (`d` before it), a
+    tangent (`_dot` after it), or a block of a Jacobian (`dy_dx`) or of a `hessian` (`dx_dw`). Without
+    `forward` every name stands for itself.
 
     >>> head("dx", frozenset({"x"})).derived
     True
     """
     if forward is not None and name not in forward:
-        if name.endswith("_dot") and len(name) > 4:
-            inner = head(name.removesuffix("_dot"), forward)
-            return Head(_dot(inner.base), inner.labels, True)
+        tangent, block = _TANGENT.fullmatch(name), _BLOCK.fullmatch(name)
+        if tangent is not None:
+            inner = head(tangent[1], forward)
+            return _dot(inner, int(tangent[2] or 1))
+        if block is not None and {block[1], block[2]} <= forward:
+            return Head(_block(block[1], block[2], forward, hessian), (), True)
         if name.startswith("d") and len(name) > 1:
             inner = head(name[1:], forward)
             base = row(Ident("d", upright=True), inner.base)
@@ -57,8 +77,25 @@ def head(name: str, forward: frozenset[str] | None = None) -> Head:
     return _plain(name, forward or frozenset())
 
 
-def _dot(base: Box) -> Box:
-    return Accent("dot", base)
+def _dot(inner: Head, order: int) -> Head:
+    """A tangent, or the derivative of some order along a direction."""
+    if order <= 2:
+        return Head(Accent("dot" if order == 1 else "ddot", inner.base), inner.labels, True)
+    return Head(inner.base, (*inner.labels, Fence("(", Num(str(order)), ")")), True)
+
+
+def _block(above: str, below: str, forward: frozenset[str], hessian: bool) -> Box:
+    """A block of a Jacobian, or of the Hessian of a loss."""
+    sign = Ident("∂", upright=True)
+
+    def bare(name: str) -> Box:
+        found = head(name, forward)
+        return Indexed(name, found.base, (), found.labels)
+
+    if hessian:
+        over = row(Raised(sign, Num("2")), Ident("L"))
+        return Fence("(", Fraction(over, row(sign, bare(above), Thin(), sign, bare(below))), ")")
+    return Fence("(", Fraction(row(sign, bare(above)), row(sign, bare(below))), ")")
 
 
 def _plain(name: str, known: frozenset[str] = frozenset()) -> Head:

@@ -99,11 +99,13 @@ class Notation:
     """How the names of one program are written.
 
     `forward` has the names of its forward tensors: other names are adjoints and tangents of these.
-    `stems` has letters for indices whose names in code are longer.
+    `stems` has letters for indices whose names in code are longer. In a `hessian` blocks are second
+    derivatives.
     """
 
     forward: frozenset[str] | None = None
     stems: dict[str, str] = field(default_factory=dict[str, str], hash=False)
+    hessian: bool = False
 
     def box(self, expr: Expr, mark: tuple[int, ...] | None = None, left: Iterable[Index] = ()) -> Box:
         """The box of an expression; `mark` is the path of a part to colour, `left` the indices in use."""
@@ -176,7 +178,7 @@ class Notation:
     def entry(self, spot: Spot, scope: Scope) -> Box:
         node = spot.node
         assert isinstance(node, Entry)
-        found = head(node.tensor.name, self.forward)
+        found = head(node.tensor.name, self.forward, self.hessian)
         places = tuple(self.set(child, scope)[0] for child in spot.children)
         return Indexed(node.tensor.name, found.base, places, found.labels)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradproof.symbolic.derivation import Derivation, derive
-from gradproof.symbolic.operation import Operation
+from gradproof.symbolic.operation import Operation, Recurrence, flat
 from gradproof.symbolic.verdict import Ground, GroundKind, Outcome, Verdict, combine
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 TARGETS = ("numpy", "torch")
 KINDS = ("vjp", "jvp")
-"""The derivations on every page; the others are derived where an operation is small enough for a table."""
+"""The derivations of every form of an operation."""
+FURTHER = ("jacobian", "hessian", "hvp")
+SHORT = 9
+"""How many statements a further derivation of an operation may have to be shown."""
 
 T = TypeVar("T")
 
@@ -123,7 +126,7 @@ class Form:
         return sum(len(d.steps) for d in self.derivations)
 
     def derivation(self, kind: str) -> Derivation | None:
-        return next((d for d in self.derivations if d.kind == kind), None)
+        return next((d for d in self.derivations if d.kind == kind and not d.conditions), None)
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def summarize(verdicts: Sequence[Verdict], names: Sequence[str]) -> Verdict:
 def join_grounds(grounds: Sequence[Ground]) -> Ground:
     """What several proofs rest on together; the kind is the one that asks for most."""
     order: tuple[GroundKind, ...] = ("normal-form", "decision-procedure", "induction", "exact-execution")
-    kind = max((g.kind for g in grounds), key=order.index)
+    kind = order[max(order.index(g.kind) for g in grounds)]
 
     def union(name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(text for g in grounds for text in getattr(g, name)))
@@ -240,6 +243,15 @@ class Recorder:
     def derivations(self) -> Iterator[Derivation]:
         for kind in KINDS:
             yield derive(self.operation, kind)
+        if self.operation.conditions:
+            yield derive(self.operation, "vjp", conditions=True)
+        if self.operation.variants[0] is not self.operation or is_repeated(self.operation):
+            return
+        for kind in FURTHER:
+            if kind != "hessian" or has_hessian(self.operation):
+                made = derive(self.operation, kind)
+                if len(made.program.statements) <= SHORT:
+                    yield made
 
     def theorems(self) -> tuple[Proved, ...]:
         from gradproof.symbolic.proof import prove_operation
@@ -280,6 +292,16 @@ class Recorder:
         (y,), saved = kernel.forward(x)
         (dx,) = kernel.vjp(saved, np.ones_like(y))
         return Curve("y", x.tolist(), y.tolist()), Curve("dy/dx", x.tolist(), dx.tolist())
+
+
+def is_repeated(operation: Operation) -> bool:
+    """Whether an operation repeats along an axis."""
+    return any(isinstance(s, Recurrence) for s in flat(operation.program.statements))
+
+
+def has_hessian(operation: Operation) -> bool:
+    """Whether the outputs are scalars or vectors, batch axes aside."""
+    return all(sum(not axis.variadic for axis in t.axes) <= 1 for t in operation.outputs)
 
 
 def elementwise(operation: Operation) -> bool:

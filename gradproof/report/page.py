@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradproof.report.collect import Form, OperationReport, Proved, Rewrite
 from gradproof.report.steps import Subject, rules_used, subjects
-from gradproof.symbolic.boxes import Box, Equation, Group, Line
+from gradproof.symbolic.boxes import EQUALS, Box, Equation, Group, Line, row
 from gradproof.symbolic.derivation import Derivation
 from gradproof.symbolic.equations import (
     derivation_notation,
@@ -29,6 +29,9 @@ TITLES = {
 LEADS = {
     "vjp": "The adjoint of each input, from the adjoints of the outputs (reverse mode).",
     "jvp": "The tangent of each output, from the tangents of the inputs (forward mode).",
+    "jacobian": "The derivative of each entry of an output by each entry of an input.",
+    "hessian": "The second derivatives of a loss by the inputs, with the adjoints of the outputs held still.",
+    "hvp": "The tangents of the adjoints along tangents of the inputs.",
 }
 TOPICS = (
     "activations",
@@ -58,9 +61,11 @@ class DerivationView:
     title: str
     lead: str
     blocks: tuple[Block, ...]
+    conditions: tuple[Box, ...]
     subjects: tuple[Subject, ...]
     rules: dict[str, tuple[str, int]]
     steps: int
+    further: bool
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,17 @@ def view_form(form: Form) -> FormView:
 
 def view_derivation(d: Derivation) -> DerivationView:
     """A derivation with its closed form, its steps and the rules that it uses."""
+    notation = derivation_notation(d)
     return DerivationView(
         d.kind,
         TITLES.get(d.kind, d.kind),
         LEADS.get(d.kind, ""),
-        blocks(program_lines(d.program, derivation_notation(d))),
+        blocks(program_lines(d.program, notation)),
+        tuple(row(notation.box(c.left), EQUALS, notation.box(c.right)) for c in d.conditions),
         subjects(d),
         rules_used(d),
         len(d.steps),
+        bool(d.based_on),
     )
 
 

@@ -51,7 +51,8 @@ def _markdown_page(report: OperationReport) -> Iterator[str]:
         yield "## Definition\n"
         yield from (_display(block) for block in view.definition)
         for d in view.derivations:
-            yield f"## {d.title}\n\n{d.lead}\n"
+            under = " and ".join(f"${box_to_latex(c)}$" for c in d.conditions)
+            yield f"## {d.title}{f' where {under}' if under else ''}\n\n{'' if under else d.lead}\n"
             yield from (_display(block) for block in d.blocks)
             yield from _markdown_steps(d)
         yield "## Proof\n"
@@ -136,7 +137,8 @@ def _latex_form(form: Form, report: OperationReport) -> Iterator[str]:
     yield f"Verdict on {_escape(report.name)}: {report.verdict.verdict}."
     yield from (_latex_display(block) for block in view.definition)
     for d in view.derivations:
-        yield f"\\paragraph{{{d.title}.}} {_escape(d.lead)}"
+        under = "".join(f" where ${box_to_latex(c)}$" for c in d.conditions)
+        yield f"\\paragraph{{{d.title}{under}.}} {'' if under else _escape(d.lead)}"
         yield from (_latex_display(block) for block in d.blocks)
         for subject in d.subjects:
             yield f"\\subparagraph{{Steps for ${box_to_latex(subject.left)}$.}}"

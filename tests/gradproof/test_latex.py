@@ -91,6 +91,9 @@ def test_derived_names() -> None:
     assert latex(entry(Tensor("dxhat", (N,)), i), notation) == r"\mathrm{d}\hat{x}_{i}"
     assert latex(entry(Tensor("x_dot", (N,)), i), notation) == r"\dot{x}_{i}"
     assert latex(entry(Tensor("dx_dot", (N,)), i), notation) == r"\dot{\mathrm{d}x}_{i}"
+    assert latex(entry(Tensor("x_dot2", (N,)), i), notation) == r"\ddot{x}_{i}"
+    block = entry(Tensor("dxhat_dx", (N, N)), i, j)
+    assert latex(block, notation).startswith(r"\left(\frac{\partial \hat{x}}{\partial x}\right)")
     assert latex(entry(Tensor("dh_before", (N,)), i), notation) == r"\overleftarrow{\mathrm{d}h}_{i}^{(t-1)}"
 
 
