@@ -631,25 +631,37 @@ def fresh(taken: Iterable[Index], like: Index) -> Index:
     return index(f"{stem}{count}", like.axis)
 
 
+_substituted: dict[tuple[Expr, tuple[tuple[Index, Expr], ...]], Expr] = {}
+MAX_REMEMBERED = 500_000
+
+
 def substitute(expr: Expr, values: Mapping[Index, Expr]) -> Expr:
     """Replace free indices; bound ones are renamed where they would capture."""
-    values = {old: new for old, new in values.items() if old in expr.free and old is not new}
-    if not values:
+    moved = tuple((old, new) for old, new in values.items() if old in expr.free and old is not new)
+    if not moved:
         return expr
     if isinstance(expr, Index):
-        return values[expr]
-    if isinstance(expr, Reduce):
-        incoming = frozenset[Index]().union(*(new.free for new in values.values()))
-        renamed: dict[Index, Expr] = {}
-        over: list[Index] = []
-        for bound in expr.indices:
-            chosen = bound
-            if any(bound.name == other.name for other in incoming):
-                chosen = fresh(incoming | expr.body.free | expr.body.bound | set(over), bound)
-                renamed[bound] = chosen
-            over.append(chosen)
-        return reduce(expr.kind, over, substitute(expr.body, {**values, **renamed}))
-    return expr.rebuild(tuple(substitute(child, values) for child in expr.children))
+        return moved[0][1]
+    found = _substituted.get((expr, moved))
+    if found is None:
+        if len(_substituted) > MAX_REMEMBERED:
+            _substituted.clear()
+        found = _substituted[expr, moved] = _substitute(expr, dict(moved))
+    return found
+
+
+def _substitute(expr: Expr, values: dict[Index, Expr]) -> Expr:
+    if not isinstance(expr, Reduce):
+        return expr.rebuild(tuple(substitute(child, values) for child in expr.children))
+    incoming = frozenset[Index]().union(*(new.free for new in values.values()))
+    over: list[Index] = []
+    for bound in expr.indices:
+        chosen = bound
+        if any(bound.name == other.name for other in incoming):
+            chosen = fresh(incoming | expr.body.free | expr.body.bound | set(over), bound)
+            values[bound] = chosen
+        over.append(chosen)
+    return reduce(expr.kind, over, substitute(expr.body, values))
 
 
 def refresh(expr: Expr, taken: Iterable[Index]) -> Expr:

@@ -41,6 +41,13 @@ class Monomial:
     bound: tuple[Index, ...] = ()
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.factors, self.bound))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
     def free(self) -> frozenset[Index]:
         return frozenset[Index]().union(*(atom.free for atom, _ in self.factors)) - set(self.bound)
 
