@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import islice, product
 
 from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.domain import Domain, DomainError, parse_domain
 from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
 from gradproof.symbolic.expressions import Entry, Expr, Index, Parameter, Size, Tensor, walk
 from gradproof.symbolic.operation import Definition
@@ -116,8 +117,14 @@ def _value(domain: str, trial: int, chance: random.Random) -> Fraction:
         drawn = Fraction(chance.randint(-2, 3))
     else:
         drawn = Fraction(chance.randint(-12, 12), chance.randint(1, 5))
-    if domain in ("(0, 1)", "(0,1)", "[0, 1]", "[0,1]", "[0, 1)", "(0, 1]"):
-        return Fraction(chance.randint(1, 7), 8)
-    if domain in ("(0, inf)", "(0,inf)", ">0", "[0, inf)", "[0,inf)", ">=0", "[1, inf)"):
-        return abs(drawn) or Fraction(1)
-    return drawn
+    where = _domain(domain)
+    if where.contains(drawn):
+        return drawn
+    return chance.choice(list(islice(where.samples(), 7)))
+
+
+def _domain(text: str) -> Domain:
+    try:
+        return parse_domain(text)
+    except DomainError:
+        return Domain()
