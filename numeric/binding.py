@@ -34,7 +34,8 @@ class Bound(torch.autograd.Function):
     @staticmethod
     def forward(kernel: Kernel, call: Call, *arrays: Any) -> tuple[Any, ...]:
         outputs, kept = kernel.run(call, arrays, in_place=not transforms_active())
-        return (*outputs, *(k for k, s in zip(kept, _origins(kernel, call), strict=True) if s is None))
+        extra = (k for k, s in zip(kept, _origins(kernel, call), strict=True) if s is None)
+        return _distinct((*outputs, *extra), arrays)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -65,6 +66,16 @@ class Bound(torch.autograd.Function):
         made = kernel.push(call, arrays, tangents[2:], in_place=False)
         origins = _origins(kernel, call)
         return (*made, *(None for s in origins if s is None))
+
+
+def _distinct(results: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """The results as tensor objects of their own: autograd keeps one history for each object."""
+    seen = {id(a) for a in arrays}
+    made: list[Any] = []
+    for r in results:
+        made.append(r.view_as(r) if id(r) in seen else r)
+        seen.add(id(r))
+    return tuple(made)
 
 
 def _origins(kernel: Kernel, call: Call) -> list[int | None]:

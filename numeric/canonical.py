@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import permutations, product
 
 from gradproof.numeric.stability import magnitude
 from gradproof.numeric.sums import data_delta
 from gradproof.symbolic.expressions import (
+    ONE,
     Add,
     Bracket,
     Call,
@@ -21,9 +22,13 @@ from gradproof.symbolic.expressions import (
     Power,
     Reduce,
     Where,
+    bracket,
+    call,
     index,
+    number,
     reduce,
     substitute,
+    where,
 )
 
 _MANY = 24  # renamings tried before names are taken as they come
@@ -81,19 +86,30 @@ def _nodes(expr: Expr) -> Iterable[Expr]:
 
 
 def parts(expr: Expr) -> tuple[Expr, ...]:
-    """The subexpressions that are computed on the way: a magnitude or a maximum is one operation."""
-    if isinstance(expr, Where) and (whole := as_operation(expr)) is not None:
-        return whole
-    return expr.children
+    """The subexpressions that are computed on the way to an expression."""
+    whole = as_operation(expr)
+    return expr.children if whole is None else whole[0]
 
 
-def as_operation(expr: Where) -> tuple[Expr, ...] | None:
-    """The arguments of a selection that is `|x|` or `max(a, b)`, or None."""
-    if expr is magnitude(expr.yes):
-        return (expr.yes,)
-    c = expr.condition
-    if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
-        return (expr.yes, expr.no)
+def as_operation(expr: Expr) -> tuple[tuple[Expr, ...], Callable[..., Expr]] | None:
+    """An expression of several nodes that is one operation of an array library: its arguments, and its form.
+
+    `|x|`, `max(a, b)`, `log(1 + x)` and `exp(x) - 1`; None for any other.
+    """
+    if isinstance(expr, Where):
+        if expr is magnitude(expr.yes):
+            return (expr.yes,), magnitude
+        c = expr.condition
+        if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
+            return (expr.yes, expr.no), lambda a, b: where(bracket(">", a, b), a, b)
+    if isinstance(expr, Call) and expr.function == "log":
+        x = expr.arguments[0]
+        if isinstance(x, Add) and x.terms[0] is ONE:
+            return (x - 1,), lambda a: call("log", ONE + a)
+    if isinstance(expr, Add) and len(expr.terms) == 2 and expr.terms[0] is number(-1):
+        e = expr.terms[1]
+        if isinstance(e, Call) and e.function == "exp":
+            return (e.arguments[0],), lambda a: call("exp", a) - 1
     return None
 
 

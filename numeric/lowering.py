@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from gradproof.numeric.canonical import as_operation, canonical, worth_a_name
 from gradproof.numeric.lines import Contraction, Elementwise, Gather, Line, Reduction, Scatter, Stack
-from gradproof.numeric.stability import magnitude
 from gradproof.numeric.sums import Product, components, distribute, is_sparse, sift
 from gradproof.symbolic.expressions import (
     ONE,
@@ -21,7 +20,6 @@ from gradproof.symbolic.expressions import (
     Number,
     Reduce,
     Tensor,
-    Where,
     add,
     bracket,
     entry,
@@ -175,10 +173,9 @@ class Lowering:
         return made
 
     def rebuilt(self, expr: Expr) -> Expr:
-        whole = as_operation(expr) if isinstance(expr, Where) else None
+        whole = as_operation(expr)
         if whole is not None:
-            moved = [self.value(part) for part in whole]
-            return magnitude(moved[0]) if len(moved) == 1 else where(bracket(">", *moved), *moved)
+            return whole[1](*(self.value(part) for part in whole[0]))
         return expr.rebuild(tuple(self.value(child) for child in expr.children))
 
     def read(self, expr: Entry) -> Expr:

@@ -140,6 +140,9 @@ class Printer:
             (x,) = node.args
             if x.op == "leaf" and x.code.isidentifier():
                 return self.text(Node("mul", (x, x), x.dims), level)
+        if node.op == "choose":
+            condition, yes, no = (self.text(a, 0.1) for a in node.args)
+            return f"({yes} if {condition} else {no})"
         args = [self.argument(a, node.dims) for a in node.args]
         return self.call(node.op, args, node)
 
@@ -160,12 +163,18 @@ class Printer:
         return f"({inner})" if mine < level else inner
 
     def call(self, op: str, args: list[str], node: Node) -> str:
+        if op in ("cast", "constant"):
+            return self.typed(op, self.text(node.args[0], 5), args[0])
         if node.scalar:
             self.helpers.add("math")
             return f"math.{op}({', '.join(args)})"
         if op not in self.functions:
             raise NotImplementedError(f"{self.module} has no {op}")
         return f"{self.functions[op]}({', '.join(args)})"
+
+    def typed(self, op: str, tight: str, code: str) -> str:
+        """Truth values (`cast`) or a Python number (`constant`) in the dtype of the inputs."""
+        raise NotImplementedError
 
     # --- lines
 
@@ -288,7 +297,7 @@ class Printer:
 
     def next_on_spine(self, node: Node, dims: Dims) -> int | None:
         """The argument that is itself an operation over all the axes, to be carried out first."""
-        if node.op in ("where", "power") or node.truth:
+        if node.op in ("where", "power", "cast", "choose") or node.truth:
             candidates = [1] if node.op == "where" else []
         else:
             candidates = list(range(len(node.args)))

@@ -44,6 +44,9 @@ class NumpyPrinter(Printer):
             self.helpers.add(op)
         return super().call(op, args, node)
 
+    def typed(self, op: str, tight: str, code: str) -> str:
+        return f"{tight}.astype({self.real()}.dtype)" if op == "cast" else f"{self.real()}.dtype.type({code})"
+
     def into(self, node: Node, dims: Dims, written: str) -> str:
         if node.op not in self.outs or node.truth:
             return ""

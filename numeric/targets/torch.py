@@ -50,6 +50,9 @@ class TorchPrinter(Printer):
                     return f"torch.clamp({args[1 - place]}, min={args[place]})"
         return super().call(op, args, node)
 
+    def typed(self, op: str, tight: str, code: str) -> str:
+        return f"{tight}.to({self.real()}.dtype)" if op == "cast" else f"{self.real()}.new_full((), {code})"
+
     def fused(self, tree: Node, dims: Dims) -> Node:
         """`a + b * c` is one pass over memory."""
         args = tuple(self.fused(a, dims) for a in tree.args)

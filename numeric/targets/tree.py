@@ -69,7 +69,7 @@ class Trees:
         return tuple(i for i in self.order if i in found)
 
     def make(self, op: str, *args: Node, truth: bool = False) -> Node:
-        scalar = all(a.scalar for a in args) and op in ("add", "sub", "mul", "div", "neg", "power", "sqrt")
+        scalar = all(a.scalar for a in args) and op not in ("cast", "constant")
         return Node(op, args, self.union(args), truth=truth, scalar=scalar)
 
     def literal(self, value: Fraction) -> Node:
@@ -106,8 +106,8 @@ class Trees:
     def call(self, expr: Call) -> Node:
         (x,) = expr.arguments
         if expr.function == "log" and isinstance(x, Add) and x.terms[0] is ONE:
-            return self.make("log1p", self(x - 1))
-        return self.make(expr.function, self(x))
+            return self.make("log1p", self.real(self(x - 1)))
+        return self.make(expr.function, self.real(self(x)))
 
     def select(self, expr: Where) -> Node:
         if expr is magnitude(expr.yes):
@@ -115,7 +115,22 @@ class Trees:
         c = expr.condition
         if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
             return self.make("maximum", self(expr.yes), self(expr.no))
-        return self.make("where", self.truth(c), self(expr.yes), self(expr.no))
+        return self.where(self.truth(c), self.real(self(expr.yes)), self.real(self(expr.no)))
+
+    def where(self, condition: Node, yes: Node, no: Node) -> Node:
+        """A selection; two Python numbers would lose the dtype, so one of them is made an array."""
+        if condition.scalar:
+            return self.make("choose", condition, yes, no)
+        if yes.scalar and no.scalar:
+            if no.code == "0":
+                node = self.make("cast", condition)
+                return node if yes.code == "1" else self.make("mul", node, yes)
+            yes = self.make("constant", yes)
+        return self.make("where", condition, yes, no)
+
+    def real(self, node: Node) -> Node:
+        """Truth values as the numbers 0 and 1."""
+        return self.make("cast", node) if node.truth and not node.scalar else node
 
     def truth(self, expr: Expr) -> Node:
         """A 0/1-valued expression as truth values."""
@@ -155,7 +170,7 @@ class Trees:
         groups: dict[Dims, list[tuple[bool, Node]]] = {}
         for term in expr.terms:
             minus, positive = _sign(term)
-            node = self(positive)
+            node = self.real(self(positive))
             groups.setdefault(() if node.scalar else node.dims, []).append((minus, node))
         joined = [self.chain(group) for _, group in sorted(groups.items(), key=lambda g: -len(g[0]))]
         return self.negated(self.chain(joined))
@@ -201,7 +216,7 @@ class Trees:
         return self.make("neg", node) if minus else node
 
     def power(self, base: Expr, exponent: Fraction) -> Node:
-        node = self(base)
+        node = self.real(self(base))
         if exponent == 1:
             return node
         if exponent == Fraction(1, 2):
@@ -218,9 +233,9 @@ class Trees:
         for mask in masks:
             host = self.host(tops, mask.dims)
             if host in tops:
-                tops[host] = self.make("where", mask, tops[host], self.literal(Fraction(0)))
+                tops[host] = self.where(mask, tops[host], self.literal(Fraction(0)))
             else:
-                tops[host] = mask
+                tops[host] = self.real(mask)
         ordered = [node for _, node in sorted(tops.items(), key=lambda g: len(g[0]))]
         result = ordered[0]
         for node in ordered[1:]:
