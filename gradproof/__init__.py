@@ -13,6 +13,7 @@ _PUBLIC = {
     "derive": "gradproof.symbolic.derivation",
     "prove": "gradproof.symbolic.proof",
     "lower": "gradproof.numeric.kernels",
+    "build_report": "gradproof.report.build",
 }
 
 

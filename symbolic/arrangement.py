@@ -133,6 +133,8 @@ def short(node: Expr) -> bool:
         return len(node.factors) <= 3 and all(short(f) for f in node.factors)
     if isinstance(node, Power):
         return node.exponent.denominator == 1 and node.exponent > 0 and short(node.base)
+    if isinstance(node, Number):
+        return node.value.denominator == 1
     return not isinstance(node, Reduce | Where | Derivative | Call)
 
 

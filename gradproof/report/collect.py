@@ -248,7 +248,7 @@ class Recorder:
         if self.operation.variants[0] is not self.operation or is_repeated(self.operation):
             return
         for kind in FURTHER:
-            if kind != "hessian" or has_hessian(self.operation):
+            if kind != "hessian" or has_short_hessian(self.operation):
                 made = derive(self.operation, kind)
                 if len(made.program.statements) <= SHORT:
                     yield made
@@ -299,9 +299,11 @@ def is_repeated(operation: Operation) -> bool:
     return any(isinstance(s, Recurrence) for s in flat(operation.program.statements))
 
 
-def has_hessian(operation: Operation) -> bool:
-    """Whether the outputs are scalars or vectors, batch axes aside."""
-    return all(sum(not axis.variadic for axis in t.axes) <= 1 for t in operation.outputs)
+def has_short_hessian(operation: Operation) -> bool:
+    """Whether the outputs are scalars or vectors, batch axes aside, and the pairs of real inputs are few."""
+    inputs = [t for t in operation.inputs if t.dtype == "real"]
+    vectors = all(sum(not axis.variadic for axis in t.axes) <= 1 for t in operation.outputs)
+    return vectors and len(inputs) ** 2 <= SHORT
 
 
 def elementwise(operation: Operation) -> bool:
