@@ -363,6 +363,8 @@ class NormalForm:
         for atom, e in outside.items():
             if isinstance(atom, Call) and atom.function == "exp":
                 parts.append(scale(self(atom.arguments[0]), e))
+            elif isinstance(atom, Call) and atom.function == "sigmoid":
+                parts.append(scale(self.softplus(scale(self(atom.arguments[0]), -1)), -e))
             elif positive(atom):
                 parts.append(scale(atom_poly(call("log", atom)), e))
             else:
@@ -374,6 +376,9 @@ class NormalForm:
         inner = _one_plus_exp(base)
         if inner is not None:
             return plus(*parts, self.softplus(self(inner)))
+        inner = _one_less_sigmoid(base)
+        if inner is not None:
+            return plus(*parts, scale(self.softplus(self(inner)), -1))
         return plus(*parts, atom_poly(call("log", to_expr(base))))
 
     def log_number(self, value: Fraction) -> Poly:
@@ -648,6 +653,16 @@ def _one_plus_exp(poly: Poly) -> Expr | None:
         return None
     parts = [mul(e, a.children[0]) for a, e in m.factors]
     return parts[0] if len(parts) == 1 else parts[0] + sum(parts[1:], start=ZERO)
+
+
+def _one_less_sigmoid(poly: Poly) -> Expr | None:
+    """The u of `1 - sigmoid(u)`."""
+    if len(poly) != 2 or poly.get(UNIT) != 1:
+        return None
+    (m,) = (m for m in poly if m is not UNIT and m.factors)
+    atom, exponent = m.factors[0]
+    single = len(m.factors) == 1 and exponent == 1 and poly[m] == -1 and not m.bound
+    return atom.arguments[0] if single and isinstance(atom, Call) and atom.function == "sigmoid" else None
 
 
 def _affine_flag(poly: Poly) -> tuple[Expr, Fraction, Fraction] | None:

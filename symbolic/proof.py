@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from gradproof.symbolic.definedness import open_demands
+from gradproof.symbolic.decision import Definitions, decide
 from gradproof.symbolic.derivation import derive
-from gradproof.symbolic.expressions import Expr, Mul, Reduce, Tensor, Where, parameter, walk
+from gradproof.symbolic.expressions import Expr, Tensor, parameter
 from gradproof.symbolic.functions import FUNCTIONS, Function
 from gradproof.symbolic.kinks import Convention, conventions
 from gradproof.symbolic.language import read
-from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition, Operation, flat
-from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale
-from gradproof.symbolic.refutation import TRIALS, find_witness
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.theorems import Pairing, stages
-from gradproof.symbolic.verdict import Ground, Verdict
-
-Definitions = Mapping[Tensor, Definition]
-FIRST_TRIALS = 12
+from gradproof.symbolic.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -53,77 +46,8 @@ def prove(left: Any, right: Any, *, definitions: Definitions | None = None) -> V
     'refuted'
     """
     started = time.perf_counter()
-    verdict = _decide(read(left), read(right), definitions or {})
+    verdict = decide(read(left), read(right), definitions or {})
     return replace(verdict, seconds=time.perf_counter() - started)
-
-
-def difference(
-    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool
-) -> tuple[Poly, NormalForm]:
-    """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids."""
-    nf = NormalForm(definitions, logistic)
-    return nf.cleared(plus(nf(left), scale(nf(right), -1))), nf
-
-
-def _decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
-    """From the cheapest normal form to the most complete one, a point looked for in between."""
-    failed = ""
-    for opened, logistic in (
-        (_without_contractions(definitions), False),
-        (definitions, False),
-        (definitions, True),
-    ):
-        try:
-            remainder, nf = difference(left, right, opened, logistic=logistic)
-            verdict = None if remainder else _proved(left, right, nf)
-        except TooLargeError as problem:
-            failed, verdict = f"the normal form is too large: {problem}", None
-        except ZeroDivisionError as problem:
-            return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
-        if verdict is not None and (verdict.verdict == "proved" or opened is definitions):
-            return verdict
-        witness = find_witness(left, right, definitions, trials=TRIALS if logistic else FIRST_TRIALS)
-        if witness is not None:
-            return Verdict("refuted", witness=witness)
-    reason = failed or "the normal forms differ, and no point was found at which the sides do"
-    return Verdict("undecided", reason=reason)
-
-
-def _without_contractions(definitions: Definitions) -> dict[Tensor, Definition]:
-    """The definitions but for sums of products: an equality that holds for any value of these is found sooner."""
-    return {t: d for t, d in definitions.items() if not any(_contracts(node) for node in walk(d.value))}
-
-
-def _contracts(node: Expr) -> bool:
-    return isinstance(node, Reduce) and isinstance(node.body, Mul) and len(node.body.tensors) > 1
-
-
-def _proved(left: Expr, right: Expr, nf: NormalForm) -> Verdict:
-    """The normal forms agree: what is left is that the right side has a value wherever the left one has."""
-    asked, sizes = open_demands(left, nf)
-    asked_right, more = open_demands(right, nf)
-    loose = [demand for demand in asked_right if demand not in asked]
-    if loose:
-        return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
-    ground = Ground(
-        "normal-form",
-        sizes=tuple(dict.fromkeys((*sizes, *more))),
-        regions=_regions(left, right, nf.definitions),
-        assumes=tuple(f"where {demand}" for demand in asked),
-    )
-    return Verdict("proved", ground=ground)
-
-
-def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ...]:
-    """The conditions of cases met: each is decided with the condition true and with it false."""
-    seen: dict[str, None] = {}
-    opened = [d.value for d in definitions.values()]
-    for expr in (left, right, *opened):
-        for node in walk(expr):
-            if isinstance(node, Where):
-                seen[f"{node.condition}"] = None
-                seen[f"not {node.condition}"] = None
-    return tuple(seen)
 
 
 # --- leaf rows
@@ -207,8 +131,8 @@ def _prove_pairing(pairing: Pairing, problems: list[str]) -> Theorem:
 
 
 def decide_pairing(pairing: Pairing) -> Verdict:
-    """Decide `right = left`: the forward-mode side is the function's own, and its domain is the one that counts."""
-    return _decide(pairing.right, pairing.left, pairing.definitions)
+    """Decide `right = left`: the forward-mode side is the function's own, whose domain counts."""
+    return decide(pairing.right, pairing.left, pairing.definitions)
 
 
 def definitions_of(operation: Operation) -> dict[Tensor, Definition]:

@@ -1,0 +1,220 @@
+"""Deciding whether two expressions are equal: the normal form, region by region; the search for a witness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gradproof.symbolic.definedness import open_demands
+from gradproof.symbolic.expressions import (
+    ONE,
+    ZERO,
+    Bracket,
+    Call,
+    Entry,
+    Expr,
+    Mul,
+    Parameter,
+    Power,
+    Reduce,
+    Tensor,
+    Where,
+    entry,
+    parameter,
+    rewrite,
+    walk,
+)
+from gradproof.symbolic.normal_form import NormalForm, factor_content, integral
+from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
+from gradproof.symbolic.refutation import TRIALS, find_witness
+from gradproof.symbolic.verdict import Ground, Verdict
+
+Definitions = Mapping[Tensor, Definition]
+FIRST_TRIALS = 12
+MAX_SPLITS = 3
+
+
+def difference(
+    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool
+) -> tuple[Poly, NormalForm]:
+    """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids."""
+    nf = NormalForm(definitions, logistic)
+    return nf.cleared(plus(nf(left), scale(nf(right), -1))), nf
+
+
+def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
+    """From the cheapest normal form to the most complete one, a point looked for in between."""
+    if any(_cases_inside(node) for side in (left, right) for node in walk(side)):
+        verdict = _by_regions(left, right, definitions, MAX_SPLITS)
+        if verdict is not None:
+            return verdict
+    failed = ""
+    for opened, logistic in (
+        (_without_contractions(definitions), False),
+        (definitions, False),
+        (definitions, True),
+    ):
+        try:
+            remainder, nf = difference(left, right, opened, logistic=logistic)
+            verdict = None if remainder else _proved(left, right, nf)
+        except TooLargeError as problem:
+            failed, verdict = f"the normal form is too large: {problem}", None
+        except ZeroDivisionError as problem:
+            return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
+        if verdict is not None and (verdict.verdict == "proved" or opened is definitions):
+            return verdict
+        witness = find_witness(left, right, definitions, trials=TRIALS if logistic else FIRST_TRIALS)
+        if witness is not None:
+            return Verdict("refuted", witness=witness)
+        if opened is definitions and not logistic:
+            verdict = _by_regions(left, right, definitions, MAX_SPLITS)
+            if verdict is not None:
+                return verdict
+    reason = failed or "the normal forms differ, and no point was found at which the sides do"
+    return Verdict("undecided", reason=reason)
+
+
+# --- regions
+
+
+def _cases_inside(node: Expr) -> bool:
+    """Whether a function is applied to cases: then the regions are better decided first."""
+    if not isinstance(node, Call | Power):
+        return False
+    return any(
+        isinstance(n, Bracket) and not integral(n.left) for child in node.children for n in walk(child)
+    )
+
+
+def _by_regions(left: Expr, right: Expr, definitions: Definitions, splits: int) -> Verdict | None:
+    """A proof where what a condition compares with 0 is positive, negative and 0; None if one fails."""
+    subject = next(_conditions(left, right), None)
+    if subject is None:
+        return None
+    regions: list[str] = []
+    grounds: list[Ground] = []
+    for sign, relation in ((1, ">"), (-1, "<"), (0, "=")):
+        a, b = (_in_region(side, subject, sign) for side in (left, right))
+        ground = _prove_region(a, b, definitions, splits - 1)
+        if ground is None:
+            return None
+        grounds.append(ground)
+        here = f"{subject} {relation} 0"
+        regions += [f"{here}, {inner}" for inner in ground.regions] or [here]
+    sizes = tuple(dict.fromkeys(s for g in grounds for s in g.sizes))
+    assumes = tuple(dict.fromkeys(a for g in grounds for a in g.assumes))
+    return Verdict("proved", ground=Ground("normal-form", sizes, tuple(regions), assumes))
+
+
+def _prove_region(left: Expr, right: Expr, definitions: Definitions, splits: int) -> Ground | None:
+    for logistic in (False, True):
+        try:
+            remainder, nf = difference(left, right, definitions, logistic=logistic)
+        except (TooLargeError, ZeroDivisionError):
+            continue
+        if not remainder:
+            ground = _proved(left, right, nf).ground
+            return None if ground is None else Ground(ground.kind, ground.sizes, (), ground.assumes)
+    found = _by_regions(left, right, definitions, splits) if splits else None
+    return found.ground if found else None
+
+
+def _conditions(*sides: Expr) -> Iterator[Expr]:
+    """What the conditions on real values compare with 0, outside of any sum."""
+    nf = NormalForm()
+    for side in sides:
+        for node in walk(side):
+            if isinstance(node, Bracket) and not (integral(node.left) and integral(node.right)):
+                subject = _oriented(nf, node)[0]
+                if node.free <= side.free and subject is not ZERO:
+                    yield subject
+
+
+def _oriented(nf: NormalForm, flag: Bracket) -> tuple[Expr, int]:
+    """What a bracket compares with 0, up to a positive factor, and the sign that orients it in one way."""
+    difference = plus(nf(flag.left), scale(nf(flag.right), -1))
+    if not difference:
+        return ZERO, 1
+    content, outside, base = factor_content(difference, signed=True)
+    shown = to_expr(base)
+    for atom, exponent in outside.items():
+        shown = shown * atom**exponent
+    return shown, 1 if content > 0 else -1
+
+
+def _in_region(expr: Expr, subject: Expr, sign: int) -> Expr:
+    """The expression where the subject has that sign: conditions on it decided, the subject itself put in."""
+    nf = NormalForm()
+
+    def visit(node: Expr) -> Expr:
+        if isinstance(node, Bracket) and not (integral(node.left) and integral(node.right)):
+            found, way = _oriented(nf, node)
+            if found is subject:
+                return ONE if _holds(node.relation, sign * way) else ZERO
+        return node
+
+    decided = rewrite(expr, visit)
+    if not isinstance(subject, Entry | Parameter):
+        return decided
+    return rewrite(decided, lambda node: _signed(subject, sign) if node is subject else node)
+
+
+def _holds(relation: str, sign: int) -> bool:
+    return {
+        "==": sign == 0,
+        "!=": sign != 0,
+        "<": sign < 0,
+        "<=": sign <= 0,
+        ">": sign > 0,
+        ">=": sign >= 0,
+    }[relation]
+
+
+def _signed(subject: Entry | Parameter, sign: int) -> Expr:
+    """The subject as a positive variable, its negative, or 0."""
+    if sign == 0:
+        return ZERO
+    if isinstance(subject, Parameter):
+        return sign * parameter(f"{subject.name}", "(0, inf)")
+    tensor = Tensor(f"|{subject.tensor.name}|", subject.tensor.axes, "real", "(0, inf)")
+    return sign * entry(tensor, *subject.indices)
+
+
+# --- what a proof rests on
+
+
+def _without_contractions(definitions: Definitions) -> dict[Tensor, Definition]:
+    """The definitions without sums of products: what holds for any value of these is found sooner."""
+    return {t: d for t, d in definitions.items() if not any(_contracts(node) for node in walk(d.value))}
+
+
+def _contracts(node: Expr) -> bool:
+    return isinstance(node, Reduce) and isinstance(node.body, Mul) and len(node.body.tensors) > 1
+
+
+def _proved(left: Expr, right: Expr, nf: NormalForm) -> Verdict:
+    """The normal forms agree: what is left is that the right side has a value wherever the left one has."""
+    asked, sizes = open_demands(left, nf)
+    asked_right, more = open_demands(right, nf)
+    loose = [demand for demand in asked_right if demand not in asked]
+    if loose:
+        return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
+    ground = Ground(
+        "normal-form",
+        sizes=tuple(dict.fromkeys((*sizes, *more))),
+        regions=_regions(left, right, nf.definitions),
+        assumes=tuple(f"where {demand}" for demand in asked),
+    )
+    return Verdict("proved", ground=ground)
+
+
+def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ...]:
+    """The conditions of cases met: each is decided with the condition true and with it false."""
+    seen: dict[str, None] = {}
+    opened = [d.value for d in definitions.values()]
+    for expr in (left, right, *opened):
+        for node in walk(expr):
+            if isinstance(node, Where):
+                seen[f"{node.condition}"] = None
+                seen[f"not {node.condition}"] = None
+    return tuple(seen)
