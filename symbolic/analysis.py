@@ -44,7 +44,8 @@ def active_tensors(program: Program, moving: Sequence[Tensor] | None = None) -> 
 def statistic_tensors(program: Program) -> frozenset[Tensor]:
     """The intermediates that summarise a row (mean, variance, log-sum-exp): their adjoints are written out.
 
-    All that a row's statistic reads is that row, and other statistics: a contraction with a second tensor is none.
+    All that a row's statistic reads is that row, and other statistics: a contraction with a second tensor is
+    none.
     """
     active = active_tensors(program)
     found: set[Tensor] = set()
@@ -76,6 +77,14 @@ def targets(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
     return (statement.target,) if isinstance(statement, Definition) else statement.targets
 
 
+def inside(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
+    """The tensors that only exist within a step of a recurrence."""
+    if isinstance(statement, Definition):
+        return ()
+    carried = [c.before for c in statement.carried]
+    return (*carried, *(s.inside for s in statement.scanned), *(d.target for d in statement.body))
+
+
 def uses(statements: Iterable[Definition | Recurrence], *, kept: bool = True) -> dict[Tensor, int]:
     """How often each tensor is read; `kept` counts what a recurrence keeps for every step as read."""
     counts: dict[Tensor, int] = {}
@@ -95,8 +104,10 @@ def uses(statements: Iterable[Definition | Recurrence], *, kept: bool = True) ->
 
 
 def held_by(r: Recurrence) -> set[Tensor]:
-    """The tensors of a step that the recurrence itself needs by name."""
-    return {c.after for c in r.carried} | {inside for inside, _ in r.summed} | {s.inside for s in r.scanned}
+    """The tensors that the recurrence itself needs by name, beside those that its steps read."""
+    within = {c.after for c in r.carried} | {inside for inside, _ in r.summed} | {s.inside for s in r.scanned}
+    around = {s.outside for s in r.scanned} | {s.initial for s in r.scanned} | {c.initial for c in r.carried}
+    return within | {t for t in around if t is not None}
 
 
 def read_outside(
@@ -106,13 +117,9 @@ def read_outside(
     made = {t for s in emitted for t in targets(s)} | set(cotangents)
     read: dict[Tensor, None] = {}
     for s in emitted:
-        inside = set[Tensor]()
-        if isinstance(s, Recurrence):
-            inside = (
-                {d.target for d in s.body} | {c.before for c in s.carried} | {x.inside for x in s.scanned}
-            )
+        own = set(inside(s))
         for tensor in uses([s]):
-            if tensor not in made and tensor not in inside:
+            if tensor not in made and tensor not in own:
                 read[tensor] = None
     return tuple(read)
 

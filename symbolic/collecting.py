@@ -66,7 +66,7 @@ def _share(expr: Expr) -> Expr:
 
 
 def _product(expr: Expr, sums: dict[Expr, Expr]) -> Term:
-    """The factors of a product, a sum among them taken whole; `sums` knows those that were met, under one name."""
+    """The factors of a product, a sum among them taken whole; `sums` are those that were met, under one name."""
     result = Term()
     for factor in expr.factors if isinstance(expr, Mul) else (expr,):
         base, exponent = (

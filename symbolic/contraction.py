@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import ONE, ZERO, Add, Bracket, Entry, Expr, Index, Mul, Number, number
-from gradproof.symbolic.terms import Term
+from gradproof.symbolic.terms import Term, complement
 
 
 def contract(term: Term) -> Term | None:
@@ -60,7 +60,7 @@ def decide(term: Term) -> Term | None:
 
 def _implied(guard: Expr, others: frozenset[Expr]) -> bool:
     """Whether the guard says `not A` and another says `B`, where A and B exclude each other."""
-    opposite = ONE - guard
+    opposite = complement(guard)
     return isinstance(opposite, Bracket) and any(
         isinstance(other, Bracket) and excludes(other, opposite) for other in others
     )

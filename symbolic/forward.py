@@ -89,7 +89,7 @@ def push(program: Program, statements: Sequence[Definition | Recurrence], moving
 
 
 def _push(d: Definition, sweep: Sweep, dots: dict[Tensor, Tensor]) -> Definition:
-    """The tangent of a definition: the derivative by every entry that it reads, times that entry's tangent."""
+    """The tangent of a definition: the derivative by each entry that it reads, times that entry's tangent."""
     parts: list[Expr] = []
     for tensor in sorted(d.value.tensors & sweep.active, key=lambda t: t.name):
         if depends(d.value, tensor):

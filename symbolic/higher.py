@@ -48,8 +48,8 @@ def hessian_vector(program: Program, label: str) -> Derivation:
 def taylor(program: Program, label: str, order: int) -> Derivation:
     r"""Taylor's polynomial along a direction: $f(x + v) \approx \sum_{n \le N} f^{(n)}(x)[v, \dots, v] / n!$.
 
-    Each derivative is the JVP of the one before along the same direction `x_dot`. Raises ValueError for an order
-    below 1.
+    Each derivative is the JVP of the one before along the same direction `x_dot`. Raises ValueError for an
+    order below 1.
     """
     if order < 1:
         raise ValueError(f"the order of a Taylor polynomial is at least 1, found {order}")

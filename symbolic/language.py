@@ -76,6 +76,7 @@ def size_of(axis: Axis) -> sp.Expr:
 
 
 def write_number(value: Expr) -> sp.Expr:
+    """The SymPy number of a number."""
     return sp.Rational(value.key)
 
 

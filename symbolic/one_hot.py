@@ -44,8 +44,8 @@ def jacobian(program: Program, label: str) -> Derivation:
 def hessian(program: Program, label: str) -> Derivation:
     r"""The Hessian of $\langle u, y \rangle$ for the cotangent `u` of a scalar or vector output.
 
-    `dx_dw`, the derivative of the adjoint `dx` by `w`, has the axes of `x`, then those of `w`. Raises ValueError
-    for an output of more axes; its Hessian-vector product is small where its Hessian is not.
+    `dx_dw`, the derivative of the adjoint `dx` by `w`, has the axes of `x`, then those of `w`. Raises
+    ValueError for an output of more axes; its Hessian-vector product is small where its Hessian is not.
     """
     for output in program.outputs:
         if sum(not axis.variadic for axis in output.axes) > 1:
@@ -86,8 +86,9 @@ def _combine(base: Derivation, kind: str, parts: Sequence[Part]) -> Derivation:
 class Part:
     """The statements of a linear derivation where `seed` is 1 at one entry and the other `seeds` are 0.
 
-    Each tensor that depends on the seed gets its axes, before its own (`leading`) or after them. `renamed` maps
-    it to the new tensor, and to None where it is 0; `written` are definitions written where they are read.
+    Each tensor that depends on the seed gets its axes, before its own (`leading`) or after them. `renamed`
+    maps it to the new tensor, and to None where it is 0; `written` are definitions written where they are
+    read.
     """
 
     base: Derivation
@@ -109,9 +110,10 @@ class Part:
 
     def _extra_indices(self) -> tuple[Index, ...]:
         """Indices of the seed under names that no left side of the derivation has."""
-        used = [i for s in self.statements for d in body(s) for i in d.indices]
+        own = canonical_indices(self.seed, self.statements)
+        used = [*own, *(i for s in self.statements for d in body(s) for i in d.indices)]
         extra: list[Index] = []
-        for i in canonical_indices(self.seed, self.statements):
+        for i in own:
             extra.append(fresh((*extra, *used), i))
         return tuple(extra)
 

@@ -104,8 +104,9 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Collected:
-    """A tensor `inside` a step, kept for every step: `outside[t + shift] = inside`, the transpose of `Scanned`.
+    """A tensor `inside` a step, kept for every step: `outside[t + shift] = inside`.
 
+    It is the transpose of `Scanned`.
     What is off the axis goes to `initial`; what no step fills is 0.
     """
 
@@ -119,8 +120,8 @@ class Collected:
 class Recurrence:
     """Statements repeated along an axis of symbolic length, forwards or in `reverse`.
 
-    Within a step the tensors have no `axis`; those that the step reads and that are neither carried nor scanned
-    are the same in every step. `summed` tensors (inside, outside) are added up over the steps.
+    Within a step the tensors have no `axis`; those that the step reads and that are neither carried nor
+    scanned are the same in every step. `summed` tensors (inside, outside) are added up over the steps.
     """
 
     name: str
@@ -145,6 +146,12 @@ class Condition:
 
     left: Expr
     right: Expr
+
+
+def step_axis(outside: Tensor, inside: Tensor) -> int:
+    """The place of the recurrence's axis in a tensor of every step: the last without which it is a step's."""
+    axes = outside.axes
+    return max(p for p in range(len(axes)) if (*axes[:p], *axes[p + 1 :]) == inside.axes)
 
 
 Statement = Definition | Application | Recurrence
@@ -209,7 +216,7 @@ def real(*axes: Axis, domain: str = "real", **when: object) -> Input:
 
 
 def integer(*axes: Axis, over: Axis, beyond: bool = False, **when: object) -> Input:
-    """An integer input whose entries index the axis `over`; `beyond` it some may lie, and count as no index."""
+    """An integer input whose entries index the axis `over`; some may lie `beyond` it, and count as none."""
     return Input(axes, "integer", "integer" if beyond else "index", over, when)
 
 
@@ -323,9 +330,10 @@ class Builder:
         scanned: Mapping[str, Array],
         shared: Mapping[str, Array],
     ) -> dict[str, Array]:
-        """Repeat a cell along an axis; its tensors of every step come back by name, last states as `NAME_last`.
+        """Repeat a cell along an axis.
 
-        `states` maps a cell input to (initial array, cell output); `scanned` and `shared` map the other inputs.
+        Its tensors of every step come back by name, the last states as `NAME_last`. `states` maps a cell
+        input to (initial array, cell output); `scanned` and `shared` map the other inputs.
         """
         for name, value in cell.hyperparameters.items():
             self.declare(name, value)
@@ -366,6 +374,7 @@ def _with_time(axes: tuple[Axis, ...], axis: Axis) -> tuple[Axis, ...]:
 
 
 def expand(axes: Sequence[Axis], values: Mapping[Axis, tuple[Axis, ...]]) -> tuple[Axis, ...]:
+    """The axes, with each replaced by those that it stands for."""
     return tuple(new for axis in axes for new in values.get(axis, (axis,)))
 
 
@@ -377,7 +386,8 @@ def match_axes(operation: Operation, arguments: Sequence[Tensor]) -> dict[Axis, 
     declared = operation.program.inputs
     if len(arguments) != len(declared):
         raise ValueError(
-            f"{operation.label} takes {len(declared)} inputs ({', '.join(map(repr, declared))}), found {len(arguments)}"
+            f"{operation.label} takes {len(declared)} inputs ({', '.join(map(repr, declared))}), "
+            f"found {len(arguments)}"
         )
     found: dict[Axis, tuple[Axis, ...]] = {}
     for want, have in zip(declared, arguments, strict=True):
@@ -477,6 +487,7 @@ def index_names(program: Program) -> frozenset[str]:
 
 
 def instantiate(application: Application) -> tuple[Statement, ...]:
+    """The statements of the operation, over the caller's tensors and axes."""
     moved = renaming(application)
     result: list[Statement] = []
     for statement in flat(application.operation.program.statements):
@@ -597,7 +608,8 @@ class Operation:
         return displayed(operation_to_latex(self))
 
     def __repr__(self) -> str:
-        return f"<operation {self.label}: {', '.join(map(repr, self.inputs))} -> {', '.join(map(repr, self.outputs))}>"
+        inputs, outputs = (", ".join(map(repr, tensors)) for tensors in (self.inputs, self.outputs))
+        return f"<operation {self.label}: {inputs} -> {outputs}>"
 
 
 _variants: dict[Any, Operation] = {}

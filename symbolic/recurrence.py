@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradproof.symbolic.analysis import step_sources
-from gradproof.symbolic.derivation import Reversed, adjoint_name
+from gradproof.symbolic.derivation import Reversed
 from gradproof.symbolic.expressions import Tensor, entry
 from gradproof.symbolic.operation import Carried, Collected, Definition, Recurrence, Scanned
 from gradproof.symbolic.reverse import Sweep
@@ -15,8 +15,8 @@ from gradproof.symbolic.reverse import Sweep
 def reverse(sweep: Sweep, forward: Recurrence) -> None:
     """Hand the adjoints of a recurrence on: backpropagation through time at symbolic length.
 
-    With `s_t = F(s_(t-1), x_t, w)` and the adjoint `ds_t` gathered from the step's own outputs and from the step
-    after it, `ds_(t-1)`, `dx_t` are the step's VJP at `ds_t`, and `dw` is the sum of the steps' `dw_t`.
+    With `s_t = F(s_(t-1), x_t, w)` and the adjoint `ds_t` gathered from the step's own outputs and from the
+    step after it, `ds_(t-1)`, `dx_t` are the step's VJP at `ds_t`, and `dw` is the sum of the steps' `dw_t`.
     """
     inner = Sweep(
         sweep.program,
@@ -42,7 +42,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         start = (
             replace(state.before, name=sweep.claim(f"{before.name}_first")) if state.initial is None else None
         )
-        first = start or Tensor(sweep.claim(adjoint_name(_name(state.initial))), state.before.axes)
+        first = start or sweep.share(state.initial or state.before)
         carried.append(Carried(future, before, last, first))
         if state.initial is not None:
             received.append((state.initial, first))
@@ -57,7 +57,7 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
     )
     for tensor in sorted(set(inner.pending) - outside, key=lambda t: t.name):
         inside = inner.settle(tensor, named=True, suffix="_t")
-        total = Tensor(sweep.claim(adjoint_name(tensor.name)), tensor.axes)
+        total = sweep.share(tensor)
         summed.append((inside, total))
         received.append((tensor, total))
     body = tuple(d for d in inner.emitted if not isinstance(d, Recurrence))
@@ -78,10 +78,6 @@ def reverse(sweep: Sweep, forward: Recurrence) -> None:
         sweep.receive(tensor, entry(adjoint, *sweep.indices(tensor)))
     sweep.emitted.append(backward)
     sweep.recurrences.append(Reversed(forward, backward, inner.adjoints, tuple(received)))
-
-
-def _name(tensor: Tensor | None) -> str:
-    return tensor.name if tensor is not None else ""
 
 
 def _cotangents_of_steps(sweep: Sweep, inner: Sweep, forward: Recurrence) -> list[Scanned]:
@@ -116,7 +112,7 @@ def _cotangents_of_states(
     for state in forward.carried:
         last = sweep.settle(state.last) if state.last in sweep.pending else None
         stem = state.after.name.removesuffix("_t")
-        future = Tensor(sweep.claim(f"{adjoint_name(stem)}_after"), state.after.axes)
+        future = Tensor(sweep.claim(f"{sweep.plain(stem)}_after"), state.after.axes)
         inner.receive(state.after, entry(future, *inner.indices(state.after)))
         ahead.append((future, last))
     return ahead
@@ -125,12 +121,11 @@ def _cotangents_of_states(
 def _hand_back(sweep: Sweep, inner: Sweep, seen: Scanned, received: list[tuple[Tensor, Tensor]]) -> Collected:
     """The adjoint of a scanned tensor, kept for every step, shifted back."""
     inside = inner.settle(seen.inside, named=True)
-    name = sweep.claim(adjoint_name(seen.outside.name))
-    outside = Tensor(name, seen.outside.axes)
+    outside = sweep.share(seen.outside)
     received.append((seen.outside, outside))
     edge: Tensor | None = None
     if seen.initial is not None:
-        edge = Tensor(sweep.claim(f"{name}_edge"), seen.initial.axes)
+        edge = Tensor(sweep.claim(f"{outside.name}_edge"), seen.initial.axes)
         received.append((seen.initial, edge))
     return Collected(inside, outside, edge, seen.shift)
 

@@ -9,6 +9,7 @@ from gradproof.symbolic.analysis import (
     active_tensors,
     canonical_indices,
     held_by,
+    inside,
     read_outside,
     statistic_tensors,
     targets,
@@ -55,10 +56,19 @@ class Sweep:
     adjoints: dict[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
     recurrences: list[Reversed] = field(default_factory=list[Reversed])
 
+    def plain(self, name: str) -> str:
+        """The adjoint's name: `dx`, but `dx_2` where the program, being a gradient itself, has a `dx`."""
+        adjoint = adjoint_name(name)
+        return f"{adjoint}_2" if adjoint in self.given else adjoint
+
+    def share(self, tensor: Tensor) -> Tensor:
+        """Where a recurrence puts its contribution to an adjoint: the adjoint itself, if it is all of it."""
+        name = self.plain(tensor.name)
+        alone = sum(tensor in read_outside([s], ()) for s in self.statements) <= 1
+        return Tensor(self.claim(name if alone else f"{name}_share"), tensor.axes)
+
     def claim(self, name: str) -> str:
-        """A name that nobody has: `dx_2` where the program itself has a `dx`, being a gradient; else `dc_total`."""
-        if name in self.given:
-            name += "_2"
+        """A name that nobody has, such as `dc_total` where `dc` is taken."""
         while name in self.taken:
             name += "_total" if not name.endswith("_total") else "_"
         self.taken.add(name)
@@ -98,18 +108,19 @@ class Sweep:
     def settle(self, tensor: Tensor, *, named: bool = False, suffix: str = "") -> Tensor:
         """Bring the adjoint of a tensor to its closed form; the tensor that holds it.
 
-        An adjoint that is another tensor as it stands gets no definition of its own, unless it must be `named`.
+        An adjoint that is another tensor as it stands gets no definition of its own, unless it must be
+        `named`.
         """
         over = self.indices(tensor)
         raw = add(*self.pending.get(tensor, ()))
         if (
             isinstance(raw, Entry)
             and raw.indices == over
-            and (not named or raw.tensor.name == adjoint_name(tensor.name))
+            and (not named or raw.tensor.name == self.plain(tensor.name))
         ):
             self.adjoints[tensor] = raw.tensor
             return raw.tensor
-        target = Tensor(self.claim(adjoint_name(tensor.name) + suffix), tensor.axes)
+        target = Tensor(self.claim(self.plain(tensor.name) + suffix), tensor.axes)
         value = self.simplify(target, raw, tensor in self.statistics)
         made = Definition(target, over, value)
         if tensor in self.statistics:
@@ -167,10 +178,7 @@ def reverse_mode(program: Program, label: str) -> Derivation:
     statistics = statistic_tensors(program)
     written_out: dict[Tensor, Definition] = {}
     known = Context({d.target: d for d in (*outer, *inner)}, written_out, scales=statistics)
-    names = {
-        t.name
-        for t in (*program.inputs, *(t for s in statements for t in targets(s)), *(d.target for d in inner))
-    }
+    names = {t.name for s in statements for t in (*targets(s), *inside(s))} | {t.name for t in program.inputs}
     sweep = Sweep(
         program,
         statements,

@@ -84,7 +84,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rewrite: `apply(node, context)` is what the node becomes, or None where the rule does not fit."""
+    """A named rewrite.
+
+    `apply(node, context)` is what the node becomes, or None where the rule does not fit.
+    """
 
     name: str
     says: str

@@ -115,6 +115,15 @@ def idempotent(expr: Expr) -> bool:
     return isinstance(expr, Bracket) or (isinstance(expr, Entry) and expr.tensor.dtype == "boolean")
 
 
+def complement(guard: Expr) -> Expr:
+    """1 where the guard is 0, and 0 where it is 1."""
+    if isinstance(guard, Add):
+        inner = mul(-1, add(*(term for term in guard.terms if term is not ONE)))
+        if ONE in guard.terms and idempotent(inner):
+            return inner
+    return ONE - guard
+
+
 def closed(_: Expr) -> bool:
     """Open no parenthesis."""
     return False
@@ -141,7 +150,7 @@ def flatten(expr: Expr, opens: Callable[[Expr], bool] = closed) -> list[Term]:
             return flatten_product([expr.base] * int(expr.exponent), opens)
         return [_monomial(expr.base, expr.exponent)]
     if isinstance(expr, Where) and (expr.no is ZERO or expr.yes is ZERO):
-        guard = expr.condition if expr.no is ZERO else ONE - expr.condition
+        guard = expr.condition if expr.no is ZERO else complement(expr.condition)
         inner = flatten(expr.yes if expr.no is ZERO else expr.no, opens)
         return [Term(t.coefficient, t.factors, t.bound, t.guards | {guard}) for t in inner]
     return [_atom(expr)]
@@ -161,7 +170,8 @@ def flatten_product(parts: Sequence[Expr], opens: Callable[[Expr], bool]) -> lis
 def _product(parts: Iterable[Term]) -> Term:
     result = Term()
     for part in parts:
-        result = times(result, part)
+        # A sum must not capture a free index of the next factor either.
+        result = times(_apart(result, part.indices), part)
     return result
 
 
@@ -200,15 +210,14 @@ def _join_cases(cases: dict[frozenset[Expr], Expr]) -> list[Expr]:
     while cases:
         guards, body = cases.popitem()
         for guard in sorted(guards, key=lambda g: g.key):
-            opposite = (guards - {guard}) | {ONE - guard}
-            if opposite in cases:
+            rest = guards - {guard}
+            if (opposite := rest | {complement(guard)}) in cases:
                 other = cases.pop(opposite)
                 both = (
                     where(guard, body, other)
                     if not isinstance(guard, Add)
-                    else where(ONE - guard, other, body)
+                    else where(complement(guard), other, body)
                 )
-                rest = guards - {guard}
                 cases[rest] = add(both, cases.pop(rest, ZERO))
                 break
         else:

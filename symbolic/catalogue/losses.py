@@ -46,8 +46,9 @@ def cross_entropy(let: Builder, logits: Array, target: Array, label_smoothing: s
 def soft_cross_entropy(let: Builder, logits: Array, target: Array) -> Array:
     r"""Softmax cross-entropy from soft targets.
 
-    $\ell_b = -\sum_k t_{bk} \log \operatorname{softmax}(x_b)_k$, one for each row. Where $t$ is a distribution,
-    $\sum_k t_{bk} = 1$, its derivatives are those of the textbooks, $p - t$ and $\operatorname{diag}(p) - p p^\top$.
+    $\ell_b = -\sum_k t_{bk} \log \operatorname{softmax}(x_b)_k$, one for each row. Where $t$ is a
+    distribution, $\sum_k t_{bk} = 1$, its derivatives are those of the textbooks, $p - t$ and
+    $\operatorname{diag}(p) - p p^\top$.
     """
     let.suppose(sum_over(target[b, k], k), 1)
     lse = logsumexp(logits, names=["lse"])
