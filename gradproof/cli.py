@@ -259,7 +259,8 @@ class _progress:  # noqa: N801 (used as a function)
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        self.bar = Progress(*columns, console=_console(stderr=True), transient=True)
+        console = _console(stderr=True)
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.total = total
 
     def __enter__(self) -> Callable[[str, int], None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -221,6 +223,8 @@ class Recorder:
         try:
             return question()
         except Exception as problem:
+            if os.environ.get("GRADPROOF_TRACEBACK"):
+                traceback.print_exception(problem)
             text = " ".join(f"{type(problem).__name__}: {problem}".split())
             self.missing.append(Missing(stage, text, failed=True))
             return otherwise

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradproof import cli
+from gradproof.symbolic.verdict import Bound, Ground, Verdict, Witness
 
 HEAVY = {"sympy", "torch", "numpy", "matplotlib", "jinja2"}
 
@@ -21,6 +22,7 @@ def test_help_is_light() -> None:
     code = f"""
 import sys
 from gradproof import cli
+from gradproof.symbolic.verdict import Bound, Ground, Verdict, Witness
 status = cli.run(["--help"])
 assert status == 0, status
 assert not {HEAVY!r} & {{*sys.modules}}, {HEAVY!r} & {{*sys.modules}}
@@ -142,3 +144,48 @@ def test_report_refuses_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("gradproof ")
+
+
+VERDICTS = {
+    "proved": Verdict("proved", ground=Ground("normal-form", sizes=("n >= 1",), bound=Bound(-60, "theorem"))),
+    "refuted": Verdict("refuted", witness=Witness({"x": "1/2"}, "1", "2"), notes=("a note",)),
+    "undecided": Verdict("undecided", reason="it is too large"),
+    "unreadable": Verdict("undecided", reason="parse: unexpected )"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("proved", 0, "at most 2^-60 (theorem)"),
+        ("refuted", 1, "x = 1/2"),
+        ("undecided", 2, "it is too large"),
+        ("unreadable", 3, "parse:"),
+    ],
+)
+def test_prove_says_its_verdict(
+    name: str,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def answer(left: str, right: str, domain: str | None = None, latex: bool = False) -> Verdict:
+        assert (left, right, domain, latex) == ("x", "-x", "x: real", False)
+        return VERDICTS[name]
+
+    monkeypatch.setattr("gradproof.symbolic.proof.prove_text", answer, raising=False)
+    arguments = ["prove", "--domain", "x: real", "--", "x", "-x"]
+    assert cli.run(arguments) == status
+    assert said in capsys.readouterr().out
+    assert cli.run(["prove", "--json", *arguments[1:]]) == status
+    assert json.loads(capsys.readouterr().out) == VERDICTS[name].to_dict()
+
+
+def test_prove_reports_misuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: object, **__: object) -> Verdict:
+        raise ValueError("x: no such domain")
+
+    monkeypatch.setattr("gradproof.symbolic.proof.prove_text", refuse, raising=False)
+    assert cli.run(["prove", "x", "x"]) == 3
+    assert "no such domain" in capsys.readouterr().err
