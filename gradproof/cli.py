@@ -153,7 +153,7 @@ def show(
         typer.echo(source, nl=not source.endswith("\n"))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a side may start with a minus sign
 def prove(
     left: Annotated[str, typer.Argument(help="For instance `d/dx tanh(x)`.")],
     right: Annotated[str, typer.Argument(help="For instance `1 - tanh(x)**2`.")],
@@ -165,8 +165,7 @@ def prove(
 ) -> int:
     """Prove or refute that two formulas are equal.
 
-    A leading `d/dx` (`d2/dx2`, `d/dx d/dy`) applies to everything that follows on its side. A side that
-    starts with a minus sign goes behind `--`.
+    A leading `d/dx` (`d2/dx2`, `d/dx d/dy`) applies to everything that follows on its side.
     """
     from gradproof.symbolic.proof import prove_text
 

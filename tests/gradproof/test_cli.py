@@ -44,6 +44,8 @@ assert not {HEAVY!r} & {{*sys.modules}}, {HEAVY!r} & {{*sys.modules}}
         (["derive", "attention(mask=bogus)"], 3, "mask"),
         (["show", "softmax", "--target", "bogus"], 3, "target"),
         (["report", "bogus"], 3, "no operation named"),
+        (["prove", "x"], 3, "RIGHT"),
+        (["prove", "x", "x", "--bogus"], 3, "--bogus"),
     ],
 )
 def test_misuse_is_3(
@@ -171,11 +173,11 @@ def test_prove_says_its_verdict(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def answer(left: str, right: str, domain: str | None = None, latex: bool = False) -> Verdict:
-        assert (left, right, domain, latex) == ("x", "-x", "x: real", False)
+        assert (left, right, domain, latex) == ("-sin(x)", "-x", "x: real", False)
         return VERDICTS[name]
 
     monkeypatch.setattr("gradproof.symbolic.proof.prove_text", answer, raising=False)
-    arguments = ["prove", "--domain", "x: real", "--", "x", "-x"]
+    arguments = ["prove", "-sin(x)", "-x", "--domain", "x: real"]
     assert cli.run(arguments) == status
     assert said in capsys.readouterr().out
     assert cli.run(["prove", "--json", *arguments[1:]]) == status
