@@ -27,6 +27,7 @@ from gradproof.symbolic.normal_form import NormalForm, factor_content, integral
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
 from gradproof.symbolic.refutation import TRIALS, find_witness
+from gradproof.symbolic.signs import holds
 from gradproof.symbolic.verdict import Ground, Verdict
 
 Definitions = Mapping[Tensor, Definition]
@@ -150,24 +151,13 @@ def _in_region(expr: Expr, subject: Expr, sign: int) -> Expr:
         if isinstance(node, Bracket) and not (integral(node.left) and integral(node.right)):
             found, way = _oriented(nf, node)
             if found is subject:
-                return ONE if _holds(node.relation, sign * way) else ZERO
+                return ONE if holds(node.relation, sign * way) else ZERO
         return node
 
     decided = rewrite(expr, visit)
     if not isinstance(subject, Entry | Parameter):
         return decided
     return rewrite(decided, lambda node: _signed(subject, sign) if node is subject else node)
-
-
-def _holds(relation: str, sign: int) -> bool:
-    return {
-        "==": sign == 0,
-        "!=": sign != 0,
-        "<": sign < 0,
-        "<=": sign <= 0,
-        ">": sign > 0,
-        ">=": sign >= 0,
-    }[relation]
 
 
 def _signed(subject: Entry | Parameter, sign: int) -> Expr:

@@ -29,6 +29,7 @@ from gradproof.symbolic.expressions import (
     Where,
 )
 from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.signs import holds
 
 
 class UndefinedError(Exception):
@@ -158,15 +159,7 @@ class Evaluator:
         difference = self.value(expr.left, at) - self.value(expr.right, at)
         if not (difference > 0 or difference < 0 or difference.is_exact()):
             raise UndefinedError(f"{expr} cannot be told at this precision")
-        sign = 1 if difference > 0 else -1 if difference < 0 else 0
-        return {
-            "==": sign == 0,
-            "!=": sign != 0,
-            "<": sign < 0,
-            "<=": sign <= 0,
-            ">": sign > 0,
-            ">=": sign >= 0,
-        }[expr.relation]
+        return holds(expr.relation, 1 if difference > 0 else -1 if difference < 0 else 0)
 
     def reduction(self, expr: Reduce, at: Mapping[Index, int]) -> Any:
         ranges = [range(self.size(i.axis)) for i in expr.indices]

@@ -26,24 +26,16 @@ from gradproof.symbolic.functions import largest_share
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Program, Recurrence, flat
 from gradproof.symbolic.polynomials import Poly, plus, scale
+from gradproof.symbolic.signs import holds
 from gradproof.symbolic.tangent import tangent
-
-_HOLDS = {
-    "==": lambda sign: sign == 0,
-    "!=": lambda sign: sign != 0,
-    "<": lambda sign: sign < 0,
-    "<=": lambda sign: sign <= 0,
-    ">": lambda sign: sign > 0,
-    ">=": lambda sign: sign >= 0,
-}
 
 
 @dataclass(frozen=True)
 class Convention:
     """At a kink the cases give `value`, which has to be `hull`, a mean of the derivatives on both sides.
 
-    `hull` is None where there is no such mean: the value is no generalized derivative. Where a side has no finite
-    derivative, nothing is claimed (`unbounded`).
+    `hull` is None where there is no such mean: the value is no generalized derivative. Where a side has no
+    finite derivative, nothing is claimed (`unbounded`).
     """
 
     place: str
@@ -131,7 +123,7 @@ def _branch(expr: Expr, at: Entry, value: Fraction, side: int) -> Expr:
         base, slope = _branch(difference, at, value, side), tangent(difference, lambda _: ZERO, variable=at)
         if isinstance(base, Number) and isinstance(slope, Number):
             sign = _sign(base.value) or side * _sign(slope.value)
-            return ONE if _HOLDS[expr.relation](sign) else ZERO
+            return ONE if holds(expr.relation, sign) else ZERO
         return expr
     if isinstance(expr, Where):
         condition = _branch(expr.condition, at, value, side)

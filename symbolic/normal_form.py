@@ -1,10 +1,10 @@
 """The normal form that decides equality: polynomials over a tower of generators, reduced by their relations.
 
 Generators are entries, parameters, sizes, exponentials of monomials, sigmoids, logarithms, error functions,
-brackets, and powers of sums. Relations: `exp(a + b) = exp(a) exp(b)`, `exp(log A) = A`, `b^2 = b` of brackets,
-sums over deltas, and `E^e E^-e = 1` for a sum `E` under a negative or a fractional exponent, applied through its
-leading monomial. Each relation is true wherever both sides have a value, so a difference that reduces to 0 is 0
-there.
+brackets, and powers of sums. Relations: `exp(a + b) = exp(a) exp(b)`, `exp(log A) = A`, `b^2 = b` of
+brackets, sums over deltas, and `E^e E^-e = 1` for a sum `E` under a negative or a fractional exponent,
+applied through its leading monomial. Each relation is true wherever both sides have a value, so a difference that
+reduces to 0 is 0 there.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class NormalForm:
     products: int = 0
 
     def __call__(self, expr: Expr) -> Poly:
-        """The normal form; raises TooLargeError past the budget, ZeroDivisionError for what exists nowhere."""
+        """The normal form; raises TooLargeError past the budget, ZeroDivisionError for what is nowhere."""
         found = self.cache.get(expr)
         if found is None:
             found = self.cache[expr] = self._poly(expr)
@@ -123,7 +123,7 @@ class NormalForm:
         return atom_poly(expr)
 
     def cleared(self, poly: Poly) -> Poly:
-        """The polynomial times its denominators, as far as these hold no bound index: 0 exactly where it is 0."""
+        """The polynomial times its denominators, as far as these hold no bound index: 0 where it is 0."""
         for _ in range(MAX_DENOMINATORS):
             found = _denominator(poly)
             if found is None:
@@ -607,8 +607,8 @@ def _is_exp(atom: Expr) -> bool:
 def factor_content(poly: Poly, *, signed: bool) -> tuple[Fraction, dict[Expr, Fraction], Poly]:
     """A polynomial as `content * product of outside * base`.
 
-    The content is positive unless `signed`, when the first coefficient of the base is made positive; outside are
-    the atoms that are not 0 (exponentials, sizes, positive parameters), or all of a lone monomial.
+    The content is positive unless `signed`, when the first coefficient of the base is made positive; outside
+    are the atoms that are not 0 (exponentials, sizes, positive parameters), or all of a lone monomial.
     """
     values = list(poly.values())
     content = Fraction(gcd(*(v.numerator for v in values)), lcm(*(v.denominator for v in values)))

@@ -56,8 +56,8 @@ def prove(left: Any, right: Any, *, definitions: Definitions | None = None) -> V
 def prove_row(row: Function) -> Theorem:
     """The derivative in a row of the leaf table, from the function's definition.
 
-    A function defined by earlier rows is differentiated through them; one defined as an integral from 0 has its
-    integrand for derivative; an inverse `f` of `g` has `f' = 1 / g'(f)`. What is left is an axiom, named so.
+    A function defined by earlier rows is differentiated through them; one defined as an integral from 0 has
+    its integrand for derivative; an inverse `f` of `g` has `f' = 1 / g'(f)`. What is left is an axiom.
     """
     x = parameter("x", row.domain)
     name = f"{row.name}'"
@@ -88,8 +88,8 @@ def prove_row(row: Function) -> Theorem:
 def prove_operation(operation: Operation) -> tuple[Theorem, ...]:
     """The pairings that make the derived VJP of an operation right, each with its verdict.
 
-    They share nothing with `derive` but the leaf table. A recurrence adds the pairing of one generic step; with
-    the wiring of its adjoint checked, it holds for every length by induction. Kinks add their conventions.
+    They share nothing with `derive` but the leaf table. A recurrence adds the pairing of one generic step;
+    with the wiring of its adjoint checked, it holds for every length by induction. Kinks add conventions.
     """
     derivation = derive(operation)
     parts, problems = stages(operation.program, derivation)

@@ -18,6 +18,7 @@ from gradproof.symbolic.expressions import (
     Parameter,
     Power,
     Reduce,
+    Relation,
     Size,
 )
 
@@ -67,6 +68,22 @@ def bounds(expr: Expr) -> Interval:
             result = result * bounds(factor)
         return result
     return REALS
+
+
+def holds(relation: Relation, sign: int) -> bool:
+    """Whether a relation to 0 holds for a number of that sign.
+
+    >>> holds("<=", -1), holds(">", 0)
+    (True, False)
+    """
+    return {
+        "==": sign == 0,
+        "!=": sign != 0,
+        "<": sign < 0,
+        "<=": sign <= 0,
+        ">": sign > 0,
+        ">=": sign >= 0,
+    }[relation]
 
 
 def idempotent(expr: Expr) -> bool:

@@ -70,7 +70,7 @@ def _outer(expr: Power | Call | Reduce, inside: Expr) -> Expr:
 
 @dataclass
 class Tangents:
-    """Tangents along one tensor: `seed` moves, those in `still` do not, the others follow their definitions."""
+    """Tangents along one tensor: `seed` moves, those in `still` do not, others follow their definitions."""
 
     seed: Tensor
     direction: Tensor

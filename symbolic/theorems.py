@@ -1,12 +1,12 @@
 """What has to hold for a derivation to be right: pairings `<u, J v> = <J^T u, v>`, cut at the named adjoints.
 
-Let `a` be an input or an intermediate whose adjoint has a name, and let all other such tensors stand still. Then
+Let `a` be an input or an intermediate whose adjoint has a name; let all other such tensors stand still. Then
 
     sum da * a_dot  =  sum over outputs y of dy * (dy/da a_dot)  +  sum over named v of dv * (dv/da a_dot),
 
 with the derivatives along paths that meet no other named tensor, from a forward-mode pass of its own. These
-equations for all `a`, read from the outputs back to the inputs, compose by the chain rule to the pairing of the
-whole program; each is as small as one definition.
+equations for all `a`, read from the outputs back to the inputs, compose by the chain rule to the pairing of
+the whole program; each is as small as one definition.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Stage:
         return sharing[-1] == node
 
     def _opened(self, node: Tensor) -> dict[Tensor, Definition]:
-        """The definitions to write out: a named tensor that does not depend on the node may have any value."""
+        """The definitions to write out: a named tensor that does not depend on the node may be anything."""
         moving = {node}
         for t, d in self.forward.items():
             if d.value.tensors & moving:
@@ -161,12 +161,12 @@ def _step(r: Reversed, outer: Mapping[Tensor, Tensor]) -> Stage:
 
 
 def wiring(r: Reversed, outer: Mapping[Tensor, Tensor]) -> list[str]:
-    """What keeps the adjoint recurrence from being the transpose of the forward one; empty where nothing does.
+    """What keeps the adjoint recurrence from being the transpose of the forward one; nothing, if it is.
 
     With the pairing of one step, a right wiring gives the pairing of the whole recurrence by induction on its
-    length: the adjoint of a state leaves the step after it and enters the step before it; off the axis it is the
-    adjoint of the last state and becomes that of the initial one; what a step reads, it reads where the forward
-    step read it.
+    length: the adjoint of a state leaves the step after it and enters the step before it; off the axis it is
+    the adjoint of the last state and becomes that of the initial one; what a step reads, it reads where the
+    forward step read it.
     """
     f, b = r.forward, r.backward
     problems: list[str] = []

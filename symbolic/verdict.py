@@ -61,7 +61,7 @@ class Witness:
 class Verdict:
     """The answer to whether two sides are equal.
 
-    Raises ValueError for a *proved* without ground, a *refuted* without witness or an *undecided* without reason.
+    Raises ValueError for a *proved* without ground, *refuted* without witness, *undecided* without reason.
 
     >>> Verdict("proved", ground=Ground("normal-form")).to_dict()["verdict"]
     'proved'
