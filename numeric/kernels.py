@@ -13,6 +13,7 @@ from gradproof.numeric.arrays import Library, library
 from gradproof.numeric.shapes import Shapes, check_shape, measure
 from gradproof.numeric.sources import Source, write_source
 from gradproof.numeric.stability import Row
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Operation, Program, find
@@ -28,12 +29,16 @@ class Saved:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a kernel: its shapes, the dtypes of inputs and results, and its parameters."""
+    """One call of a kernel: its shapes, the dtypes of inputs and results, and its parameters.
+
+    `sample` is an empty array of the dtype and on the device of the computation.
+    """
 
     shapes: Shapes
     given: tuple[Any, ...]
     result: Any
     compute: Any
+    sample: Any
     parameters: Mapping[str, Any]
     zeros: frozenset[str]
 
@@ -46,6 +51,7 @@ class Compiled:
     vjp: Callable[..., Any]
     jvp: Callable[..., Any]
     saved: tuple[Tensor, ...]
+    sizes: tuple[Axis, ...]
 
 
 def build(source: Source, label: str) -> Compiled:
@@ -54,7 +60,7 @@ def build(source: Source, label: str) -> Compiled:
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
     space: dict[str, Any] = {"__name__": f"gradproof.generated.{label}"}
     exec(compile(source.text, filename, "exec"), space)  # generated above from expressions, never typed by a user
-    return Compiled(space["forward"], space["vjp"], space["jvp"], source.saved)
+    return Compiled(space["forward"], space["vjp"], space["jvp"], source.saved, source.sizes)
 
 
 class Kernel:
@@ -135,7 +141,8 @@ class Kernel:
             if self.defaults.get(n) == 0 and isinstance(v := parameters.get(n, 0), int | float) and v == 0
         )
         passed = {n: v for n, v in parameters.items() if n not in zeros}
-        return Call(shapes, tuple(a.dtype for a in arrays), result, compute, passed, zeros), arrays
+        sample = self.library.zeros((0,), self.library.cast(real[0].reshape(-1)[:0], compute))
+        return Call(shapes, tuple(a.dtype for a in arrays), result, compute, sample, passed, zeros), arrays
 
     def array(self, value: Any, tensor: Tensor) -> Any:
         try:
@@ -175,7 +182,7 @@ class Kernel:
         left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
         place = {t: n for n, t in enumerate(self.program.inputs)}
         kept = tuple(
-            arrays[place[t]] if t in place else s for t, s in zip(functions.saved, saved, strict=True)
+            arrays[place[t]] if t in place else s for t, s in zip(functions.saved, saved, strict=False)
         )
         return tuple(left), kept
 
@@ -194,9 +201,8 @@ class Kernel:
     ) -> tuple[Any, ...]:
         functions = self.compiled(in_place, call.zeros)
         outputs = self.program.outputs
-        like = self.library.cast(next(k for k in (*kept, *cotangents) if k is not None), call.compute)
         given = [
-            self.library.zeros(call.shapes.of(t), like) if c is None else self.array(c, t)
+            self.library.zeros(call.shapes.of(t), call.sample) if c is None else self.array(c, t)
             for c, t in zip(cotangents, outputs, strict=True)
         ]
         for c, t in zip(given, outputs, strict=True):
@@ -205,7 +211,8 @@ class Kernel:
         ready = [
             self.enter(call, [k], [t])[0] if t in inputs else k for k, t in zip(kept, functions.saved, strict=True)
         ]
-        made = functions.vjp(tuple(ready), *self.enter(call, given, outputs), **call.parameters)
+        sizes = [call.shapes.size(axis) for axis in functions.sizes]
+        made = functions.vjp((*ready, *sizes), *self.enter(call, given, outputs), **call.parameters)
         return tuple(
             None if m is None else self.leave(call, [m], [t], [dtype])[0]
             for m, t, dtype in zip(made, self.program.inputs, call.given, strict=True)

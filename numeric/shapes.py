@@ -21,6 +21,11 @@ class Shapes:
         """The shape of a tensor."""
         return tuple(n for axis in tensor.axes for n in self.sizes[axis])
 
+    def size(self, axis: Axis) -> int | Shape:
+        """The size of an axis as generated code takes it: for batch axes a shape of at least one axis."""
+        found = self.sizes[axis]
+        return (found or (1,)) if axis.variadic else found[0]
+
     @property
     def unbatched(self) -> bool:
         """Whether the batch axes stand for no axis at all."""

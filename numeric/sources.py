@@ -11,6 +11,7 @@ from gradproof.numeric.compilation import Pair, compile_pair, compile_tangents
 from gradproof.numeric.lines import Straight
 from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.stability import Row
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Program
 
@@ -58,10 +59,11 @@ def printer_class(target: str) -> type[Printer]:
 
 @dataclass(frozen=True)
 class Source:
-    """The source of a program for one target, and the names of what its forward saves."""
+    """The source of a program for one target; the tensors that its forward saves, and the sizes behind them."""
 
     text: str
     saved: tuple[Tensor, ...]
+    sizes: tuple[Axis, ...]
     rewrites: tuple[Row, ...] = ()
 
 
@@ -75,9 +77,12 @@ def write_source(
     tangents, dots = compile_tangents(program, zeros)
     helpers: set[str] = set()
     parameters = _parameters(program, defaults)
+    backward = kind(pair.backward, in_place=in_place)
+    vjp = _vjp(backward, pair, parameters, helpers)
+    sizes = tuple(backward.sizes.missing)
     parts = [
-        _forward(kind(pair.forward, in_place=in_place), pair, parameters, doc, helpers),
-        _vjp(kind(pair.backward, in_place=in_place), pair, parameters, helpers),
+        _forward(kind(pair.forward, in_place=in_place), pair, sizes, parameters, doc, helpers),
+        vjp,
         _jvp(kind(tangents, in_place=in_place), program, dots, parameters, helpers),
     ]
     text = "\n\n".join(parts)
@@ -88,7 +93,7 @@ def write_source(
         imports.insert(0, "import math\n")
     if "erf" in helpers:
         imports.append("from gradproof.numeric.special import erf")
-    return Source("\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n", pair.saved, pair.rewrites)
+    return Source("\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n", pair.saved, sizes, pair.rewrites)
 
 
 def _parameters(program: Program, defaults: Mapping[str, Fraction]) -> str:
@@ -114,15 +119,18 @@ def _unpack(names: Sequence[str], whole: str) -> list[str]:
     return [f"    {', '.join(names)}{',' if len(names) == 1 else ''} = {whole}"] if names else []
 
 
-def _forward(printer: Printer, pair: Pair, parameters: str, doc: str, helpers: set[str]) -> str:
+def _forward(
+    printer: Printer, pair: Pair, sizes: Sequence[Axis], parameters: str, doc: str, helpers: set[str]
+) -> str:
     names = [printer.name(t) for t in pair.forward.inputs]
     head = [f"def forward({', '.join(names)}{parameters}):"]
     shapes = ", ".join(f"{printer.name(t)} {_axes(t)}" for t in pair.forward.inputs)
     head += [f'    {"r" if chr(92) in doc else ""}"""{doc}', "", f"    Takes {shapes}; gives the outputs and what vjp needs.", '    """'] if doc else []
     printer.left.update(pair.saved)
+    counts = [printer.sizes.lead() if a.variadic else printer.sizes.size(a) for a in sizes]
     lines = _finish(printer, head, pair.forward.outputs)
     outputs = _tuple([printer.name(t) for t in pair.forward.outputs])
-    saved = _tuple([printer.name(t) for t in pair.saved])
+    saved = _tuple([*(printer.name(t) for t in pair.saved), *counts])
     helpers |= printer.helpers
     return "\n".join([*lines, f"    return {outputs}, {saved}"])
 
@@ -130,8 +138,9 @@ def _forward(printer: Printer, pair: Pair, parameters: str, doc: str, helpers: s
 def _vjp(printer: Printer, pair: Pair, parameters: str, helpers: set[str]) -> str:
     cotangents = [printer.name(t) for t in pair.cotangents]
     head = [f"def vjp(saved, {', '.join(cotangents)}{parameters}):"]
-    head += _unpack([printer.name(t) for t in pair.saved], "saved")
-    lines = _finish(printer, head, pair.backward.outputs)
+    lines = _finish(printer, [], pair.backward.outputs)
+    kept = [*(printer.name(t) for t in pair.saved), *printer.sizes.missing.values()]
+    lines = [*head, *_unpack(kept, "saved"), *lines]
     real = iter(pair.backward.outputs)
     results = [printer.name(next(real)) if t.dtype == "real" else "None" for t in pair.forward.inputs]
     helpers |= printer.helpers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keyword
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
 
 from gradproof.numeric.lines import (
     Contraction,
@@ -56,7 +55,9 @@ class Printer:
         self.helpers: set[str] = set()
         for tensor in program.inputs:
             self.name(tensor)
-        self.sizes = Sizes(program.inputs, {t.name for line in program.lines for t in _all_targets(line)}, self.names)
+        made = {t for line in program.lines for t in _all_targets(line)}
+        batch = next((a for t in (*program.inputs, *made) for a in t.axes if a.variadic), Axis("batch", variadic=True))
+        self.sizes = Sizes(program.inputs, {t.name for t in made}, self.names, batch)
         self.owned: set[Tensor] = set()
         self.left: Counter[Tensor] = Counter(t for line in program.lines for t in reads(line))
         self.left.update(program.outputs)
@@ -253,7 +254,9 @@ class Printer:
 
     def elementwise(self, line: Elementwise, out: str = "") -> None:
         dims = line.indices
-        tree = self.trees(dims)(line.value)
+        trees = self.trees(dims)
+        truth = line.target in self.program.truths and not isinstance(line.value, Number)
+        tree = trees.truth(line.value) if truth else trees(line.value)
         if tree.dims != dims or tree.scalar:
             code = self.full(self.text(tree, 5), dims, tree)
             self.assign(line.target, dims, code, owned=tree.scalar)
@@ -462,4 +465,3 @@ def _all_targets(line: Line) -> list[Tensor]:
     return [line.target]
 
 
-__all__ = ["Axis", "Fraction", "Printer", "walk"]

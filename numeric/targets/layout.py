@@ -15,13 +15,18 @@ Dims = tuple[Index, ...]
 
 
 class Sizes:
-    """Names for the sizes of axes, read off the inputs; `used` are those that the body needs."""
+    """Names for the sizes of axes, read off the inputs.
 
-    def __init__(self, inputs: Sequence[Tensor], taken: set[str], names: dict[Tensor, str]) -> None:
+    `used` are those that the body needs, with their code; `missing` are those that no input shows.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor], taken: set[str], names: dict[Tensor, str], batch: Axis) -> None:
+        self.batch = batch
         self.inputs = inputs
         self.names = names
         self.taken = taken | set(names.values())
         self.used: dict[str, str] = {}
+        self.missing: dict[Axis, str] = {}
 
     def size(self, axis: Axis) -> str:
         """The size of an axis, as a number or a name."""
@@ -30,32 +35,41 @@ class Sizes:
         if axis.variadic:
             return f"math.prod({self.lead()})"
         name = axis.name if axis.name not in self.taken else f"{axis.name}_size"
-        if name not in self.used:
-            self.used[name] = self.find(axis)
+        if name not in self.used and axis not in self.missing:
+            found = self.find(axis)
+            if found:
+                self.used[name] = found
+            else:
+                self.missing[axis] = name
         return name
 
     def find(self, axis: Axis) -> str:
+        """The code of a size, or an empty text where no input has the axis."""
         for tensor in self.inputs:
             for place, have in enumerate(tensor.axes):
                 if have == axis:
                     behind = any(a.variadic for a in tensor.axes[:place])
                     return f"{self.names[tensor]}.shape[{place - len(tensor.axes) if behind else place}]"
-        raise NotImplementedError(f"no input has the axis {axis.name}, so its size is not known")
+        return ""
 
     def lead(self) -> str:
         """The shape of the batch axes, as a tuple."""
         if "lead" not in self.used:
             tensor = self.witness()
+            if tensor is None:
+                return "lead"
             place = next(n for n, a in enumerate(tensor.axes) if a.variadic)
             behind = len(tensor.axes) - place - 1
             piece = f"{place or ''}:{-behind if behind else ''}"
             self.used["lead"] = f"{self.names[tensor]}.shape" + ("" if piece == ":" else f"[{piece}]")
         return "lead"
 
-    def witness(self) -> Tensor:
+    def witness(self) -> Tensor | None:
+        """An input with the batch axes; without one, the batch axes are missing."""
         found = [t for t in self.inputs if any(a.variadic for a in t.axes)]
         if not found:
-            raise NotImplementedError("no input has batch axes")
+            self.missing[self.batch] = "lead"
+            return None
         return min(found, key=lambda t: len(t.axes))
 
 

@@ -87,9 +87,9 @@ class Trees:
             case Entry():
                 return self.read(expr)
             case Add():
-                return self.truth(expr) if _condition(expr) else self.sum(expr)
+                return self.truth(expr) if self.is_truth(expr) else self.sum(expr)
             case Mul():
-                return self.truth(expr) if _condition(expr) else self.product(expr)
+                return self.truth(expr) if self.is_truth(expr) else self.product(expr)
             case Power():
                 return self.product(expr)
             case Bracket():
@@ -136,7 +136,7 @@ class Trees:
         """A 0/1-valued expression as truth values."""
         if isinstance(expr, Mul):
             return self.fold("and", [self.truth(f) for f in expr.factors])
-        if isinstance(expr, Add) and _condition(expr):
+        if isinstance(expr, Add) and self.is_truth(expr):
             return self.make("not", self.truth(-expr.terms[1]), truth=True)
         if isinstance(expr, Bracket):
             return self.comparison(expr)
@@ -152,7 +152,12 @@ class Trees:
         return self.make(expr.relation, self(expr.left), self(expr.right), truth=True)
 
     def is_truth(self, expr: Expr) -> bool:
-        return _condition(expr) or (isinstance(expr, Entry) and self.read(expr).truth)
+        """Whether the expression is made of conditions alone."""
+        if isinstance(expr, Mul):
+            return all(self.is_truth(f) for f in expr.factors)
+        if isinstance(expr, Add):
+            return len(expr.terms) == 2 and expr.terms[0] is ONE and self.is_truth(-expr.terms[1])
+        return idempotent(expr) or (isinstance(expr, Entry) and self.read(expr).truth)
 
     def fold(self, op: str, nodes: Sequence[Node]) -> Node:
         result = nodes[0]
@@ -267,15 +272,6 @@ def _sign(term: Expr) -> tuple[bool, Expr]:
 
 def _is_exp(expr: Expr) -> bool:
     return isinstance(expr, Call) and expr.function == "exp"
-
-
-def _condition(expr: Expr) -> bool:
-    """Whether the expression is made of conditions alone."""
-    if isinstance(expr, Mul):
-        return all(_condition(f) for f in expr.factors)
-    if isinstance(expr, Add):
-        return len(expr.terms) == 2 and expr.terms[0] is ONE and _condition(-expr.terms[1])
-    return idempotent(expr)
 
 
 __all__ = ["MINUS_INFINITY", "Dims", "Node", "Trees", "mul", "power"]
