@@ -71,7 +71,9 @@ def worth_a_name(expr: Expr) -> bool:
     if any(data_delta(n) is not None for n in _nodes(expr)):
         return False
     if isinstance(expr, Bracket):
-        return bool(expr.free)
+        fixed = isinstance(expr.left, Number) or isinstance(expr.right, Number)
+        position = isinstance(expr.left, Index) or isinstance(expr.right, Index)
+        return bool(expr.free) and not (fixed and position)
     if not any(isinstance(n, Entry) for n in _nodes(expr)):
         return False
     if isinstance(expr, Mul):

@@ -49,7 +49,7 @@ def _ready(
 ) -> list[Definition]:
     value = _simplify(inline(d.value, written), {i.axis for i in d.indices}, zeros)
     made = Definition(d.target, d.indices, value, d.source)
-    size_only = not value.tensors and not value.free and not isinstance(value, Number)
+    size_only = not value.tensors and not value.free
     if size_only or any(is_sparse(n, d.indices) for n in walk(value)):
         written[d.target] = made
     return tails(stabilize(made, context), context)

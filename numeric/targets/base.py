@@ -61,7 +61,7 @@ class Printer:
         self.owned: set[Tensor] = set()
         self.left: Counter[Tensor] = Counter(t for line in program.lines for t in reads(line))
         self.left.update(program.outputs)
-        self.spaces = {frozenset(i.axis for i in _space(line)) for line in _flat(program.lines)}
+        self.spaces = [Counter(i.axis for i in _space(line)) for line in _flat(program.lines)]
         self.hoisted: dict[str, str] | None = None
         self.written: dict[Tensor, Node] = {}
         self.waiting: list[Tensor] = []
@@ -108,7 +108,7 @@ class Printer:
             code = subscript(code, [str(i.key) if isinstance(i, Number) else ":" for i in expr.indices], expr.tensor)
         wanted = tuple(i for i in order if i in free)
         code = self.transposed(code, free, wanted)
-        return Node("leaf", dims=wanted, code=code, entry=expr, truth=self.is_truth(expr.tensor))
+        return Node("leaf", dims=wanted, code=code, entry=expr, truth=self.is_truth(expr.tensor), integer=expr.tensor.dtype == "integer")
 
     def is_truth(self, tensor: Tensor) -> bool:
         return tensor.dtype == "boolean" or tensor in self.program.truths
@@ -120,7 +120,7 @@ class Printer:
         return Trees(order, lambda e: self.read(e, order), self.scalar, self.position)
 
     def position(self, i: Index) -> Node:
-        return Node("leaf", dims=(i,), code=self.arange(self.sizes.size(i.axis)))
+        return Node("leaf", dims=(i,), code=self.arange(self.sizes.size(i.axis)), integer=True)
 
     # --- expressions as text
 
@@ -272,7 +272,7 @@ class Printer:
 
     def large(self, dims: Dims) -> bool:
         """Whether no other line of the program has all these axes and more: then passes are worth saving."""
-        mine = frozenset(i.axis for i in dims)
+        mine = Counter(i.axis for i in dims)
         return bool(mine) and not any(mine < other for other in self.spaces)
 
     def spine(self, target: Tensor, dims: Dims, tree: Node, out: str = "") -> None:
@@ -423,7 +423,8 @@ class Printer:
                 extent = f"{count} + len({lead})" if count else f"len({lead})"
                 return f"tuple(range({extent}))"
             span = f"*range({count}, {count} + len({lead}))" if count else f"*range(len({lead}))"
-            return "(" + ", ".join([*map(str, before), span, *map(str, behind)]) + ",)"
+            parts = [*map(str, before), span, *map(str, behind)]
+            return f"({', '.join(parts)})" if len(parts) > 1 else f"({parts[0]},)"
         fixed = next((n for n, i in enumerate(dims) if i.axis.variadic), -1)
         numbers = [n if n < fixed else n - len(dims) for n, i in enumerate(dims) if i in over]
         return str(numbers[0]) if len(numbers) == 1 else str(tuple(numbers))

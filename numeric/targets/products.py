@@ -59,7 +59,8 @@ def _plain(printer: Printer, line: Contraction, left: Dims, right: Dims) -> str:
             code = f"({code}).reshape{printer.shape(result)}"
     if result == line.indices:
         return code
-    return printer.transposed(f"({code})", result, line.indices)
+    closed = code.endswith(")") and ").reshape(" in code
+    return printer.transposed(code if closed else f"({code})", result, line.indices)
 
 
 def _as_matrix(printer: Printer, read: Entry, have: Dims, over: Sequence[Index], columns: Sequence[Index]) -> str:

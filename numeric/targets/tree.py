@@ -6,7 +6,7 @@ Factors and terms over fewer axes are joined first, so that a whole array is pas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradproof.numeric.lines import MINUS_INFINITY
@@ -42,7 +42,8 @@ class Node:
     - `op`: its name; "leaf" for an array or a Python number and "raw" for other code, printed as `code`,
       which binds as tightly as its `level` says.
     - `dims`: the indices of its axes, in order.
-    - `truth`: whether its entries are truth values; `scalar`: whether it is a Python number.
+    - `truth`: whether its entries are truth values; `scalar`: whether it is a Python number;
+      `integer`: whether they are integers.
     """
 
     op: str
@@ -52,6 +53,7 @@ class Node:
     entry: Entry | None = None
     truth: bool = False
     scalar: bool = False
+    integer: bool = False
     level: int = 5
 
 
@@ -115,7 +117,10 @@ class Trees:
         c = expr.condition
         if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
             return self.make("maximum", self(expr.yes), self(expr.no))
-        return self.where(self.truth(c), self.real(self(expr.yes)), self.real(self(expr.no)))
+        yes, no = self(expr.yes), self(expr.no)
+        if yes.integer and no.scalar:
+            return replace(self.make("where", self.truth(c), yes, no), integer=True)
+        return self.where(self.truth(c), self.real(yes), self.real(no))
 
     def where(self, condition: Node, yes: Node, no: Node) -> Node:
         """A selection; two Python numbers would lose the dtype, so one of them is made an array."""
@@ -129,8 +134,8 @@ class Trees:
         return self.make("where", condition, yes, no)
 
     def real(self, node: Node) -> Node:
-        """Truth values as the numbers 0 and 1."""
-        return self.make("cast", node) if node.truth and not node.scalar else node
+        """Truth values as the numbers 0 and 1, and integers as real numbers."""
+        return self.make("cast", node) if (node.truth or node.integer) and not node.scalar else node
 
     def truth(self, expr: Expr) -> Node:
         """A 0/1-valued expression as truth values."""
@@ -209,7 +214,7 @@ class Trees:
             elif isinstance(factor, Power):
                 (above if factor.exponent > 0 else below).append(self.power(factor.base, abs(factor.exponent)))
             else:
-                above.append(self(factor))
+                above.append(self.real(self(factor)))
         minus = value < 0
         if abs(value).numerator != 1:
             above.append(self.literal(Fraction(abs(value).numerator)))
