@@ -35,7 +35,7 @@ def common(terms: Sequence[Term]) -> Term:
     free = {base: e for base, e in shared.items() if not any(base.free & t.bound for t in terms)}
     values = {abs(t.coefficient) for t in terms}
     sign = -1 if all(t.coefficient < 0 for t in terms) else 1
-    guards = frozenset.intersection(*(t.guards for t in terms))
+    guards = terms[0].guards.intersection(*(t.guards for t in terms))
     guards = frozenset(g for g in guards if not any(g.free & t.bound for t in terms))
     return Term(sign * (values.pop() if len(values) == 1 else Fraction(1)), free, guards=guards)
 
@@ -66,7 +66,7 @@ def _share(expr: Expr) -> Expr:
 
 
 def _product(expr: Expr, sums: dict[Expr, Expr]) -> Term:
-    """The factors of a product, a sum among them taken whole; `sums` are those that were met, under one name."""
+    """The factors of a product, a sum among them taken whole; `sums` are those met so far, under one name."""
     result = Term()
     for factor in expr.factors if isinstance(expr, Mul) else (expr,):
         base, exponent = (

@@ -141,18 +141,34 @@ def _magnitude(x: Expr) -> Expr:
     return where(bracket(">", x, 0), x, where(bracket("<", x, 0), -x, 0))
 
 
+def _sinh(x: Expr) -> Expr:
+    return (call("exp", x) - call("exp", -x)) / 2
+
+
+def _cosh(x: Expr) -> Expr:
+    return (call("exp", x) + call("exp", -x)) / 2
+
+
+def _tan(x: Expr) -> Expr:
+    return call("sin", x) / call("cos", x)
+
+
+def _not(x: Expr) -> Expr:
+    return ONE - x
+
+
 _FORMS: dict[Any, Callable[..., Expr]] = {
     sp.Add: add,
     sp.Mul: mul,
     sp.Abs: _magnitude,
     sp.Max: lambda *parts: fold(_larger, parts),
     sp.Min: lambda *parts: -fold(_larger, (-part for part in parts)),
-    sp.sinh: lambda x: (call("exp", x) - call("exp", -x)) / 2,
-    sp.cosh: lambda x: (call("exp", x) + call("exp", -x)) / 2,
-    sp.tan: lambda x: call("sin", x) / call("cos", x),
+    sp.sinh: _sinh,
+    sp.cosh: _cosh,
+    sp.tan: _tan,
     sp.And: mul,
     sp.Or: lambda *parts: ONE - mul(*(ONE - part for part in parts)),
-    sp.Not: lambda part: ONE - part,
+    sp.Not: _not,
 }
 
 

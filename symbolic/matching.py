@@ -190,7 +190,7 @@ def _find_product(
             for base, e in term.factors.items()
             if not (base in wanted and (idempotent(base) or e == count * wanted[base]))
         }
-        left = Term(term.coefficient / product.coefficient**count, kept, term.bound, term.guards - guards)
+        left = Term(term.coefficient / product.coefficient**count.numerator, kept, term.bound, term.guards - guards)
         return times(left, Term(factors={substitute(p.name, binding): count})), guards
     return None
 

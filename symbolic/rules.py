@@ -79,7 +79,7 @@ class Context:
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
         """The intermediates that can be recognised, the latest first: it says the most."""
-        return tuple(p for d in reversed(self.definitions.values()) for p in pattern(d, self.scales))
+        return tuple(p for d in reversed(list(self.definitions.values())) for p in pattern(d, self.scales))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _PLAIN = {
 }
 
 
-@operation("recurrent", **_PLAIN, reference="torch.rnn_tanh_cell")
+@operation("recurrent", _PLAIN, reference="torch.rnn_tanh_cell")
 def rnn_tanh_cell(
     let: Builder, x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> Array:
@@ -36,7 +36,7 @@ def rnn_tanh_cell(
     return let("h", [b, n], sp.tanh(a[b, n]))
 
 
-@operation("recurrent", **_PLAIN, reference="torch.rnn_relu_cell")
+@operation("recurrent", _PLAIN, reference="torch.rnn_relu_cell")
 def rnn_relu_cell(
     let: Builder, x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> Array:
@@ -62,7 +62,7 @@ def _gates(x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Arr
     return from_input + sum_over(w_hh[g, n, m] * h0[b, m], m) + b_hh[g, n]
 
 
-@operation("recurrent", **_GATED, reference="torch.lstm_cell")
+@operation("recurrent", _GATED, reference="torch.lstm_cell")
 def lstm_cell(
     let: Builder, x: Array, h0: Array, c0: Array, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array
 ) -> tuple[Array, Array]:
@@ -111,7 +111,7 @@ def lstm_cell_concat(
     return _memory(let, a, c0)
 
 
-@operation("recurrent", **_GATED, w_c=real(PEEPHOLE, HIDDEN))
+@operation("recurrent", _GATED, w_c=real(PEEPHOLE, HIDDEN))
 def lstm_cell_peephole(
     let: Builder,
     x: Array,

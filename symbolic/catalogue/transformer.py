@@ -1,12 +1,14 @@
 """The feed-forward block, and the Transformer block as a composite."""
 
+from collections.abc import Mapping
+
 from gradproof.symbolic.catalogue.activations import gelu, relu
 from gradproof.symbolic.catalogue.attention import multi_head_attention
 from gradproof.symbolic.catalogue.axes import BATCH, EMBED, HEAD, HEAD_DIM, INNER, TIME
 from gradproof.symbolic.catalogue.linear import linear
 from gradproof.symbolic.catalogue.normalization import layer_norm
 from gradproof.symbolic.language import indices
-from gradproof.symbolic.operation import Array, Builder, boolean, operation, real
+from gradproof.symbolic.operation import Array, Builder, Declared, boolean, operation, real
 
 b, t, e = indices("b t e", BATCH, TIME, EMBED)
 
@@ -29,7 +31,7 @@ def feed_forward(
     return linear(u, w2, b2, names=["y"])
 
 
-_BLOCK = {
+_BLOCK: Mapping[str, Declared] = {
     "x": real(BATCH, TIME, EMBED),
     "ln1_weight": real(EMBED),
     "ln1_bias": real(EMBED),
@@ -65,7 +67,7 @@ def _feed(x: Array, given: dict[str, Array], activation: str) -> Array:
     return feed_forward(x, *(given[n] for n in names), names=["fed"], activation=activation)
 
 
-@operation("transformer", **_BLOCK)
+@operation("transformer", _BLOCK)
 def transformer_block_pre(let: Builder, x: Array, mask: str, activation: str, **given: Array) -> Array:
     r"""A Transformer block that normalizes before each part (Xiong et al. 2020; GPT-2).
 
@@ -80,7 +82,7 @@ def transformer_block_pre(let: Builder, x: Array, mask: str, activation: str, **
     return let("y", [b, t, e], middle[b, t, e] + fed[b, t, e])
 
 
-@operation("transformer", **_BLOCK, reference="torch.nn.TransformerEncoderLayer")
+@operation("transformer", _BLOCK, reference="torch.nn.TransformerEncoderLayer")
 def transformer_block_post(let: Builder, x: Array, mask: str, activation: str, **given: Array) -> Array:
     r"""A Transformer block that normalizes after each part (Vaswani et al. 2017).
 

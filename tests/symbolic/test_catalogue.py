@@ -68,7 +68,9 @@ def layer(module: torch.nn.RNNBase, v: Values) -> tuple[torch.Tensor, ...]:
     return (out, *(t[0] for t in (last if isinstance(last, tuple) else (last,))))
 
 
-def recurrent(kind: type[torch.nn.RNNBase], **options: str) -> Callable[[Values], tuple[torch.Tensor, ...]]:
+def recurrent(
+    kind: Callable[..., torch.nn.RNNBase], **options: str
+) -> Callable[[Values], tuple[torch.Tensor, ...]]:
     def run(v: Values) -> tuple[torch.Tensor, ...]:
         return layer(kind(SIZES[INPUT], SIZES[HIDDEN], batch_first=True, dtype=torch.float64, **options), v)
 
@@ -78,7 +80,11 @@ def recurrent(kind: type[torch.nn.RNNBase], **options: str) -> Callable[[Values]
 def attention(v: Values) -> torch.Tensor:
     mask = v["allowed"] if "allowed" in v else v.get("bias")
     made = F.scaled_dot_product_attention(v["q"], v["k"], v["v"], attn_mask=mask)
-    return made if "allowed" not in v else made.where(mask.any(-1, keepdim=True), 0)
+    return made.where(mask.any(-1, keepdim=True), 0) if mask is not None and "allowed" in v else made
+
+
+def causal_attention(v: Values) -> torch.Tensor:
+    return F.scaled_dot_product_attention(v["q"], v["k"], v["v"], is_causal=True)
 
 
 def multi_head_attention(v: Values) -> torch.Tensor:
@@ -101,6 +107,10 @@ def multi_head_attention(v: Values) -> torch.Tensor:
         need_weights=False,
     )
     return made.transpose(0, 1)
+
+
+def binary_cross_entropy(v: Values) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(v["logits"], v["target"])
 
 
 def rotary(v: Values) -> torch.Tensor:
@@ -133,7 +143,7 @@ REFERENCES: dict[str, Callable[[Values], torch.Tensor | tuple[torch.Tensor, ...]
     "log_softmax": lambda v: v["x"].log_softmax(-1),
     "cross_entropy": lambda v: F.cross_entropy(v["logits"], v["target"]),
     "soft_cross_entropy": lambda v: F.cross_entropy(v["logits"], v["target"], reduction="none"),
-    "binary_cross_entropy_with_logits": lambda v: F.binary_cross_entropy_with_logits(*v.values()),
+    "binary_cross_entropy_with_logits": binary_cross_entropy,
     "mse_loss": lambda v: F.mse_loss(v["x"], v["target"]),
     "kl_div": lambda v: F.kl_div(v["x"], v["target"], reduction="none").sum(-1),
     "linear": lambda v: F.linear(v["x"], v["weight"], v["bias"]),
@@ -155,7 +165,7 @@ REFERENCES: dict[str, Callable[[Values], torch.Tensor | tuple[torch.Tensor, ...]
     "attention": attention,
     "attention(mask=additive)": attention,
     "attention(mask=padding)": attention,
-    "attention(mask=causal)": lambda v: F.scaled_dot_product_attention(*v.values(), is_causal=True),
+    "attention(mask=causal)": causal_attention,
     "multi_head_attention": multi_head_attention,
     "sinusoidal_positions": sinusoidal,
     "rotary_embedding": rotary,

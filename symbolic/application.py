@@ -1,0 +1,139 @@
+"""An operation applied within another: its definitions over the caller's tensors and axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.expressions import (
+    Bracket,
+    Entry,
+    Expr,
+    Index,
+    Reduce,
+    Size,
+    Tensor,
+    bracket,
+    entry,
+    index,
+    mul,
+    reduce,
+    size,
+)
+from gradproof.symbolic.programs import Definition, flat, index_names
+
+if TYPE_CHECKING:
+    from gradproof.symbolic.operation import Operation
+
+
+def expand(axes: Sequence[Axis], values: Mapping[Axis, tuple[Axis, ...]]) -> tuple[Axis, ...]:
+    """The axes, with each replaced by those that it stands for."""
+    return tuple(new for axis in axes for new in values.get(axis, (axis,)))
+
+
+def match_axes(operation: Operation, arguments: Sequence[Tensor]) -> dict[Axis, tuple[Axis, ...]]:
+    """Which axes of the arguments each axis of the operation stands for.
+
+    Raises ValueError naming the operation, both shapes and the axis where they do not fit.
+    """
+    declared = operation.program.inputs
+    if len(arguments) != len(declared):
+        raise ValueError(
+            f"{operation.label} takes {len(declared)} inputs ({', '.join(map(repr, declared))}), "
+            f"found {len(arguments)}"
+        )
+    found: dict[Axis, tuple[Axis, ...]] = {}
+    for want, have in zip(declared, arguments, strict=True):
+        fixed = [a for a in want.axes if not a.variadic]
+        lead = len(have.axes) - len(fixed)
+        many = [a for a in want.axes if a.variadic]
+        if lead < 0 or (lead > 0 and not many) or want.axes[: len(many)] != tuple(many):
+            raise ValueError(f"{operation.label}: {want!r} does not fit {have!r}: {len(have.axes)} axes")
+        pairs = [(axis, (new,)) for axis, new in zip(fixed, have.axes[lead:], strict=True)]
+        for axis, new in [*((a, have.axes[:lead]) for a in many), *pairs]:
+            if found.setdefault(axis, new) != new:
+                raise ValueError(
+                    f"{operation.label}: axis {axis.name} of {want!r} stands for {found[axis]} elsewhere, "
+                    f"found {new} in {have!r}"
+                )
+            if axis.size is not None and new[0].size != axis.size:
+                raise ValueError(
+                    f"{operation.label}: axis {axis.name} has size {axis.size}, found {new[0]} in {have!r}"
+                )
+    return found
+
+
+# --- opening an application
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """How a program is carried over to other tensors, axes and parameters."""
+
+    tensors: Mapping[Tensor, Tensor]
+    axes: Mapping[Axis, tuple[Axis, ...]]
+    names: frozenset[str]
+
+    def index(self, old: Index) -> tuple[Index, ...]:
+        """The indices that an index becomes; each further one is called by the first letter of its axis."""
+        new = self.axes.get(old.axis, (old.axis,))
+        if not new:
+            return ()
+        made = [index(old.name, new[0])]
+        for axis in new[1:]:
+            taken = self.names | {i.name for i in made}
+            name = axis.name[0] if axis.name[0] not in taken else f"{old.name}_{axis.name}"
+            made.append(index(name, axis))
+        return tuple(made)
+
+    def positions(self, given: Sequence[Expr]) -> list[Expr]:
+        moved: list[Expr] = []
+        for position in given:
+            moved.extend(self.index(position) if isinstance(position, Index) else (self(position),))
+        return moved
+
+    def __call__(self, expr: Expr) -> Expr:
+        if isinstance(expr, Entry):
+            return entry(self.tensors.get(expr.tensor, expr.tensor), *self.positions(expr.indices))
+        if isinstance(expr, Reduce):
+            over = [new for old in expr.indices for new in self.index(old)]
+            return reduce(expr.kind, over, self(expr.body))
+        if isinstance(expr, Size):
+            return mul(*(size(axis) for axis in self.axes.get(expr.axis, (expr.axis,))))
+        if isinstance(expr, Bracket) and (isinstance(expr.left, Index) or isinstance(expr.right, Index)):
+            left, right = self.positions([expr.left]), self.positions([expr.right])
+            if len(left) == len(right) == 1:
+                return bracket(expr.relation, left[0], right[0])
+            if expr.relation == "==":
+                return mul(*(bracket("==", a, b) for a, b in zip(left, right, strict=True)))
+            raise ValueError(f"{expr} compares positions on batch axes; only == has a meaning there")
+        if isinstance(expr, Index):
+            (only,) = self.index(expr)
+            return only
+        return expr.rebuild(tuple(self(child) for child in expr.children))
+
+    def definition(self, given: Definition, source: str) -> Definition:
+        over = tuple(new for old in given.indices for new in self.index(old))
+        return Definition(self.tensors[given.target], over, self(given.value), given.source or source)
+
+
+def instantiate(
+    operation: Operation,
+    arguments: Sequence[Tensor],
+    results: Sequence[Tensor],
+    rename: Callable[[str], str],
+) -> tuple[Definition, ...]:
+    """The definitions of an operation over the caller's tensors and axes, its own tensors renamed."""
+    program, axes = operation.program, match_axes(operation, arguments)
+    definitions = [d for d in flat(program.statements) if isinstance(d, Definition)]
+    if len(definitions) < len(flat(program.statements)):
+        raise ValueError(f"{operation.label} repeats along an axis and cannot be applied inside another")
+    tensors = dict(zip(program.inputs, arguments, strict=True))
+    tensors |= dict(zip(program.outputs, results, strict=True))
+    for inner in (d.target for d in definitions):
+        moved = replace(inner, name=rename(inner.name), axes=expand(inner.axes, axes))
+        tensors.setdefault(inner, moved)
+    moving = Renaming(tensors, axes, index_names(program))
+    return tuple(moving.definition(d, operation.label) for d in definitions)
