@@ -155,8 +155,8 @@ def show(
 
 @app.command(context_settings={"ignore_unknown_options": True})  # a side may start with a minus sign
 def prove(
-    left: Annotated[str, typer.Argument(help="For instance `d/dx tanh(x)`.")],
-    right: Annotated[str, typer.Argument(help="For instance `1 - tanh(x)**2`.")],
+    left: Annotated[str, typer.Argument(metavar="LEFT", help="For instance `d/dx tanh(x)`.")],
+    right: Annotated[str, typer.Argument(metavar="RIGHT", help="For instance `1 - tanh(x)**2`.")],
     domain: Annotated[
         str | None, typer.Option(help="Where the variables lie: `x: real; y: (0, inf)`. Default: all real.")
     ] = None,
