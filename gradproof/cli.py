@@ -209,7 +209,9 @@ def report(
         typer.echo(built.summary, err=True)
     if show_page:
         typer.launch(str(built.first_page.resolve()))
-    return INTERNAL if built.failures else _STATUS[built.verdict]
+    if built.failures:
+        return INTERNAL
+    return REFUTED if built.failed_checks else _STATUS[built.verdict]
 
 
 # --- what the commands share

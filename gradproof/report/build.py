@@ -32,6 +32,10 @@ class Built:
         return tuple(text for report in self.reports for text in report.failures)
 
     @property
+    def failed_checks(self) -> int:
+        return sum(report.failed_checks for report in self.reports)
+
+    @property
     def data(self) -> dict[str, Any]:
         """The document `report.json`: each operation's verdict object, theorems and evidence, by name."""
         return {report.name: report.to_dict() for report in self.reports}
@@ -40,6 +44,8 @@ class Built:
     def summary(self) -> str:
         outcomes = [report.verdict.verdict for report in self.reports]
         parts = [f"{outcomes.count(o)} {o}" for o in ("proved", "refuted", "undecided") if outcomes.count(o)]
+        if self.failed_checks:
+            parts.append(f"{count(self.failed_checks, 'numerical check')} failed")
         written = f"{count(len(self.reports), 'operation')}: {', '.join(parts)} ({self.seconds:.1f} s)"
         return f"{written}\n{self.first_page}"
 

@@ -159,8 +159,16 @@ class OperationReport:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdicts on all theorems as one."""
-        return summarize([t.verdict for t in self.theorems], [t.name for t in self.theorems])
+        """The verdicts on all theorems, and on the rewrites that the code rests on, as one."""
+        named = [(t.name, t.verdict) for t in self.theorems]
+        if named:
+            rewrites = {r.name: r.verdict for form in self.forms for r in form.rewrites}
+            named += [(name, verdict) for name, verdict in rewrites.items() if verdict is not None]
+        return summarize([verdict for _, verdict in named], [name for name, _ in named])
+
+    @property
+    def failed_checks(self) -> int:
+        return sum(not e.passed for e in self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict object of the operation, with its theorems and its evidence."""

@@ -117,6 +117,7 @@ def index_page(reports: Sequence[OperationReport], seconds: float) -> str:
             steps=sum(form.steps for r in reports for form in r.forms),
             forms=sum(len(r.forms) for r in reports),
             checks=sum(len(r.evidence) for r in reports),
+            failed=sum(r.failed_checks for r in reports),
             seconds=seconds,
         )
     )

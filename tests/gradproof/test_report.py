@@ -188,6 +188,8 @@ def test_evidence_is_shown() -> None:
     assert "1.25" in text and "passed" in text and "failed" in text and "two shapes" in text
     assert report.to_dict()["evidence"][0]["error"] == 1.25
     assert "No numerical check" not in text
+    index = index_page([report], 1.0)
+    assert "<b>1</b> failed" in index and "2 (1 failed)" in index
 
 
 def test_a_stage_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
