@@ -96,14 +96,14 @@ def parts(expr: Expr) -> tuple[Expr, ...]:
 def as_operation(expr: Expr) -> tuple[tuple[Expr, ...], Callable[..., Expr]] | None:
     """An expression of several nodes that is one operation of an array library: its arguments, and its form.
 
-    `|x|`, `max(a, b)`, `log(1 + x)` and `exp(x) - 1`; None for any other.
+    `|x|`, `max(a, b)`, `min(a, b)`, `log(1 + x)` and `exp(x) - 1`; None for any other.
     """
     if isinstance(expr, Where):
         if expr is magnitude(expr.yes):
             return (expr.yes,), magnitude
         c = expr.condition
-        if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
-            return (expr.yes, expr.no), lambda a, b: where(bracket(">", a, b), a, b)
+        if isinstance(c, Bracket) and c.relation in (">", "<") and (c.left, c.right) == (expr.yes, expr.no):
+            return (expr.yes, expr.no), lambda a, b: where(bracket(c.relation, a, b), a, b)
     if isinstance(expr, Call) and expr.function == "log":
         x = expr.arguments[0]
         if isinstance(x, Add) and x.terms[0] is ONE:

@@ -79,12 +79,17 @@ def make_case(
     fill: Fill | None = None,
     layout: str = "contiguous",
     shifted: bool = False,
+    full: bool = False,
     label: str = "",
 ) -> Case:
-    """Inputs of the given sizes; `fill` draws the real ones, `shifted` takes hyper-parameters off their defaults."""
+    """Inputs of the given sizes.
+
+    `fill` draws the real ones, `shifted` takes hyper-parameters off their defaults, `full` leaves no row of a mask
+    empty.
+    """
     chance = np.random.default_rng(seed)
     inputs = [
-        lay(draw(t, shape_of(t, sizes, batch), sizes, chance, fill or ordinary), layout)
+        lay(draw(t, shape_of(t, sizes, batch), sizes, chance, fill or ordinary, full), layout)
         for t in operation.inputs
     ]
     parameters = {
@@ -95,11 +100,16 @@ def make_case(
 
 
 def draw(
-    tensor: Tensor, shape: Shape, sizes: Mapping[Axis, int], chance: np.random.Generator, fill: Fill
+    tensor: Tensor,
+    shape: Shape,
+    sizes: Mapping[Axis, int],
+    chance: np.random.Generator,
+    fill: Fill,
+    full: bool = False,
 ) -> np.ndarray:
     """Entries for an input of any kind."""
     if tensor.dtype == "boolean":
-        return mask(shape, chance)
+        return mask(shape, chance, full)
     if tensor.dtype == "integer":
         assert tensor.over is not None
         count = tensor.over.size if tensor.over.size is not None else sizes[tensor.over]
@@ -107,10 +117,12 @@ def draw(
     return within(tensor, fill(tensor, shape, chance))
 
 
-def mask(shape: Shape, chance: np.random.Generator) -> np.ndarray:
-    """Truth values; the first row is empty and the last one full, where there are three."""
+def mask(shape: Shape, chance: np.random.Generator, full: bool = False) -> np.ndarray:
+    """Truth values; the first row is empty and the last one full, where there are three (`full`: none is empty)."""
     made = chance.random(shape) < 0.6
-    if len(shape) >= 2 and math.prod(shape[:-1]) >= 3 and made.size:
+    if full and shape and made.size:
+        made[..., 0] = True
+    elif len(shape) >= 2 and math.prod(shape[:-1]) >= 3 and made.size:
         made.reshape(-1, shape[-1])[[0, -1]] = [[False], [True]]
     return made
 

@@ -32,7 +32,7 @@ def rows(a, kept):
 def sigmoid(x):
     """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
+    return np.exp(np.minimum(x, 0)) / (1 + e)
 ''',
     "add_at": '''
 def add_at(a, at, amount, axis):

@@ -437,7 +437,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "tail of sigmoid",
-        "s(x) = [x < 0 ? e : 1] / (1 + e) with e = exp(-|x|): exp never overflows, and no tail is flushed to 0",
+        "s(x) = exp(min(x, 0)) / (1 + exp(-|x|)): exp never overflows, and no tail is flushed to 0",
         lambda node, context: None,
         _pair(_sigmoid, lambda x: _sigmoid_tail(x)),
     ),
@@ -536,10 +536,10 @@ def tails(definitions: list[Definition], context: Context) -> list[Definition]:
 
 
 def _sigmoid_tail(x: Expr) -> Expr:
-    positive = -x if isinstance(x, Mul) and isinstance(x.factors[0], Number) and x.factors[0].value < 0 else x
-    small = call("exp", -magnitude(positive))
-    negative = bracket("<", x, 0) if positive is x else bracket(">", positive, 0)
-    return where(negative, small, 1) / (ONE + small)
+    """`exp(min(x, 0)) / (1 + exp(-|x|))`."""
+    if isinstance(x, Mul) and isinstance(x.factors[0], Number) and x.factors[0].value < 0:
+        return call("exp", -positive_part(-x)) / (ONE + call("exp", -magnitude(-x)))
+    return call("exp", where(bracket("<", x, 0), x, 0)) / (ONE + call("exp", -magnitude(x)))
 
 
 def _join_masks(value: Expr, context: Context) -> Expr:

@@ -28,6 +28,7 @@ class NumpyPrinter(Printer):
         "abs": "np.abs",
         "where": "np.where",
         "maximum": "np.maximum",
+        "minimum": "np.minimum",
         "power": "np.power",
     }
     outs = {

@@ -30,6 +30,7 @@ class TorchPrinter(Printer):
         "abs": "torch.abs",
         "where": "torch.where",
         "maximum": "torch.maximum",
+        "minimum": "torch.minimum",
         "power": "torch.pow",
     }
     outs = {
@@ -38,16 +39,16 @@ class TorchPrinter(Printer):
         "mul": "torch.mul",
         "div": "torch.div",
         "neg": "torch.neg",
-        **{k: v for k, v in functions.items() if k not in ("where", "maximum")},
+        **{k: v for k, v in functions.items() if k not in ("where", "maximum", "minimum")},
     }
 
     def call(self, op: str, args: list[str], node: Node) -> str:
         if op in ("addcmul", "subcmul"):
             return f"torch.addcmul({', '.join(args)}{', value=-1' if op == 'subcmul' else ''})"
-        if op == "maximum" and not node.scalar:
+        if op in ("maximum", "minimum") and not node.scalar:
             for place, arg in enumerate(node.args):
                 if arg.scalar:
-                    return f"torch.clamp({args[1 - place]}, min={args[place]})"
+                    return f"torch.clamp({args[1 - place]}, {'min' if op == 'maximum' else 'max'}={args[place]})"
         return super().call(op, args, node)
 
     def typed(self, op: str, tight: str, code: str) -> str:

@@ -115,9 +115,14 @@ class Trees:
         if expr is magnitude(expr.yes):
             return self.make("abs", self(expr.yes))
         c = expr.condition
-        if isinstance(c, Bracket) and c.relation == ">" and (c.left, c.right) == (expr.yes, expr.no):
-            return self.make("maximum", self(expr.yes), self(expr.no))
+        if isinstance(c, Bracket) and c.relation in (">", "<") and (c.left, c.right) == (expr.yes, expr.no):
+            name = "maximum" if c.relation == ">" else "minimum"
+            return self.make(name, self.real(self(expr.yes)), self.real(self(expr.no)))
         yes, no = self(expr.yes), self(expr.no)
+        mask = self.truth(c)
+        if expr.no is MINUS_INFINITY and len(mask.dims) < len(yes.dims) and set(mask.dims) < set(yes.dims):
+            # A mask over fewer axes is added: a selection among all entries would cost many times more.
+            return self.make("add", yes, self.make("where", mask, self.make("constant", self.literal(Fraction(0))), no))
         if yes.integer and no.scalar:
             return replace(self.make("where", self.truth(c), yes, no), integer=True)
         return self.where(self.truth(c), self.real(yes), self.real(no))

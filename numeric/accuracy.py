@@ -1,0 +1,254 @@
+"""Errors in units in the last place against ball arithmetic, beside PyTorch's own; and behaviour at extremes."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.numeric.kernels import lower
+from gradproof.numeric.oracles import differentiate, exact, gradient_program
+from gradproof.numeric.references import NotCoveredError, definition, reference, wanted_sizes
+from gradproof.numeric.sampling import Case, choose_sizes, is_elementwise, make_case, ordinary, scaled
+from gradproof.numeric.units import TOP, errors, grid, rounded
+from gradproof.symbolic.expressions import Tensor
+from gradproof.symbolic.operation import Operation
+
+if TYPE_CHECKING:
+    from gradproof.numeric.verification import Depth, Evidence, Subject
+
+DTYPES = {"numpy": ("float32",), "torch": ("float32", "bfloat16")}
+PASSES = ("forward", "backward")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A case whose inputs are numbers of a dtype, cotangents, and the true outputs and gradients."""
+
+    case: Case
+    cotangents: list[np.ndarray]
+    outputs: list[np.ndarray]
+    gradients: list[np.ndarray]
+    elementwise: bool
+
+    def values(self, which: str) -> list[np.ndarray]:
+        return self.outputs if which == "forward" else self.gradients
+
+    def tensors(self, which: str) -> list[Tensor]:
+        operation = self.case.operation
+        real = [t for t in operation.inputs if t.dtype == "real"]
+        return list(operation.outputs) if which == "forward" else real
+
+
+def truth(case: Case, dtype: str, seed: int) -> Truth:
+    """The case rounded to a dtype, and its true values."""
+    inputs = tuple(rounded(a, dtype) if a.dtype.kind == "f" else a for a in case.inputs)
+    case = Case(case.operation, inputs, case.parameters, case.label)
+    operation = case.operation
+    flatly = is_elementwise(operation)
+    outputs = exact(operation.program, inputs, case.parameters, elementwise=flatly)
+    chance = np.random.default_rng(seed)
+    cotangents = [
+        np.ones(o.shape) if flatly else rounded(chance.standard_normal(o.shape), dtype) for o in outputs
+    ]
+    program, _ = gradient_program(operation)
+    gradients = exact(program, [*inputs, *cotangents], case.parameters, elementwise=flatly)
+    return Truth(case, cotangents, outputs, gradients, flatly)
+
+
+def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterator[Truth]:
+    """The grid of all magnitudes for an elementwise operation; else rows of several magnitudes."""
+    from gradproof.numeric.verification import wide
+
+    start = zlib.crc32(operation.label.encode()) + seed
+    if is_elementwise(operation):
+        yield truth(_on_grid(operation, dtype, start), dtype, start)
+        return
+    sizes = choose_sizes(operation, wide(operation), wanted_sizes(operation))
+    fills = [("around 1", ordinary), ("around 0.01", scaled(0.01)), ("around 8", scaled(8)), ("mixed", mixed)]
+    for n, (label, fill) in enumerate(fills):
+        for repeat in range(4 if depth == "deep" else 1):
+            case = make_case(operation, sizes, (6,), start + 10 * n + repeat, fill=fill, full=True, label=label)
+            yield truth(case, dtype, start + n)
+
+
+def mixed(tensor: Tensor, shape: tuple[int, ...], chance: np.random.Generator) -> np.ndarray:
+    """Values of both signs whose magnitudes are spread evenly over six decades."""
+    return np.sign(chance.standard_normal(shape)) * 10.0 ** chance.uniform(-4, 2, shape)
+
+
+def _on_grid(operation: Operation, dtype: str, seed: int) -> Case:
+    real = [t for t in operation.inputs if t.dtype == "real"]
+    points = grid(real[0].domain, dtype)
+    sizes = choose_sizes(operation, (3,))
+    case = make_case(operation, sizes, points.shape, seed)
+    inputs = [points if t is real[0] else a for t, a in zip(operation.inputs, case.inputs, strict=True)]
+    return Case(operation, tuple(inputs), case.parameters, "all magnitudes")
+
+
+@dataclass
+class Worst:
+    """The largest error of a kernel over truths, forward or backward."""
+
+    error: float = 0.0
+    place: str = ""
+    numbers: int = 0
+
+    def look(self, t: Truth, which: str, found: Sequence[Any], dtype: str) -> None:
+        from gradproof.numeric.verification import to_numpy
+
+        for tensor, f, true in zip(t.tensors(which), found, t.values(which), strict=True):
+            made = errors(to_numpy(f), true, dtype, None if t.elementwise else _row(tensor, true))
+            self.numbers += made.size
+            if made.size and (worst := float(made.max())) >= self.error:
+                at = np.unravel_index(int(made.argmax()), made.shape)
+                self.error, self.place = worst, _place(t, tensor.name, at)
+
+
+def _row(tensor: Tensor, values: np.ndarray) -> tuple[int, ...]:
+    """The dimensions of a row: all but the batch axes; without a batch axis, or without others, all."""
+    fixed = sum(1 for a in tensor.axes if not a.variadic)
+    return tuple(range(values.ndim - fixed, values.ndim)) if fixed else tuple(range(values.ndim))
+
+
+def _place(t: Truth, name: str, at: Sequence[Any]) -> str:
+    if t.elementwise:
+        real = [n for n in t.case.real]
+        names = [t.case.operation.inputs[n].name for n in real]
+        shown = (f"{n} = {t.case.inputs[k][tuple(at)]:.9g}" for n, k in zip(names, real, strict=True))
+        return ", ".join(shown)
+    where = [int(i) for i in at]
+    return f"{t.case.label}: {name}{where if where else ''}"
+
+
+def check_accuracy(
+    operation: Operation, targets: Sequence[str], seed: int, depth: Depth
+) -> Iterator[Evidence]:
+    """Errors in float32 and bfloat16, forward and backward, against PyTorch's own; then the extremes."""
+    from gradproof.numeric.verification import Subject
+
+    subjects = [Subject(operation, lower(operation, target)) for target in targets]
+    for dtype in ("float32", "bfloat16"):
+        held = [s for s in subjects if dtype in DTYPES[s.target]]
+        if not held:
+            continue
+        known = list(truths(operation, dtype, seed, depth))
+        name, theirs = yardstick(operation, known, dtype)
+        for subject in held:
+            yield from _accuracy(subject, known, dtype, name, theirs)
+    for subject in subjects:
+        yield check_extremes(subject, seed, depth)
+
+
+def yardstick(operation: Operation, known: Sequence[Truth], dtype: str) -> tuple[str, dict[str, Worst]]:
+    """PyTorch's own error on the same inputs: of the function declared, else of the definition."""
+    theirs = reference(operation)
+    for function, name in ((theirs, operation.reference), (definition(operation), "definition in PyTorch")):
+        if function is None:
+            continue
+        try:
+            return name, _worst(lambda t, f=function: _by_torch(f, t, dtype), known, dtype)
+        except NotCoveredError:
+            continue
+    raise AssertionError("the definition covers every case")
+
+
+def _by_torch(function: Callable[..., Any], t: Truth, dtype: str) -> tuple[list[Any], list[Any]]:
+    from gradproof.numeric.verification import tensors
+
+    return differentiate(function, tensors(t.case.inputs, dtype), tensors(t.cotangents, dtype), t.case.parameters)
+
+
+def _worst(
+    call: Callable[[Truth], tuple[list[Any], list[Any]]], known: Sequence[Truth], dtype: str
+) -> dict[str, Worst]:
+    made = {which: Worst() for which in PASSES}
+    for t in known:
+        for which, found in zip(PASSES, call(t), strict=True):
+            made[which].look(t, which, found, dtype)
+    return made
+
+
+def _accuracy(
+    subject: Subject, known: Sequence[Truth], dtype: str, against: str, theirs: dict[str, Worst]
+) -> Iterator[Evidence]:
+    from gradproof.numeric.verification import Evidence
+
+    try:
+        ours = _worst(lambda t: subject.vjp(t.case, t.cotangents, dtype), known, dtype)
+    except Exception as problem:
+        text = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
+        yield Evidence("accuracy", subject.target, dtype, 0, False, math.inf, note=f"raised {text}", unit="ulp")
+        return
+    for which in PASSES:
+        mine, bound = ours[which], theirs[which].error
+        yield Evidence(
+            f"accuracy, {which}",
+            subject.target,
+            dtype,
+            mine.numbers,
+            mine.error <= bound,
+            mine.error,
+            bound,
+            unit="ulp",
+            reference=bound,
+            worst=mine.place,
+            against=against,
+        )
+
+
+# --- extremes
+
+
+def check_extremes(subject: Subject, seed: int, depth: Depth) -> Evidence:
+    """Zeros and huge inputs in float32: no NaN, and a number wherever the true value is one in float32."""
+    from gradproof.numeric.verification import Evidence
+
+    count, bad, place = 0, 0, ""
+    for t in extreme_truths(subject.operation, seed, depth):
+        for which, found in zip(PASSES, subject.vjp(t.case, t.cotangents, "float32"), strict=True):
+            for tensor, f, true in zip(t.tensors(which), found, t.values(which), strict=True):
+                wrong = _unfit(f, true)
+                count += wrong.size
+                bad += int(wrong.sum())
+                if wrong.any() and not place:
+                    place = _place(t, f"{which}, {tensor.name}", np.argwhere(wrong)[0])
+    note = f"{bad} of {count} numbers are NaN, or infinite where the true value is not" if bad else ""
+    return Evidence(
+        "extremes", subject.target, "float32", count, not bad, note=note, worst=place, against="ball arithmetic"
+    )
+
+
+def _unfit(found: Any, true: np.ndarray) -> np.ndarray:
+    from gradproof.numeric.verification import to_numpy
+
+    values = to_numpy(found)
+    holds = np.abs(true) < np.ldexp(1 - 2.0**-25, TOP["float32"])
+    return np.isnan(values) | (holds & np.isinf(values))
+
+
+def extreme_truths(operation: Operation, seed: int, depth: Depth) -> Iterator[Truth]:
+    """All zero; all of size 1e4; one input of size 1e30, the others around 1."""
+    sizes = choose_sizes(operation, (3, 5, 4, 2), wanted_sizes(operation))
+    start = zlib.crc32(operation.label.encode()) + seed
+    fills: list[tuple[str, Any]] = [("zeros", scaled(0)), ("size 1e4", _signs(1e4))]
+    real = [t for t in operation.inputs if t.dtype == "real"]
+    for t in real if depth == "deep" else real[:1]:
+        fills.append((f"{t.name} of size 1e30", _only(t, _signs(1e30))))
+    for n, (label, fill) in enumerate(fills):
+        case = make_case(operation, sizes, (3,), start + n, fill=fill, label=label)
+        yield truth(case, "float32", start + n)
+
+
+def _signs(size: float) -> Any:
+    """Both signs of one size."""
+    return lambda tensor, shape, chance: size * np.where(chance.random(shape) < 0.5, -1.0, 1.0)
+
+
+def _only(chosen: Tensor, fill: Any) -> Any:
+    """One input by `fill`, the others around 1."""
+    return lambda tensor, shape, chance: (fill if tensor == chosen else ordinary)(tensor, shape, chance)
