@@ -119,8 +119,8 @@ def derive(
     - `"hessian"`: the same Hessian, `dx_dw` for all pairs of real inputs, of a scalar or vector output;
     - `"taylor"`: the polynomial `y_taylor` up to an `order`, along `x_dot`.
 
-    With `conditions` the closed form is that under the conditions which the operation states. Raises ValueError
-    for another kind, and for the Hessian of an output of more axes.
+    With `conditions` the closed form is that under the conditions which the operation states. Raises
+    ValueError for another kind, and for the Hessian of an output of more axes.
 
     >>> from gradproof.symbolic.operation import find
     >>> derive(find("softmax")).program.statements[-1].value

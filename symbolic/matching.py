@@ -190,7 +190,8 @@ def _find_product(
             for base, e in term.factors.items()
             if not (base in wanted and (idempotent(base) or e == count * wanted[base]))
         }
-        left = Term(term.coefficient / product.coefficient**count.numerator, kept, term.bound, term.guards - guards)
+        value = term.coefficient / product.coefficient**count.numerator
+        left = Term(value, kept, term.bound, term.guards - guards)
         return times(left, Term(factors={substitute(p.name, binding): count})), guards
     return None
 

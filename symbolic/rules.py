@@ -6,19 +6,19 @@ step is replayed by applying the named rule there once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import cached_property
 
+from gradproof.symbolic import differentiation
 from gradproof.symbolic.collecting import factor_out
+from gradproof.symbolic.context import Context, OneHot, Rule
 from gradproof.symbolic.contraction import contract, enumerate_cases
+from gradproof.symbolic.differentiation import depends
 from gradproof.symbolic.expressions import (
     ZERO,
     Add,
     Bracket,
     Call,
-    Derivative,
     Entry,
     Expr,
     Index,
@@ -30,10 +30,8 @@ from gradproof.symbolic.expressions import (
     add,
     bracket,
     call,
-    derivative,
     entry,
     mul,
-    power,
     refresh,
     rewrite,
     substitute,
@@ -41,149 +39,11 @@ from gradproof.symbolic.expressions import (
     walk,
     where,
 )
-from gradproof.symbolic.functions import function, largest_share
-from gradproof.symbolic.matching import Pattern, pattern, recognise_node, recognise_product
-from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.matching import recognise_node, recognise_product
+from gradproof.symbolic.programs import Definition
 from gradproof.symbolic.terms import Term, build, flatten, times
 
-
-@dataclass(frozen=True)
-class OneHot:
-    """A cotangent (or tangent) that is 1 at the entry `at` and 0 at all others, and what follows from it.
-
-    `renamed` maps what depends on it to tensors that have its axes too, before their own (`leading`) or after
-    them, and to None what is 0.
-    """
-
-    seed: Tensor
-    at: tuple[Index, ...]
-    renamed: Mapping[Tensor, Tensor | None]
-    leading: bool
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a rule may look up.
-
-    The forward definitions, the statistics of rows among them (`scales`), the adjoints of statistics, the
-    adjoints that are used once, the cotangent that is 1 at one entry, and the conditions of the statement.
-    """
-
-    definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
-    statistics: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
-    single: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
-    scales: frozenset[Tensor] = frozenset()
-    one_hot: OneHot | None = None
-    conditions: tuple[Pattern, ...] = ()
-
-    @cached_property
-    def patterns(self) -> tuple[Pattern, ...]:
-        """The intermediates that can be recognised, the latest first: it says the most."""
-        return tuple(p for d in reversed(list(self.definitions.values())) for p in pattern(d, self.scales))
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A named rewrite.
-
-    `apply(node, context)` is what the node becomes, or None where the rule does not fit.
-    """
-
-    name: str
-    says: str
-    apply: Callable[[Expr, Context], Expr | None]
-
-
-def _body(node: Expr, kind: type[Expr]) -> tuple[Expr, Entry] | None:
-    if isinstance(node, Derivative) and isinstance(node.body, kind):
-        return node.body, node.by
-    return None
-
-
-def depends(expr: Expr, tensor: Tensor) -> bool:
-    """Whether a derivative of the expression by the tensor can be other than 0.
-
-    Brackets and index positions are constant wherever a derivative exists.
-    """
-    if isinstance(expr, Bracket):
-        return False
-    if isinstance(expr, Entry):
-        return expr.tensor == tensor
-    if isinstance(expr, Where):
-        return depends(expr.yes, tensor) or depends(expr.no, tensor)
-    return any(depends(child, tensor) for child in expr.children)
-
-
-def _constant(node: Expr, _: Context) -> Expr | None:
-    if isinstance(node, Derivative) and not depends(node.body, node.by.tensor):
-        return ZERO
-    return None
-
-
-def _entry(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Entry)):
-        return None
-    read, by = found
-    assert isinstance(read, Entry)
-    if read.tensor != by.tensor:
-        return ZERO
-    return mul(*(bracket("==", a, b) for a, b in zip(read.indices, by.indices, strict=True)))
-
-
-def _sum(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Add)):
-        return None
-    return add(*(derivative(t, found[1]) for t in found[0].children if depends(t, found[1].tensor)))
-
-
-def _product(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Mul)):
-        return None
-    factors, by = found[0].children, found[1]
-    return add(
-        *(
-            mul(*factors[:place], derivative(f, by), *factors[place + 1 :])
-            for place, f in enumerate(factors)
-            if depends(f, by.tensor)
-        )
-    )
-
-
-def _power(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Power)):
-        return None
-    assert isinstance(found[0], Power)
-    base, exponent = found[0].base, found[0].exponent
-    return mul(exponent, power(base, exponent - 1), derivative(base, found[1]))
-
-
-def _chain(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Call)):
-        return None
-    assert isinstance(found[0], Call)
-    row, (argument,) = function(found[0].function), found[0].arguments
-    return mul(row.derivative(argument, found[0]), derivative(argument, found[1]))
-
-
-def _reduction(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Reduce)):
-        return None
-    reduced = refresh(found[0], found[1].free)
-    assert isinstance(reduced, Reduce)
-    if reduced.kind == "sum":
-        return total(derivative(reduced.body, found[1]), *reduced.indices)
-    share = largest_share(reduced)
-    return total(mul(share, derivative(reduced.body, found[1])), *reduced.indices)
-
-
-def _cases(node: Expr, _: Context) -> Expr | None:
-    if not (found := _body(node, Where)):
-        return None
-    assert isinstance(found[0], Where)
-    return where(found[0].condition, derivative(found[0].yes, found[1]), derivative(found[0].no, found[1]))
-
-
-# --- rules on whole expressions: sums of products
+__all__ = ["LOCAL", "RULES", "Context", "OneHot", "Rule", "depends", "inline", "vanishing"]
 
 
 def _has_delta(node: Expr) -> bool:
@@ -349,18 +209,7 @@ def _collect(node: Expr, context: Context) -> Expr | None:
 
 
 _ROWS = (
-    Rule("constant", "the derivative of what does not depend on the variable is 0", _constant),
-    Rule("entry", "the derivative of an entry by an entry is a delta of their indices", _entry),
-    Rule("sum", "the derivative of a sum is the sum of the derivatives", _sum),
-    Rule("product", "each factor is differentiated in turn", _product),
-    Rule("power", "(f^a)' = a f^(a-1) f'", _power),
-    Rule("chain", "f(g)' = f'(g) g', with f' from the row of the leaf function", _chain),
-    Rule(
-        "reduction",
-        "a derivative moves inside a sum; a maximum hands it to the entries that attain it",
-        _reduction,
-    ),
-    Rule("cases", "each case is differentiated on its own", _cases),
+    *differentiation.ROWS,
     Rule("contract", "a sum over a delta picks one term", _contract),
     Rule("write out", "the adjoint of a row's statistic is replaced by its expression", _write_out),
     Rule("substitute", "an adjoint that is used once is replaced by its expression", _substitute),
@@ -372,5 +221,5 @@ _ROWS = (
 )
 
 RULES: dict[str, Rule] = {row.name: row for row in _ROWS}
-LOCAL = ("constant", "entry", "sum", "product", "power", "chain", "reduction", "cases")
+LOCAL = tuple(row.name for row in differentiation.ROWS)
 """The rules that carry out a `Derivative`, in the order in which they are tried."""
