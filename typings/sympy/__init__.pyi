@@ -62,6 +62,7 @@ class Mul(Expr):
 class Pow(Expr):
     base: Expr
     exp: Expr
+    def __init__(self, base: Expr | int, exp: Expr | int) -> None: ...
     def as_base_exp(self) -> tuple[Expr, Expr]: ...
 
 class Function(Expr):
