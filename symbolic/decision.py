@@ -20,6 +20,7 @@ from gradproof.symbolic.expressions import (
     Where,
     entry,
     parameter,
+    refresh,
     rewrite,
     walk,
 )
@@ -50,11 +51,8 @@ def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
         if verdict is not None:
             return verdict
     failed = ""
-    for opened, logistic in (
-        (_without_contractions(definitions), False),
-        (definitions, False),
-        (definitions, True),
-    ):
+    light = _without_contractions(definitions)
+    for opened, logistic in (({}, False), (light, False), (definitions, False), (definitions, True)):
         try:
             remainder, nf = difference(left, right, opened, logistic=logistic)
             verdict = None if remainder else _proved(left, right, nf)
@@ -64,6 +62,8 @@ def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
             return Verdict("undecided", reason=f"a side has no value anywhere: {problem}")
         if verdict is not None and (verdict.verdict == "proved" or opened is definitions):
             return verdict
+        if definitions and not opened:
+            continue
         witness = find_witness(left, right, definitions, trials=TRIALS if logistic else FIRST_TRIALS)
         if witness is not None:
             return Verdict("refuted", witness=witness)
@@ -89,6 +89,8 @@ def _cases_inside(node: Expr) -> bool:
 
 def _by_regions(left: Expr, right: Expr, definitions: Definitions, splits: int) -> Verdict | None:
     """A proof where what a condition compares with 0 is positive, negative and 0; None if one fails."""
+    outside = left.free | right.free
+    left, right = refresh(left, outside), refresh(right, outside)
     subject = next(_conditions(left, right), None)
     if subject is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice, product
 
@@ -22,7 +22,7 @@ def find_witness(
     left: Expr, right: Expr, definitions: Mapping[Tensor, Definition], trials: int = TRIALS
 ) -> Witness | None:
     """A witness of concrete numbers whose two sides are separated by ball arithmetic, the simplest first."""
-    for point in islice(points(left - right, definitions), trials):
+    for point in islice(points((left, right), definitions), trials):
         free = sorted(left.free | right.free, key=lambda i: i.name)
         ranges = [range(i.axis.size if i.axis.size is not None else point.sizes[i.axis]) for i in free]
         for place in product(*ranges):
@@ -59,9 +59,9 @@ def separated(
     return None
 
 
-def points(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Iterator[Point]:
+def points(sides: Iterable[Expr], definitions: Mapping[Tensor, Definition]) -> Iterator[Point]:
     """Points to try: sizes from 1 upwards, entries from small integers to fractions, always the same ones."""
-    read = _reads(expr, definitions)
+    read = _reads(sides, definitions)
     tensors = sorted((t for t in read.tensors if t not in definitions), key=lambda t: t.name)
     axes = sorted(read.axes, key=lambda a: a.name)
     chance = random.Random(0)
@@ -76,12 +76,13 @@ def points(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Iterator[Poi
 class _reads:  # noqa: N801
     """The tensors, axes and parameters that an expression reads, definitions opened."""
 
-    def __init__(self, expr: Expr, definitions: Mapping[Tensor, Definition]) -> None:
+    def __init__(self, sides: Iterable[Expr], definitions: Mapping[Tensor, Definition]) -> None:
         self.tensors: set[Tensor] = set()
         self.axes: set[Axis] = set()
         self.parameters: set[Parameter] = set()
         self.definitions = definitions
-        self.visit(expr)
+        for side in sides:
+            self.visit(side)
 
     def visit(self, expr: Expr) -> None:
         for node in walk(expr):

@@ -428,6 +428,17 @@ def test_two_lstm_steps_without_the_path_through_the_cell() -> None:
     assert prove(true, claimed, definitions=forward).verdict == "refuted"
 
 
+def test_a_region_of_a_free_index_is_not_that_of_a_bound_one() -> None:
+    """`[x_i > 0] = sum_i [x_i > 0]` at n = 1 only, though the index has the same name on both sides."""
+    above = bracket(">", x(i), 0)
+    inside = exp(where(above, x(i), 0))
+    assert prove(above * inside, total(above, i) * inside).verdict == "refuted"
+    assert (
+        prove(inside, exp(where(above, x(i), 0)) + total(above, i) - total(bracket(">", x(j), 0), j)).verdict
+        == "proved"
+    )
+
+
 def test_a_maximum_over_an_axis() -> None:
     largest = reduce("max", (k,), x(k))
     assert prove(largest + 1 - 1, largest).verdict == "proved"
