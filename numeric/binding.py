@@ -91,9 +91,7 @@ def _differentiable(
     kernel: Kernel, call: Call, arrays: Sequence[Any], output: Sequence[Any], cotangents: Sequence[Any]
 ) -> list[Any]:
     """The gradients through the kernel of the gradient, which is itself bound to autograd."""
-    given = [
-        torch.zeros_like(o) if c is None else c for c, o in zip(cotangents, output, strict=False)
-    ]
+    given = [torch.zeros_like(o) if c is None else c for c, o in zip(cotangents, output, strict=False)]
     parameters = {**dict.fromkeys(call.zeros, 0), **call.parameters}
     made = iter(apply(kernel.gradient, (*arrays, *given), parameters))
     return [next(made) if t.dtype == "real" else None for t in kernel.program.inputs]

@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradproof.numeric.canonical import repeated
-from gradproof.numeric.lines import Edge, Elementwise, Gather, Line, Loop, Shift, State, Straight, live, reads, targets
+from gradproof.numeric.lines import (
+    Edge,
+    Line,
+    Loop,
+    Shift,
+    State,
+    Straight,
+    live,
+    targets,
+)
 from gradproof.numeric.lowering import Lowering
 from gradproof.numeric.preparation import needed, prepare
 from gradproof.numeric.recurrence import Ends, Moved, Part, Split, Steps
+from gradproof.numeric.saving import choose
 from gradproof.numeric.stability import Context, Row
-from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.derivation import derive
-from gradproof.symbolic.expressions import Index, Tensor, index
+from gradproof.symbolic.expressions import Call, Index, Tensor, index
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
 
 
@@ -35,14 +44,8 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
     applied: dict[str, Row] = {}
     lines, mark, names = _lower(program, vjp, zeros, applied)
     first, second = lines[:mark], live(lines[mark:], vjp.outputs)
+    backward, saved = choose(program, first, second, vjp.outputs)
     known = {t for line in first for t in targets(line)}
-    wanted = {t for line in second for t in reads(line)} | set(vjp.outputs)
-    again, kept = recompute(first, wanted & known, set(program.inputs) | set(program.outputs))
-    backward = live((*again, *second), vjp.outputs)
-    read = {t for line in backward for t in reads(line)} | set(vjp.outputs)
-    made = {t for line in backward for t in targets(line)}
-    order = (*program.inputs, *(t for line in first for t in targets(line)))
-    saved = tuple(t for t in dict.fromkeys(order) if t in read and t not in made)
     forward = live(first, (*program.outputs, *(t for t in saved if t in known)))
     return Pair(
         Straight(program.inputs, program.parameters, forward, program.outputs, *names),
@@ -53,13 +56,17 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
     )
 
 
-def compile_tangents(program: Program, zeros: frozenset[str] = frozenset()) -> tuple[Straight, tuple[Tensor, ...]]:
+def compile_tangents(
+    program: Program, zeros: frozenset[str] = frozenset()
+) -> tuple[Straight, tuple[Tensor, ...]]:
     """Lower the JVP of a program, forward tensors computed anew from the inputs; also its tangent inputs."""
     jvp = derive(program, "jvp").program
     count = sum(1 for t in program.inputs if t.dtype == "real")
     tangents = jvp.inputs[len(jvp.inputs) - count :]
     lines, _, names = _lower(program, jvp, zeros)
-    straight = Straight((*program.inputs, *tangents), program.parameters, live(lines, jvp.outputs), jvp.outputs, *names)
+    straight = Straight(
+        (*program.inputs, *tangents), program.parameters, live(lines, jvp.outputs), jvp.outputs, *names
+    )
     return straight, tangents
 
 
@@ -71,7 +78,7 @@ def _lower(
     second = needed(flat(derived.statements), derived.outputs)
     names = {t.name for p in (program, derived) for t in _tensors(p)}
     names |= {p.name for p in program.parameters}
-    context = Context(given=frozenset(program.inputs), taken=names, applied={} if applied is None else applied)
+    context = Context(given=_given(program), taken=names, applied={} if applied is None else applied)
     ready = prepare(first, context, zeros)
     later = prepare(second, context, zeros)
     values = [d.value for s in (*ready, *later) for d in (s.body if isinstance(s, Recurrence) else (s,))]
@@ -81,6 +88,17 @@ def _lower(
     mark = len(lowering.lines)
     lower_statements(lowering, later)
     return tuple(lowering.lines), mark, (frozenset(lowering.temporary), frozenset(lowering.truths))
+
+
+def _given(program: Program) -> frozenset[Tensor]:
+    """The inputs that stability may go back to: those of an operation that is one leaf function.
+
+    Elsewhere a derivative is taken from the value of the leaf, which costs less and is as accurate as the rest.
+    """
+    statements = flat(program.statements)
+    only = statements[0] if len(statements) == 1 else None
+    leaf = isinstance(only, Definition) and isinstance(only.value, Call)
+    return frozenset(program.inputs) if leaf else frozenset()
 
 
 def _tensors(program: Program) -> set[Tensor]:
@@ -137,47 +155,7 @@ def _loop(lowering: Lowering, steps: Steps) -> Loop:
     lowering.temporary |= inner.temporary
     lowering.truths |= inner.truths
     r = steps.recurrence
-    states = tuple(State(c.before, c.after, i, c.last) for c, i in zip(r.carried, steps.initials, strict=True))
+    states = tuple(
+        State(c.before, c.after, i, c.last) for c, i in zip(r.carried, steps.initials, strict=True)
+    )
     return Loop(r.name, r.axis, r.reverse, states, steps.reads, steps.keeps, tuple(inner.lines))
-
-
-def recompute(
-    lines: Sequence[Line], wanted: set[Tensor], free: set[Tensor]
-) -> tuple[tuple[Line, ...], set[Tensor]]:
-    """Which wanted tensors are computed again, by which lines; the others are saved.
-
-    A line is carried out once more where that saves memory: where it is elementwise, and all that it reads is
-    there in any case (inputs, outputs, what is saved), or smaller than its result, or so computed itself.
-    """
-    makers = {line.target: line for line in lines if isinstance(line, Elementwise | Gather)}
-    keep = set(wanted)
-    again: set[Tensor] = set()
-
-    def sources(tensor: Tensor, limit: set[Axis]) -> set[Tensor] | None:
-        """What has to be saved to compute the tensor again, if that is smaller than the limit."""
-        if tensor in free or tensor in again:
-            return set()
-        if set(tensor.axes) < limit:
-            return {tensor}
-        if tensor not in makers:
-            return None
-        found = set[Tensor]()
-        for t in reads(makers[tensor]):
-            part = set[Tensor]() if t in keep and t not in makers else sources(t, limit)
-            if part is None:
-                return None
-            found |= part
-        return found | {tensor}
-
-    for line in reversed(lines):
-        target = None if isinstance(line, Loop) else line.target
-        if target is None or target not in keep or target in free or target not in makers:
-            continue
-        limit = set(target.axes)
-        found = [sources(t, limit) for t in reads(makers[target])]
-        if any(part is None for part in found):
-            continue
-        every = set[Tensor]().union(*(part for part in found if part is not None))
-        again |= {target} | {t for t in every if not set(t.axes) < limit}
-        keep = (keep - again) | {t for t in every if set(t.axes) < limit and t not in again}
-    return tuple(line for line in lines if not isinstance(line, Loop) and line.target in again), keep

@@ -59,7 +59,9 @@ def build(source: Source, label: str) -> Compiled:
     filename = f"<gradproof {label}>"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
     space: dict[str, Any] = {"__name__": f"gradproof.generated.{label}"}
-    exec(compile(source.text, filename, "exec"), space)  # generated above from expressions, never typed by a user
+    exec(
+        compile(source.text, filename, "exec"), space
+    )  # generated above from expressions, never typed by a user
     return Compiled(space["forward"], space["vjp"], space["jvp"], source.saved, source.sizes)
 
 
@@ -111,7 +113,9 @@ class Kernel:
         if key not in self.variants:
             extra = "" if in_place else " pure"
             fixed = "".join(f" {name}=0" for name in sorted(zeros))
-            self.variants[key] = build(self.source_of(in_place, zeros), f"{self.target} {self.label}{fixed}{extra}")
+            self.variants[key] = build(
+                self.source_of(in_place, zeros), f"{self.target} {self.label}{fixed}{extra}"
+            )
         return self.variants[key]
 
     # --- calls
@@ -131,13 +135,16 @@ class Kernel:
             raise TypeError(f"{self.label} needs the parameter {', '.join(missing)}")
         if len(inputs) != len(self.program.inputs):
             wanted = ", ".join(map(repr, self.program.inputs))
-            raise ValueError(f"{self.label} takes {len(self.program.inputs)} inputs ({wanted}), found {len(inputs)}")
+            raise ValueError(
+                f"{self.label} takes {len(self.program.inputs)} inputs ({wanted}), found {len(inputs)}"
+            )
         arrays = [self.array(v, t) for v, t in zip(inputs, self.program.inputs, strict=True)]
         shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
         real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
         result, compute = self.library.common(real)
         zeros = frozenset(
-            n for n in names
+            n
+            for n in names
             if self.defaults.get(n) == 0 and isinstance(v := parameters.get(n, 0), int | float) and v == 0
         )
         passed = {n: v for n, v in parameters.items() if n not in zeros}
@@ -158,7 +165,9 @@ class Kernel:
             made.append(a[None] if call.shapes.unbatched and _batched(t) else a)
         return made
 
-    def leave(self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor], dtypes: Sequence[Any]) -> list[Any]:
+    def leave(
+        self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor], dtypes: Sequence[Any]
+    ) -> list[Any]:
         made: list[Any] = []
         for a, t, dtype in zip(arrays, tensors, dtypes, strict=True):
             a = a[0] if call.shapes.unbatched and _batched(t) else a
@@ -174,7 +183,9 @@ class Kernel:
             outputs, kept = self.run(call, arrays, in_place=True)
         return outputs, Saved(kept, call)
 
-    def run(self, call: Call, arrays: Sequence[Any], *, in_place: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def run(
+        self, call: Call, arrays: Sequence[Any], *, in_place: bool
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The outputs and the saved arrays of a call that has been checked."""
         functions = self.compiled(in_place, call.zeros)
         entered = self.enter(call, arrays, self.program.inputs)
@@ -209,7 +220,8 @@ class Kernel:
             check_shape(self.label, f"the cotangent of {t!r}", tuple(c.shape), call.shapes.of(t))
         inputs = set(self.program.inputs)
         ready = [
-            self.enter(call, [k], [t])[0] if t in inputs else k for k, t in zip(kept, functions.saved, strict=True)
+            self.enter(call, [k], [t])[0] if t in inputs else k
+            for k, t in zip(kept, functions.saved, strict=True)
         ]
         sizes = [call.shapes.size(axis) for axis in functions.sizes]
         made = functions.vjp((*ready, *sizes), *self.enter(call, given, outputs), **call.parameters)
@@ -222,7 +234,9 @@ class Kernel:
         """The tangents of the outputs from a tangent of each input (`None` stands for zeros)."""
         call, arrays = self.call(inputs, parameters)
         if len(tangents) != len(arrays):
-            raise ValueError(f"{self.label}: jvp takes {len(arrays)} tangents, one for each input, found {len(tangents)}")
+            raise ValueError(
+                f"{self.label}: jvp takes {len(arrays)} tangents, one for each input, found {len(tangents)}"
+            )
         with self.library.quiet():
             return self.push(call, arrays, tangents, in_place=True)
 
@@ -238,7 +252,9 @@ class Kernel:
             d = self.library.zeros(tuple(a.shape), a) if d is None else self.array(d, t)
             check_shape(self.label, f"the tangent of {t!r}", tuple(d.shape), tuple(a.shape))
             dots.extend(self.enter(call, [d], [t]))
-        made = functions.jvp(tuple(self.enter(call, arrays, self.program.inputs)), tuple(dots), **call.parameters)
+        made = functions.jvp(
+            tuple(self.enter(call, arrays, self.program.inputs)), tuple(dots), **call.parameters
+        )
         return tuple(self.leave(call, made, self.program.outputs, [call.result] * len(made)))
 
     def __call__(self, *inputs: Any, **parameters: Any) -> Any:

@@ -241,7 +241,12 @@ class Lowering:
             if not (isinstance(factor, Bracket) and factor.relation == "=="):
                 continue
             for v, data in ((factor.left, factor.right), (factor.right, factor.left)):
-                if isinstance(v, Index) and v not in term.bound and isinstance(data, Entry) and data.free & term.bound:
+                if (
+                    isinstance(v, Index)
+                    and v not in term.bound
+                    and isinstance(data, Entry)
+                    and data.free & term.bound
+                ):
                     rest = self.value(mul(*(f for f in term.factors if f is not factor)))
                     extra = self.ordered((rest.free - {v}) - term.bound)
                     over = (*self.ordered(term.bound), *extra)
@@ -271,11 +276,17 @@ class Lowering:
         a, b = _cheapest(groups, bound)
         others = [g for g in groups if g is not a and g is not b]
         done = frozenset(i for i in bound if not any(i in o.free for o in others))
-        joined = self.pair(a, b, done) if done else self.named(mul(a, b), f"{self.hint}_t", self.ordered(a.free | b.free))
+        joined = (
+            self.pair(a, b, done)
+            if done
+            else self.named(mul(a, b), f"{self.hint}_t", self.ordered(a.free | b.free))
+        )
         return self.contract([joined, *others], bound - done)
 
     def pair(self, a: Expr, b: Expr, over: frozenset[Index]) -> Expr:
-        if (a.free <= b.free and not (b.free - a.free - over)) or (b.free <= a.free and not (a.free - b.free - over)):
+        if (a.free <= b.free and not (b.free - a.free - over)) or (
+            b.free <= a.free and not (a.free - b.free - over)
+        ):
             return self.reduce_line("sum", self.ordered(over), mul(a, b))
         left, right = (self.operand(x) for x in (a, b))
         indices = self.ordered((left.free | right.free) - over)
@@ -302,7 +313,9 @@ def describe(expr: Expr) -> str:
         name = expr.tensor.name
     elif isinstance(expr, Bracket):
         name = "mask"
-    elif isinstance(expr, Add) and len(expr.terms) == 2 and all(isinstance(t, Entry | Mul) for t in expr.terms):
+    elif (
+        isinstance(expr, Add) and len(expr.terms) == 2 and all(isinstance(t, Entry | Mul) for t in expr.terms)
+    ):
         signs = [(t, False) if isinstance(t, Entry) else (-t, True) for t in expr.terms]
         if all(isinstance(t, Entry) for t, _ in signs) and any(not minus for _, minus in signs):
             signs.sort(key=lambda pair: pair[1])
@@ -329,7 +342,10 @@ def _selects(value: Expr, along: Index) -> bool:
     return any(
         isinstance(n, Bracket)
         and n.relation == "=="
-        and ((n.left is along and isinstance(n.right, Number)) or (n.right is along and isinstance(n.left, Number)))
+        and (
+            (n.left is along and isinstance(n.right, Number))
+            or (n.right is along and isinstance(n.left, Number))
+        )
         for n in walk(value)
     )
 

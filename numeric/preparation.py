@@ -88,7 +88,9 @@ def needed(
         elif wanted & set(statement.targets):
             kept.append(statement)
             wanted |= {t for d in statement.body for t in d.value.tensors}
-            wanted |= {s.outside for s in statement.scanned} | {c.initial for c in statement.carried if c.initial}
+            wanted |= {s.outside for s in statement.scanned} | {
+                c.initial for c in statement.carried if c.initial
+            }
             wanted |= {s.initial for s in statement.scanned if s.initial}
     return list(reversed(kept))
 

@@ -251,7 +251,9 @@ class Split:
                 self.parts.append(Definition(outside, d.indices, value, d.source))
             else:
                 over = self.names(inside.axes)
-                self.parts.append(Definition(outside, over, total(entry(self.steps(inside), self.t, *over), self.t)))
+                self.parts.append(
+                    Definition(outside, over, total(entry(self.steps(inside), self.t, *over), self.t))
+                )
 
     def collect(self) -> None:
         for kept in self.recurrence.collected:

@@ -39,7 +39,9 @@ def measure(label: str, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> S
     for tensor, shape in zip(tensors, shapes, strict=True):
         for axis, found in _parts(label, tensor, shape):
             if axis.size is not None and found != (axis.size,):
-                raise ValueError(f"{label}: axis {axis.name} of {tensor!r} has size {axis.size}, found shape {shape}")
+                raise ValueError(
+                    f"{label}: axis {axis.name} of {tensor!r} has size {axis.size}, found shape {shape}"
+                )
             if found and not axis.variadic and found[0] < axis.minimum:
                 raise ValueError(
                     f"{label}: axis {axis.name} of {tensor!r} has at least size {axis.minimum}, found shape {shape}"

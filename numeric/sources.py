@@ -9,8 +9,8 @@ from typing import Any
 
 from gradproof.numeric.compilation import Pair, compile_pair, compile_tangents
 from gradproof.numeric.lines import Straight
-from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.stability import Row
+from gradproof.numeric.targets.base import Printer
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Program
@@ -68,8 +68,14 @@ class Source:
 
 
 def write_source(
-    program: Program, target: str, label: str, defaults: Mapping[str, Fraction], doc: str = "", *,
-    in_place: bool = True, zeros: frozenset[str] = frozenset(),
+    program: Program,
+    target: str,
+    label: str,
+    defaults: Mapping[str, Fraction],
+    doc: str = "",
+    *,
+    in_place: bool = True,
+    zeros: frozenset[str] = frozenset(),
 ) -> Source:
     """The module text with `forward`, `vjp` and `jvp`."""
     kind = printer_class(target)
@@ -93,11 +99,18 @@ def write_source(
         imports.insert(0, "import math\n")
     if "erf" in helpers:
         imports.append("from gradproof.numeric.special import erf")
-    return Source("\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n", pair.saved, sizes, pair.rewrites)
+    return Source(
+        "\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n",
+        pair.saved,
+        sizes,
+        pair.rewrites,
+    )
 
 
 def _parameters(program: Program, defaults: Mapping[str, Fraction]) -> str:
-    given = [f"{p.name}={_number(defaults[p.name])}" if p.name in defaults else p.name for p in program.parameters]
+    given = [
+        f"{p.name}={_number(defaults[p.name])}" if p.name in defaults else p.name for p in program.parameters
+    ]
     return ", *, " + ", ".join(given) if given else ""
 
 
@@ -125,7 +138,16 @@ def _forward(
     names = [printer.name(t) for t in pair.forward.inputs]
     head = [f"def forward({', '.join(names)}{parameters}):"]
     shapes = ", ".join(f"{printer.name(t)} {_axes(t)}" for t in pair.forward.inputs)
-    head += [f'    {"r" if chr(92) in doc else ""}"""{doc}', "", f"    Takes {shapes}; gives the outputs and what vjp needs.", '    """'] if doc else []
+    head += (
+        [
+            f'    {"r" if chr(92) in doc else ""}"""{doc}',
+            "",
+            f"    Takes {shapes}; gives the outputs and what vjp needs.",
+            '    """',
+        ]
+        if doc
+        else []
+    )
     printer.left.update(pair.saved)
     counts = [printer.sizes.lead() if a.variadic else printer.sizes.size(a) for a in sizes]
     lines = _finish(printer, head, pair.forward.outputs)
@@ -147,7 +169,9 @@ def _vjp(printer: Printer, pair: Pair, parameters: str, helpers: set[str]) -> st
     return "\n".join([*lines, f"    return {_tuple(results)}"])
 
 
-def _jvp(printer: Printer, program: Program, dots: Sequence[Tensor], parameters: str, helpers: set[str]) -> str:
+def _jvp(
+    printer: Printer, program: Program, dots: Sequence[Tensor], parameters: str, helpers: set[str]
+) -> str:
     head = [f"def jvp(inputs, tangents{parameters}):"]
     head += _unpack([printer.name(t) for t in program.inputs], "inputs")
     real = iter(dots)

@@ -245,7 +245,10 @@ def _alike(shift: Shift, expr: Expr, reference: Expr) -> Entry | None:
     """The lowered entry whose exponent `reference` (over the shift's indices) is `expr`, if it is one."""
     for found in _places(shift, expr):
         if substitute(reference, found) is expr:
-            return entry(shift.lowered.tensor, *(found.get(i, i) for i in shift.lowered.indices if isinstance(i, Index)))
+            return entry(
+                shift.lowered.tensor,
+                *(found.get(i, i) for i in shift.lowered.indices if isinstance(i, Index)),
+            )
     return None
 
 
@@ -307,7 +310,12 @@ def _lower(partner: Expr, others: list[Expr], base: Expr, context: Context) -> E
 
 def _guarded_quotient(node: Expr, _: Context) -> Expr | None:
     """`where(c, n / s, 0) = n * where(c, 1 / s, 0)`: the guard moves to the row, where it costs little."""
-    if not (isinstance(node, Where) and isinstance(node.no, Number) and node.no.value == 0 and isinstance(node.yes, Mul)):
+    if not (
+        isinstance(node, Where)
+        and isinstance(node.no, Number)
+        and node.no.value == 0
+        and isinstance(node.yes, Mul)
+    ):
         return None
     inverse = [f for f in node.yes.factors if isinstance(f, Power) and f.exponent < 0]
     rest = [f for f in node.yes.factors if f not in inverse]
@@ -361,11 +369,43 @@ def _exp_of_log(node: Expr, _: Context) -> Expr | None:
     return mul(call("exp", add(*rest)), *factors) if factors else None
 
 
+def _vanishing_factor(node: Expr, context: Context) -> Expr | None:
+    """`(1 - t^2) (p + q) = (1 - t^2) p + (1 - t^2) q` for a tanh t, where p or q may overflow."""
+    if not isinstance(node, Mul):
+        return None
+    slopes = [f for f in node.factors if _is_tanh_slope(f, context)]
+    others = (f for f in node.factors if f not in slopes)
+    sums = [f for f in others if isinstance(f, Add) and any(_grows(t) for t in f.terms)]
+    if len(slopes) != 1 or len(sums) != 1:
+        return None
+    rest = [f for f in node.factors if f is not sums[0]]
+    return add(*(mul(*rest, term) for term in sums[0].children))
+
+
+def _is_tanh_slope(factor: Expr, context: Context) -> bool:
+    if not (isinstance(factor, Add) and len(factor.terms) == 2 and factor.terms[0] is ONE):
+        return False
+    square = -factor.terms[1]
+    if not (isinstance(square, Power) and square.exponent == 2 and isinstance(square.base, Entry)):
+        return False
+    d = context.definitions.get(square.base.tensor)
+    return d is not None and isinstance(d.value, Call) and d.value.function == "tanh"
+
+
+def _grows(term: Expr) -> bool:
+    _, rest = _with_coefficient(term)
+    return isinstance(rest, Power) and isinstance(rest.base, Entry) and rest.exponent > 1
+
+
 # --- statements to be proved, over tensors of symbolic size
 
 _B, _K = Axis("batch"), Axis("classes", minimum=1)
 _b, _k, _j = index("b", _B), index("k", _K), index("j", _K)
-_x, _m, _allowed = Tensor("x", (_B, _K)), Tensor("m", (_B,)), Tensor("allowed", (_B, _K), "boolean", "boolean")
+_x, _m, _allowed = (
+    Tensor("x", (_B, _K)),
+    Tensor("m", (_B,)),
+    Tensor("allowed", (_B, _K), "boolean", "boolean"),
+)
 _s = entry(Tensor("s", ()))
 _v = entry(Tensor("v", (_B,)), _b)
 
@@ -376,7 +416,10 @@ def _exp_at(i: Index, *, masked: bool = False, lowered: bool = False) -> Expr:
 
 
 def _softmax_statement(masked: bool) -> tuple[Expr, Expr]:
-    sides = [_exp_at(_k, masked=masked, lowered=low) / total(_exp_at(_j, masked=masked, lowered=low), _j) for low in (False, True)]
+    sides = [
+        _exp_at(_k, masked=masked, lowered=low) / total(_exp_at(_j, masked=masked, lowered=low), _j)
+        for low in (False, True)
+    ]
     if masked:
         some = bracket(">", total(entry(_allowed, _b, _j), _j), 0)
         return where(some, sides[0], 0), where(some, sides[1], 0)
@@ -487,6 +530,15 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        "vanishing factor",
+        "(1 - t^2)(p + q) = (1 - t^2) p + (1 - t^2) q: a factor that vanishes meets what overflows step by step",
+        _vanishing_factor,
+        lambda: (
+            (ONE - call("tanh", _v) ** 2) * (ONE + entry(_m, _b) ** 2),
+            ONE - call("tanh", _v) ** 2 + (ONE - call("tanh", _v) ** 2) * entry(_m, _b) ** 2,
+        ),
+    ),
+    Row(
         "guard of a row",
         "where(c, n/s, 0) = n where(c, 1/s, 0): the guard is applied to a row, not to every entry",
         _guarded_quotient,
@@ -550,12 +602,18 @@ def _join_masks(value: Expr, context: Context) -> Expr:
         if not isinstance(node, Mul):
             return node
         for factor in node.factors:
-            if isinstance(factor, Call) and factor.function == "exp" and isinstance(factor.arguments[0], Entry):
+            if (
+                isinstance(factor, Call)
+                and factor.function == "exp"
+                and isinstance(factor.arguments[0], Entry)
+            ):
                 read = factor.arguments[0]
                 shift = shifts.get(read.tensor)
                 if shift is None:
                     continue
-                places = dict(zip((i for i in shift.lowered.indices if isinstance(i, Index)), read.indices, strict=True))
+                places = dict(
+                    zip((i for i in shift.lowered.indices if isinstance(i, Index)), read.indices, strict=True)
+                )
                 context.note("quotient of masked exponentials")
                 mask = substitute(shift.mask, places)
                 masks = mask.factors if isinstance(mask, Mul) else (mask,)

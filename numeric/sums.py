@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gradproof.symbolic.contraction import contract
 from gradproof.symbolic.expressions import (
     ONE,
     Bracket,
@@ -20,7 +21,6 @@ from gradproof.symbolic.expressions import (
     walk,
     where,
 )
-from gradproof.symbolic.contraction import contract
 from gradproof.symbolic.terms import Term, build, flatten
 
 Place = Callable[[Entry, Index], tuple[Expr, Entry]]
@@ -104,7 +104,9 @@ def sift(term: Product, place: Place) -> Product:
         rest = mul(*(substitute(f, {k: at}) for f in term.factors if f is not factor))
         bound = term.bound - {k}
         if valid.free & bound:
-            return sift(Product(term.outer, (where(valid, rest, 0) if rest is not ONE else valid,), bound), place)
+            return sift(
+                Product(term.outer, (where(valid, rest, 0) if rest is not ONE else valid,), bound), place
+            )
         inner = tuple(f for f in _factors(rest) if f.free & bound)
         outer = tuple(f for f in _factors(rest) if not f.free & bound)
         return sift(Product((*term.outer, valid, *outer), inner, bound), place)
@@ -115,7 +117,9 @@ def _factors(expr: Expr) -> tuple[Expr, ...]:
     return expr.factors if isinstance(expr, Mul) else () if expr is ONE else (expr,)
 
 
-def distribute(value: Expr, indices: Sequence[Index], place: Place) -> tuple[Expr, list[tuple[Index, Entry, Expr]]]:
+def distribute(
+    value: Expr, indices: Sequence[Index], place: Place
+) -> tuple[Expr, list[tuple[Index, Entry, Expr]]]:
     """The value as a dense part and terms `[k == data] rest`, where the rest no longer holds `k`."""
     dense: list[Term] = []
     sparse: list[tuple[Index, Entry, Expr]] = []

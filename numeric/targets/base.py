@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradproof.numeric.lines import (
     Contraction,
@@ -30,7 +31,14 @@ from gradproof.symbolic.expressions import Constant, Entry, Expr, Index, Number,
 
 RESERVED = {"np", "torch", "math", "lead", "matrix", "rows", "add_at", "erf", "sigmoid", "range", "reversed"}
 RESERVED |= {"saved", "inputs", "tangents", "forward", "vjp", "jvp", "len", "tuple"}
-INFIX: dict[str, tuple[str, float]] = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "and": ("&", 0.5), "power": ("**", 4)}
+INFIX: dict[str, tuple[str, float]] = {
+    "add": ("+", 1),
+    "sub": ("-", 1),
+    "mul": ("*", 2),
+    "div": ("/", 2),
+    "and": ("&", 0.5),
+    "power": ("**", 4),
+}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 WIDTH = 100
 
@@ -56,7 +64,9 @@ class Printer:
         for tensor in program.inputs:
             self.name(tensor)
         made = {t for line in program.lines for t in _all_targets(line)}
-        batch = next((a for t in (*program.inputs, *made) for a in t.axes if a.variadic), Axis("batch", variadic=True))
+        batch = next(
+            (a for t in (*program.inputs, *made) for a in t.axes if a.variadic), Axis("batch", variadic=True)
+        )
         self.sizes = Sizes(program.inputs, {t.name for t in made}, self.names, batch)
         self.owned: set[Tensor] = set()
         self.left: Counter[Tensor] = Counter(t for line in program.lines for t in reads(line))
@@ -70,7 +80,11 @@ class Printer:
 
     def name(self, tensor: Tensor) -> str:
         if tensor not in self.names:
-            stem = tensor.name + "_" if keyword.iskeyword(tensor.name) or tensor.name in RESERVED else tensor.name
+            stem = (
+                tensor.name + "_"
+                if keyword.iskeyword(tensor.name) or tensor.name in RESERVED
+                else tensor.name
+            )
             text, count = stem, 1
             while text in self.taken:
                 count += 1
@@ -105,10 +119,22 @@ class Printer:
         if len(set(free)) != len(free):
             raise NotImplementedError(f"{expr}: a diagonal")
         if any(isinstance(i, Number) for i in expr.indices):
-            code = subscript(code, [str(i.key) if isinstance(i, Number) else ":" for i in expr.indices], expr.tensor)
+            code = subscript(
+                code, [str(i.key) if isinstance(i, Number) else ":" for i in expr.indices], expr.tensor
+            )
         wanted = tuple(i for i in order if i in free)
         code = self.transposed(code, free, wanted)
-        return Node("leaf", dims=wanted, code=code, entry=expr, truth=self.is_truth(expr.tensor), integer=expr.tensor.dtype == "integer")
+        return Node(
+            "leaf",
+            dims=wanted,
+            code=code,
+            entry=expr,
+            truth=self.is_truth(expr.tensor),
+            integer=expr.tensor.dtype == "integer",
+        )
+
+    def is_real(self, tensor: Tensor) -> bool:
+        return tensor.dtype == "real" and tensor not in self.program.truths
 
     def is_truth(self, tensor: Tensor) -> bool:
         return tensor.dtype == "boolean" or tensor in self.program.truths
@@ -148,7 +174,11 @@ class Printer:
         return self.call(node.op, args, node)
 
     def argument(self, node: Node, dims: Dims) -> str:
-        return align(self.text(node, 5), node.dims, dims, self.sizes) if _unaligned(node.dims, dims) else self.text(node)
+        return (
+            align(self.text(node, 5), node.dims, dims, self.sizes)
+            if _unaligned(node.dims, dims)
+            else self.text(node)
+        )
 
     def operand(self, node: Node, dims: Dims, level: float) -> str:
         if _unaligned(node.dims, dims):
@@ -286,6 +316,17 @@ class Printer:
             steps.append((node, place))
             node = node.args[place]
         name = self.name(target)
+        node = replace(node, args=tuple(self.set_apart(a, dims, name) for a in node.args))
+        steps = [
+            (
+                replace(
+                    s,
+                    args=tuple(a if n == p else self.set_apart(a, dims, name) for n, a in enumerate(s.args)),
+                ),
+                p,
+            )
+            for s, p in steps
+        ]
         written = out or self.takes_over(node, dims)
         code = self.text(node)
         if written and self.in_place and (made := self.into(node, dims, written)):
@@ -293,6 +334,22 @@ class Printer:
         self.emit(f"{name} = {code}", self.shape_comment(dims))
         for step, place in reversed(steps):
             self.emit(self.step(name, step, place, dims))
+
+    def set_apart(self, node: Node, dims: Dims, near: str) -> Node:
+        """An argument that takes several passes itself, carried out on an array of its own."""
+        if node.op in ("leaf", "raw") or node.dims != dims or node.truth or self.depth(node, dims) < 2:
+            return node
+        made = Tensor(f"{near}_part", tuple(i.axis for i in dims))
+        while made in self.names:
+            made = Tensor(f"{made.name}_", made.axes)
+        self.spine(made, dims, node)
+        return Node("leaf", dims=dims, code=self.name(made))
+
+    def depth(self, node: Node, dims: Dims) -> int:
+        """How many operations over all the axes the tree holds."""
+        if node.op in ("leaf", "raw") or node.dims != dims:
+            return 0
+        return 1 + sum(self.depth(a, dims) for a in node.args)
 
     def fused(self, tree: Node, dims: Dims) -> Node:
         """The tree with operations joined that the library has as one."""
@@ -462,7 +519,10 @@ def _flat(lines: Sequence[Line]) -> list[Simple]:
 def _all_targets(line: Line) -> list[Tensor]:
     if isinstance(line, Loop):
         inner = [t for part in line.body for t in _all_targets(part)]
-        return [*inner, *(s.last for s in line.states), *(o for _, o in line.keeps), *(i for i, _ in line.reads)]
+        return [
+            *inner,
+            *(s.last for s in line.states),
+            *(o for _, o in line.keeps),
+            *(i for i, _ in line.reads),
+        ]
     return [line.target]
-
-

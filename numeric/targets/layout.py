@@ -20,7 +20,9 @@ class Sizes:
     `used` are those that the body needs, with their code; `missing` are those that no input shows.
     """
 
-    def __init__(self, inputs: Sequence[Tensor], taken: set[str], names: dict[Tensor, str], batch: Axis) -> None:
+    def __init__(
+        self, inputs: Sequence[Tensor], taken: set[str], names: dict[Tensor, str], batch: Axis
+    ) -> None:
         self.batch = batch
         self.inputs = inputs
         self.names = names
@@ -84,7 +86,8 @@ def align(code: str, have: Dims, want: Dims, sizes: Sizes) -> str:
     missing = next(n for n, mark in enumerate(marks) if mark == "None")
     if span[missing].axis.variadic:
         shape = ", ".join(
-            sizes.size(i.axis) if i in have else f"*(1,) * len({sizes.lead()})" if i.axis.variadic else "1" for i in span
+            sizes.size(i.axis) if i in have else f"*(1,) * len({sizes.lead()})" if i.axis.variadic else "1"
+            for i in span
         )
         return f"{code}.reshape({shape})"
     return f"{code}[{', '.join(['...', *marks[missing:]])}]"

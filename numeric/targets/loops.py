@@ -38,7 +38,9 @@ def print_loop(printer: Printer, loop: Loop) -> None:
     for inner, outer in loop.keeps:
         dims = _dims(outer)
         if printer.in_place:
-            printer.emit(f"{printer.name(outer)} = {printer.empty(printer.shape(dims))}", printer.shape_comment(dims))
+            printer.emit(
+                f"{printer.name(outer)} = {printer.empty(printer.shape(dims))}", printer.shape_comment(dims)
+            )
         else:
             printer.emit(f"{printer.name(outer)} = [None] * {count}")
     if loop.states:

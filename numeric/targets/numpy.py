@@ -56,7 +56,7 @@ class NumpyPrinter(Printer):
 
     def real(self) -> str:
         """An input whose dtype new arrays take."""
-        return self.names[next(t for t in self.program.inputs if t.dtype == "real")]
+        return self.names[next(t for t in self.program.inputs if self.is_real(t))]
 
     def full(self, code: str, dims: Dims, tree: Node) -> str:
         if tree.scalar:

@@ -39,9 +39,9 @@ def _plain(printer: Printer, line: Contraction, left: Dims, right: Dims) -> str:
     a, b = line.left, line.right
     rows = [i for i in line.indices if i in left]
     columns = [i for i in line.indices if i in right]
-    if rows and columns and line.indices.index(columns[0]) < line.indices.index(rows[0]):
-        a, b, left, right, rows, columns = b, a, right, left, columns, rows
-    elif not rows and any(i.axis.variadic for i in columns):
+    if (rows and columns and line.indices.index(columns[0]) < line.indices.index(rows[0])) or (
+        not rows and any(i.axis.variadic for i in columns)
+    ):
         a, b, left, right, rows, columns = b, a, right, left, columns, rows
     over = [i for i in left if i in line.over]
     result = (*rows, *columns)
@@ -63,7 +63,9 @@ def _plain(printer: Printer, line: Contraction, left: Dims, right: Dims) -> str:
     return printer.transposed(code if closed else f"({code})", result, line.indices)
 
 
-def _as_matrix(printer: Printer, read: Entry, have: Dims, over: Sequence[Index], columns: Sequence[Index]) -> str:
+def _as_matrix(
+    printer: Printer, read: Entry, have: Dims, over: Sequence[Index], columns: Sequence[Index]
+) -> str:
     """The right operand as `over` by `columns`."""
     if not columns:
         return _view(printer, read, over)
@@ -77,12 +79,18 @@ def _as_matrix(printer: Printer, read: Entry, have: Dims, over: Sequence[Index],
 
 
 def _as_rows(
-    printer: Printer, read: Entry, have: Dims, over: Sequence[Index], kept: Sequence[Index], *, transposed: bool
+    printer: Printer,
+    read: Entry,
+    have: Dims,
+    over: Sequence[Index],
+    kept: Sequence[Index],
+    *,
+    transposed: bool,
 ) -> str:
     """An operand as a matrix: `over` by `kept`, or the other way round where `transposed`."""
     lead_kept = any(i.axis.variadic for i in kept)
     stored = tuple(i for i in have if i in kept)
-    if lead_kept or have == (*stored, *over) and not any(i.axis.variadic for i in over):
+    if lead_kept or (have == (*stored, *over) and not any(i.axis.variadic for i in over)):
         code = printer.matrix(_view(printer, read, (*kept, *over)), len(over))
         return code if transposed else f"{code}.T"
     code = printer.matrix(_view(printer, read, (*over, *kept)), len(kept))
@@ -133,5 +141,7 @@ def _einsum(printer: Printer, line: Contraction, left: Dims, right: Dims) -> str
 
     codes = [_view(printer, line.left, left), _view(printer, line.right, right)]
     if merge:
-        codes = [printer.rows(c, len(d) - 1) if lead in d else c for c, d in zip(codes, (left, right), strict=True)]
+        codes = [
+            printer.rows(c, len(d) - 1) if lead in d else c for c, d in zip(codes, (left, right), strict=True)
+        ]
     return printer.einsum(f"{side(left)},{side(right)}->{side(line.indices)}", codes[0], codes[1])

@@ -48,7 +48,9 @@ class TorchPrinter(Printer):
         if op in ("maximum", "minimum") and not node.scalar:
             for place, arg in enumerate(node.args):
                 if arg.scalar:
-                    return f"torch.clamp({args[1 - place]}, {'min' if op == 'maximum' else 'max'}={args[place]})"
+                    return (
+                        f"torch.clamp({args[1 - place]}, {'min' if op == 'maximum' else 'max'}={args[place]})"
+                    )
         return super().call(op, args, node)
 
     def typed(self, op: str, tight: str, code: str) -> str:
@@ -88,7 +90,7 @@ class TorchPrinter(Printer):
 
     def real(self) -> str:
         """An input whose dtype and device new arrays take."""
-        return self.names[next(t for t in self.program.inputs if t.dtype == "real")]
+        return self.names[next(t for t in self.program.inputs if self.is_real(t))]
 
     def full(self, code: str, dims: Dims, tree: Node) -> str:
         if tree.scalar:
@@ -177,7 +179,10 @@ class TorchPrinter(Printer):
         dims = tuple(i for i in line.indices if i is not line.along)
         parts = [self.trees(dims)(part) for part in line.parts]
         place = line.indices.index(line.along) - len(line.indices)
-        codes = [self.text(p) if p.dims == dims and not p.scalar else self.full(self.text(p, 5), dims, p) for p in parts]
+        codes = [
+            self.text(p) if p.dims == dims and not p.scalar else self.full(self.text(p, 5), dims, p)
+            for p in parts
+        ]
         name = self.name(line.target)
         if self.in_place:
             start = out or self.empty(self.shape(line.indices))
@@ -186,7 +191,9 @@ class TorchPrinter(Printer):
             for n, code in enumerate(codes):
                 self.emit(f"{name}[..., {n}{marks}] = {code}")
         else:
-            self.emit(f"{name} = torch.stack(({', '.join(codes)}), {place})", self.shape_comment(line.indices))
+            self.emit(
+                f"{name} = torch.stack(({', '.join(codes)}), {place})", self.shape_comment(line.indices)
+            )
         self.owned.add(line.target)
 
     def shift(self, line: Shift) -> None:

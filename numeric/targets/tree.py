@@ -122,7 +122,9 @@ class Trees:
         mask = self.truth(c)
         if expr.no is MINUS_INFINITY and len(mask.dims) < len(yes.dims) and set(mask.dims) < set(yes.dims):
             # A mask over fewer axes is added: a selection among all entries would cost many times more.
-            return self.make("add", yes, self.make("where", mask, self.make("constant", self.literal(Fraction(0))), no))
+            return self.make(
+                "add", yes, self.make("where", mask, self.make("constant", self.literal(Fraction(0))), no)
+            )
         if yes.integer and no.scalar:
             return replace(self.make("where", self.truth(c), yes, no), integer=True)
         return self.where(self.truth(c), self.real(yes), self.real(no))
@@ -211,13 +213,20 @@ class Trees:
         below: list[Node] = []
         masks: list[Node] = []
         value = Fraction(1)
-        for factor in expr.factors if isinstance(expr, Mul) else (expr,):
+        factors = expr.factors if isinstance(expr, Mul) else (expr,)
+        # What may vanish comes first: 0 * x * x is 0 also where x * x overflows.
+        for factor in sorted(factors, key=_is_plain_power):
             if isinstance(factor, Number):
                 value = factor.value
             elif self.is_truth(factor):
                 masks.append(self.truth(factor))
+            elif len(factors) > 1 and _is_plain_power(factor):
+                assert isinstance(factor, Power)
+                above.extend([self(factor.base)] * int(factor.exponent))
             elif isinstance(factor, Power):
-                (above if factor.exponent > 0 else below).append(self.power(factor.base, abs(factor.exponent)))
+                (above if factor.exponent > 0 else below).append(
+                    self.power(factor.base, abs(factor.exponent))
+                )
             else:
                 above.append(self.real(self(factor)))
         minus = value < 0
@@ -225,7 +234,11 @@ class Trees:
             above.append(self.literal(Fraction(abs(value).numerator)))
         if value.denominator != 1:
             half = value.denominator & (value.denominator - 1) == 0
-            side = self.literal(Fraction(1, value.denominator)) if half else self.literal(Fraction(value.denominator))
+            side = (
+                self.literal(Fraction(1, value.denominator))
+                if half
+                else self.literal(Fraction(value.denominator))
+            )
             (above if half else below).append(side)
         node = self.quotient(above, below, masks)
         return self.make("neg", node) if minus else node
@@ -278,6 +291,11 @@ def _sign(term: Expr) -> tuple[bool, Expr]:
     if isinstance(term, Mul) and isinstance(term.factors[0], Number) and term.factors[0].value < 0:
         return True, -term
     return False, term
+
+
+def _is_plain_power(factor: Expr) -> bool:
+    """A square or a cube of an entry."""
+    return isinstance(factor, Power) and isinstance(factor.base, Entry) and factor.exponent in (2, 3)
 
 
 def _is_exp(expr: Expr) -> bool:

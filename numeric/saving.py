@@ -1,0 +1,83 @@
+"""What the backward needs: what is saved for it, and what it computes again.
+
+Of the sets from which the backward can be computed, the smallest is saved, inputs counted like anything else
+(a saved input is kept alive as well); among sets of the same size the one that leaves the least to be computed
+again. Only elementwise lines and gathers are ever carried out twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gradproof.numeric.lines import Elementwise, Gather, Line, Loop, live, reads, targets
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.expressions import Tensor
+from gradproof.symbolic.operation import Program
+
+_USUAL = 64  # the size of an axis when sets of tensors are compared; batch axes count as two
+
+
+def choose(
+    program: Program, first: Sequence[Line], second: tuple[Line, ...], results: tuple[Tensor, ...]
+) -> tuple[tuple[Line, ...], tuple[Tensor, ...]]:
+    """The lines of the backward and what they need saved, given the lines of forward and backward."""
+    known = {t for line in first for t in targets(line)}
+    wanted = {t for line in second for t in reads(line)} | set(results)
+    direct = set(program.outputs) | (set(program.inputs) & wanted)
+    order = (*program.inputs, *(t for line in first for t in targets(line)))
+    options: list[tuple[int, int, tuple[Line, ...], tuple[Tensor, ...]]] = []
+    for place, free in enumerate((direct, direct | set(program.inputs))):
+        again = recompute(first, wanted & known, free)
+        backward = live((*again, *second), results)
+        read = {t for line in backward for t in reads(line)} | set(results)
+        made = {t for line in backward for t in targets(line)}
+        saved = tuple(t for t in dict.fromkeys(order) if t in read and t not in made)
+        options.append((sum(map(_size, saved)), place, backward, saved))
+    _, _, backward, saved = min(options, key=lambda option: option[:2])
+    return backward, saved
+
+
+def _size(tensor: Tensor) -> int:
+    entries = math.prod(a.size or (_USUAL**2 if a.variadic else _USUAL) for a in tensor.axes)
+    return entries if tensor.dtype == "boolean" else 4 * entries
+
+
+def recompute(lines: Sequence[Line], wanted: set[Tensor], free: set[Tensor]) -> tuple[Line, ...]:
+    """The lines that are carried out again for the wanted tensors; what they cannot give is saved.
+
+    A line is carried out once more where that saves memory: where it is elementwise, and all that it reads is
+    there in any case (inputs, outputs, what is saved), or smaller than its result, or so computed itself.
+    """
+    makers = {line.target: line for line in lines if isinstance(line, Elementwise | Gather)}
+    keep = set(wanted)
+    again: set[Tensor] = set()
+
+    def sources(tensor: Tensor, limit: set[Axis]) -> set[Tensor] | None:
+        """What has to be saved to compute the tensor again, if that is smaller than the limit."""
+        if tensor in free or tensor in again or tensor in keep:
+            return set()
+        if set(tensor.axes) < limit:
+            return {tensor}
+        if tensor not in makers:
+            return None
+        found = set[Tensor]()
+        for t in reads(makers[tensor]):
+            part = sources(t, limit)
+            if part is None:
+                return None
+            found |= part
+        return found | {tensor}
+
+    for line in reversed(lines):
+        target = None if isinstance(line, Loop) else line.target
+        if target is None or target not in keep or target in free or target not in makers:
+            continue
+        limit = set(target.axes)
+        found = [sources(t, limit) for t in reads(makers[target])]
+        if any(part is None for part in found):
+            continue
+        every = set[Tensor]().union(*(part for part in found if part is not None))
+        again |= {target} | {t for t in every if not set(t.axes) < limit}
+        keep = (keep - again) | {t for t in every if set(t.axes) < limit and t not in again}
+    return tuple(line for line in lines if not isinstance(line, Loop) and line.target in again)
