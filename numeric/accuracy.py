@@ -51,7 +51,7 @@ def truth(case: Case, dtype: str, seed: int) -> Truth:
     operation = case.operation
     flatly = is_elementwise(operation)
     outputs = exact(operation.program, inputs, case.parameters, elementwise=flatly)
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng([seed, 1])
     cotangents = [
         np.ones(o.shape) if flatly else rounded(chance.standard_normal(o.shape), dtype) for o in outputs
     ]
@@ -69,10 +69,13 @@ def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterato
         yield truth(_on_grid(operation, dtype, start), dtype, start)
         return
     sizes = choose_sizes(operation, wide(operation), wanted_sizes(operation))
+    rows = 24 if len(sizes) <= 2 else 6
     fills = [("around 1", ordinary), ("around 0.01", scaled(0.01)), ("around 8", scaled(8)), ("mixed", mixed)]
     for n, (label, fill) in enumerate(fills):
         for repeat in range(4 if depth == "deep" else 1):
-            case = make_case(operation, sizes, (6,), start + 10 * n + repeat, fill=fill, full=True, label=label)
+            case = make_case(
+                operation, sizes, (rows,), start + 10 * n + repeat, fill=fill, full=True, label=label
+            )
             yield truth(case, dtype, start + n)
 
 
@@ -92,7 +95,11 @@ def _on_grid(operation: Operation, dtype: str, seed: int) -> Case:
 
 @dataclass
 class Worst:
-    """The largest error of a kernel over truths, forward or backward."""
+    """The largest error of a kernel over truths, forward or backward.
+
+    For an operation on rows the unit is that of the row's largest element, but of no less than a thousandth of the
+    largest of all: a row that is 0 by a cancellation has no scale of its own.
+    """
 
     error: float = 0.0
     place: str = ""
@@ -101,8 +108,11 @@ class Worst:
     def look(self, t: Truth, which: str, found: Sequence[Any], dtype: str) -> None:
         from gradproof.numeric.verification import to_numpy
 
-        for tensor, f, true in zip(t.tensors(which), found, t.values(which), strict=True):
-            made = errors(to_numpy(f), true, dtype, None if t.elementwise else _row(tensor, true))
+        values = t.values(which)
+        floor = max((float(np.nanmax(np.abs(v))) for v in values if v.size), default=0.0) / 1000
+        for tensor, f, true in zip(t.tensors(which), found, values, strict=True):
+            rows = None if t.elementwise else _row(tensor, true)
+            made = errors(to_numpy(f), true, dtype, rows, floor)
             self.numbers += made.size
             if made.size and (worst := float(made.max())) >= self.error:
                 at = np.unravel_index(int(made.argmax()), made.shape)
@@ -160,7 +170,9 @@ def yardstick(operation: Operation, known: Sequence[Truth], dtype: str) -> tuple
 def _by_torch(function: Callable[..., Any], t: Truth, dtype: str) -> tuple[list[Any], list[Any]]:
     from gradproof.numeric.verification import tensors
 
-    return differentiate(function, tensors(t.case.inputs, dtype), tensors(t.cotangents, dtype), t.case.parameters)
+    return differentiate(
+        function, tensors(t.case.inputs, dtype), tensors(t.cotangents, dtype), t.case.parameters
+    )
 
 
 def _worst(
@@ -182,7 +194,9 @@ def _accuracy(
         ours = _worst(lambda t: subject.vjp(t.case, t.cotangents, dtype), known, dtype)
     except Exception as problem:
         text = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
-        yield Evidence("accuracy", subject.target, dtype, 0, False, math.inf, note=f"raised {text}", unit="ulp")
+        yield Evidence(
+            "accuracy", subject.target, dtype, 0, False, math.inf, note=f"raised {text}", unit="ulp"
+        )
         return
     for which in PASSES:
         mine, bound = ours[which], theirs[which].error
@@ -219,7 +233,14 @@ def check_extremes(subject: Subject, seed: int, depth: Depth) -> Evidence:
                     place = _place(t, f"{which}, {tensor.name}", np.argwhere(wrong)[0])
     note = f"{bad} of {count} numbers are NaN, or infinite where the true value is not" if bad else ""
     return Evidence(
-        "extremes", subject.target, "float32", count, not bad, note=note, worst=place, against="ball arithmetic"
+        "extremes",
+        subject.target,
+        "float32",
+        count,
+        not bad,
+        note=note,
+        worst=place,
+        against="ball arithmetic",
     )
 
 

@@ -85,9 +85,7 @@ class Run:
     def repeat(self, r: Recurrence) -> None:
         """Step after step; what is off the axis reads an edge, or zeros."""
         length = self.size(r.axis)
-        state = {
-            c.before: self.known[c.initial] if c.initial else self.zeros(c.before) for c in r.carried
-        }
+        state = {c.before: self.known[c.initial] if c.initial else self.zeros(c.before) for c in r.carried}
         made: dict[Tensor, dict[int, Any]] = {c.outside: {} for c in r.collected}
         edges: dict[Tensor, Any] = {}
         sums: dict[Tensor, Any] = {}
@@ -202,7 +200,9 @@ class Values:
             below = isinstance(factor, Power) and factor.exponent == -1
             other = self.guarded(self(factor.base)) if below else self(factor)
             if total is None:
-                total = Held(self.field.power(other.array, factor.exponent), other.indices) if below else other
+                total = (
+                    Held(self.field.power(other.array, factor.exponent), other.indices) if below else other
+                )
                 continue
             (a, b), over = self.joined(total, other)
             total = Held(self.field.divide(a, b) if below else a * b, over)

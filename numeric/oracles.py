@@ -96,9 +96,7 @@ def complex_step(
     parameters: Mapping[str, Any],
 ) -> list[np.ndarray] | None:
     """`Im f(x + i h v) / h` of the definition; None where a function has no complex values here (erf)."""
-    moved = [
-        x if v is None else x + 1j * STEP * np.asarray(v) for x, v in zip(inputs, tangents, strict=True)
-    ]
+    moved = [x if v is None else x + 1j * STEP * np.asarray(v) for x, v in zip(inputs, tangents, strict=True)]
     try:
         with np.errstate(all="ignore"):
             made = evaluate(operation.program, moved, ComplexField(), parameters)
@@ -125,7 +123,11 @@ def gradient_program(operation: Operation) -> tuple[Program, tuple[Tensor, ...]]
 
 
 def exact(
-    program: Program, inputs: Sequence[np.ndarray], parameters: Mapping[str, Any], *, elementwise: bool = False
+    program: Program,
+    inputs: Sequence[np.ndarray],
+    parameters: Mapping[str, Any],
+    *,
+    elementwise: bool = False,
 ) -> list[np.ndarray]:
     """The outputs as float64, right to the last place of any float32: NaN where there is no value.
 

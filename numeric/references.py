@@ -156,13 +156,15 @@ def _normalized(g: Given) -> Any:
 
 def _bilinear(g: Given) -> Any:
     x1, x2 = g["x1"], g["x2"]
+    if 0 in g["weight"].shape:
+        raise NotCoveredError("PyTorch's bilinear map fails on empty axes")
     made = g.function(_rows(x1, 1), _rows(x2, 1), g["weight"], g["bias"])
     return made.reshape(*x1.shape[:-1], made.shape[-1])
 
 
 def _matrices(*weights: Any) -> list[Any]:
     """Weights of each gate, one below the other, as PyTorch keeps them."""
-    return [w.reshape(-1, w.shape[-1]) for w in weights]
+    return [w if w.dim() == 2 else w.reshape(w.shape[0] * w.shape[1], w.shape[2]) for w in weights]
 
 
 def _recurrent_weights(g: Given) -> list[Any]:
@@ -286,9 +288,7 @@ ADAPTERS: dict[str, Adapter] = {
     **{f"torch.{n}_cell": Adapter(_cell) for n in ("rnn_tanh", "rnn_relu", "lstm", "gru")},
     **{f"torch.nn.{n}": Adapter(_layer) for n in ("RNN", "LSTM", "GRU")},
     "torch.nn.functional.scaled_dot_product_attention": Adapter(_attention),
-    "torch.nn.functional.multi_head_attention_forward": Adapter(
-        _multi_head, {"embed": ("head", "head_dim")}
-    ),
+    "torch.nn.functional.multi_head_attention_forward": Adapter(_multi_head, {"embed": ("head", "head_dim")}),
     "torch.nn.TransformerEncoderLayer": Adapter(_encoder_layer, {"embed": ("head", "head_dim")}),
 }
 

@@ -52,6 +52,7 @@ def choose_sizes(
     named = {a.name: a for a in axes}
     for name, parts in (products or {}).items():
         if name in named and all(p in named for p in parts):
+            sizes |= {named[p]: max(sizes[named[p]], named[name].minimum) for p in parts}
             sizes[named[name]] = math.prod(sizes[named[p]] for p in parts)
     return sizes
 
@@ -202,6 +203,7 @@ def as_torch(array: np.ndarray, dtype: Any = None) -> Any:
     """The array as a tensor of the same strides, expanded ones included."""
     import torch
 
+    array = np.asarray(array)
     if array.dtype.kind in "iu":
         array = array.astype(np.int64, copy=False)
     if 0 in array.strides and array.size:

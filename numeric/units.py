@@ -28,10 +28,13 @@ def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
     return np.ldexp(1.0, np.maximum(exponent - DIGITS[dtype], LEAST[dtype]))
 
 
-def errors(found: Any, true: np.ndarray, dtype: str, rows: tuple[int, ...] | None = None) -> np.ndarray:
+def errors(
+    found: Any, true: np.ndarray, dtype: str, rows: tuple[int, ...] | None = None, floor: float = 0.0
+) -> np.ndarray:
     """How far values are from the true ones, in units in the last place.
 
-    The unit is that of the true value, or with `rows` of the largest true value along these axes. Infinity counts
+    The unit is that of the true value, or with `rows` of the largest true value along these axes, which counts as
+    `floor` where it is less. Infinity counts
     as the first number that overflows; NaN, or no number at all, is infinitely far. Where there is no true value
     the error is 0.
     """
@@ -41,6 +44,7 @@ def errors(found: Any, true: np.ndarray, dtype: str, rows: tuple[int, ...] | Non
     largest = np.abs(wanted)
     if rows is not None and wanted.size:
         largest = np.max(np.where(np.isnan(largest), 0, largest), axis=rows, keepdims=True)
+        largest = np.maximum(largest, min(floor, top))
     made = np.abs(found - wanted) / ulp(largest, dtype)
     made = np.where(np.isnan(found), np.inf, made)
     return np.where(np.isnan(wanted), 0, made)
@@ -56,7 +60,12 @@ def grid(domain: str, dtype: str) -> np.ndarray:
     powers = np.ldexp(1.0, np.arange(LEAST[dtype], TOP[dtype]))
     spread = np.outer(powers, mantissas).ravel()
     bends = np.concatenate(
-        [np.linspace(0, 4, 401), np.linspace(4, 20, 321), np.linspace(20, 120, 401), np.linspace(120, 800, 69)]
+        [
+            np.linspace(0, 4, 401),
+            np.linspace(4, 20, 321),
+            np.linspace(20, 120, 401),
+            np.linspace(120, 800, 69),
+        ]
     )
     ends = np.array([0.0, np.ldexp(1 - 2.0 ** -DIGITS[dtype], TOP[dtype])])
     positive = rounded(np.concatenate([spread, bends, ends]), dtype)

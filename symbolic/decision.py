@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from gradproof.symbolic.definedness import open_demands
 from gradproof.symbolic.expressions import (
@@ -32,15 +33,16 @@ from gradproof.symbolic.signs import holds
 from gradproof.symbolic.verdict import Ground, Verdict
 
 Definitions = Mapping[Tensor, Definition]
+Equations = tuple[tuple[Expr, Expr], ...]
 FIRST_TRIALS = 12
 MAX_SPLITS = 3
 
 
 def difference(
-    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool
+    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool, suppose: Equations = ()
 ) -> tuple[Poly, NormalForm]:
     """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids."""
-    nf = NormalForm(definitions, logistic)
+    nf = NormalForm(definitions, logistic, suppose)
     return nf.cleared(plus(nf(left), scale(nf(right), -1))), nf
 
 
@@ -173,6 +175,21 @@ def _signed(subject: Entry | Parameter, sign: int) -> Expr:
 
 
 # --- what a proof rests on
+
+
+def decide_under(left: Expr, right: Expr, definitions: Definitions, suppose: Equations) -> Verdict:
+    """The verdict where the supposed equations hold; proved or undecided, for no point is looked for."""
+    try:
+        remainder, nf = difference(left, right, definitions, logistic=False, suppose=suppose)
+    except (TooLargeError, ZeroDivisionError) as problem:
+        return Verdict("undecided", reason=str(problem))
+    if remainder:
+        return Verdict("undecided", reason="the normal forms differ under what is supposed")
+    verdict = _proved(left, right, nf)
+    if verdict.ground is None:
+        return verdict
+    stated = tuple(f"{a} = {b}" for a, b in suppose)
+    return replace(verdict, ground=replace(verdict.ground, assumes=(*verdict.ground.assumes, *stated)))
 
 
 def _without_contractions(definitions: Definitions) -> dict[Tensor, Definition]:

@@ -3,8 +3,8 @@
 Generators are entries, parameters, sizes, exponentials of monomials, sigmoids, logarithms, error functions,
 brackets, and powers of sums. Relations: `exp(a + b) = exp(a) exp(b)`, `exp(log A) = A`, `b^2 = b` of
 brackets, sums over deltas, and `E^e E^-e = 1` for a sum `E` under a negative or a fractional exponent,
-applied through its leading monomial. Each relation is true wherever both sides have a value, so a difference that
-reduces to 0 is 0 there.
+applied through its leading monomial. Each relation is true wherever both sides have a value; so a difference
+that reduces to 0 is 0 there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from itertools import permutations
 from math import floor, gcd, lcm
 
@@ -74,10 +75,12 @@ class NormalForm:
     """Normal forms under definitions of tensors, which are written out.
 
     `logistic`: write sigmoids as `1 / (1 + exp(-x))`; without it they are generators of their own.
+    `suppose`: equations that are taken to hold, used through their leading monomials.
     """
 
     definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     logistic: bool = False
+    suppose: tuple[tuple[Expr, Expr], ...] = ()
     cache: dict[Expr, Poly] = field(default_factory=dict[Expr, Poly])
     products: int = 0
 
@@ -168,7 +171,7 @@ class NormalForm:
                 e -= whole
             if e:
                 kept[atom] = Fraction(1) if e > 0 and idempotent(atom) else e
-        for step in (self._deltas, self._signs, self._opened, self._unit, self._enumerated):
+        for step in (self._deltas, self._signs, self._opened, self._unit, self._supposed, self._enumerated):
             made = step(kept, bound)
             if made is not None:
                 return scale(made, value)
@@ -273,6 +276,23 @@ class NormalForm:
                 first = self.simplify({**factors, atom: e + 1}, bound)
                 second = self.simplify(flipped, bound)
                 return scale(plus(first, scale(second, -c)), 1 / c0)
+        return None
+
+    @cached_property
+    def relations(self) -> tuple[Poly, ...]:
+        """What is supposed to be 0."""
+        plain = NormalForm(self.definitions, self.logistic)
+        return tuple(plus(plain(a), scale(plain(b), -1)) for a, b in self.suppose)
+
+    def _supposed(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
+        """Replace the leading monomial of a polynomial that is supposed to be 0."""
+        for poly in self.relations:
+            lead = leading(poly)
+            if lead is None:
+                continue
+            for rest, left in _taken(lead, factors, bound):
+                other = self.times(plus(poly, {lead: -poly[lead]}), self.simplify(rest, []))
+                return scale(self.total(other, left) if left else other, -1 / poly[lead])
         return None
 
     def _enumerated(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from gradproof.symbolic.decision import Definitions, decide
+from gradproof.symbolic.decision import Definitions, decide, decide_under
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Expr, Tensor, parameter
 from gradproof.symbolic.functions import FUNCTIONS, Function
+from gradproof.symbolic.higher import extended
 from gradproof.symbolic.kinks import Convention, conventions
 from gradproof.symbolic.language import read
 from gradproof.symbolic.operation import Definition, Operation, flat
+from gradproof.symbolic.pushforward import Equation, UnitVector, defined, tangent_equations, taylor_equations
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.theorems import Pairing, stages
 from gradproof.symbolic.verdict import Verdict
@@ -98,6 +100,70 @@ def prove_operation(operation: Operation) -> tuple[Theorem, ...]:
         for pairing in stage.pairings():
             results.append(_prove_pairing(pairing, problems))
     results += [_prove_convention(c) for c in conventions(operation.program)]
+    return tuple(results)
+
+
+@lru_cache(maxsize=2048)
+def prove_kind(operation: Operation, kind: str, order: int = 2) -> tuple[Theorem, ...]:
+    """The equations that make another derivative of an operation right, each with its verdict.
+
+    - `"jvp"`, `"hvp"`, `"taylor"`: each tangent is the forward-mode derivative of its definition;
+    - `"jacobian"`, `"hessian"`: each block is the VJP, or the Hessian-vector product, at a unit vector.
+
+    Raises ValueError for another kind, and for the Hessian of an output of more axes.
+    """
+    equations, problems = _equations(operation, kind, order)
+    results: list[Theorem] = []
+    for e in equations:
+        verdict = prove(e.left, e.right, definitions=e.definitions)
+        if problems and verdict.verdict == "proved":
+            verdict = Verdict("undecided", reason="; ".join(problems))
+        results.append(Theorem(f"{kind}: {e.name}", e.left, e.right, verdict))
+    return tuple(results)
+
+
+def _equations(operation: Operation, kind: str, order: int) -> tuple[list[Equation], list[str]]:
+    program, made = operation.program, derive(operation, kind, order=order)
+    moving = [t for t in program.inputs if t.dtype == "real"]
+    if kind == "jvp":
+        return tangent_equations(program, made, moving)
+    if kind == "taylor":
+        return taylor_equations(program, made, moving, order)
+    count = len(program.outputs)
+    if kind == "hvp":
+        return tangent_equations(extended(program, made.based_on[0], count), made, moving)
+    base = made.based_on[-1]
+    whole, seeds = program, base.program.inputs[-count:]
+    if kind == "hessian":
+        whole, seeds = extended(program, base.based_on[0], count), base.program.inputs[-len(moving) :]
+    known = defined(flat(whole.statements))
+    equations: list[Equation] = []
+    problems: list[str] = []
+    for seed in seeds:
+        found, wrong = UnitVector(base, made, seed, seeds, kind == "jacobian", known).equations()
+        equations, problems = equations + found, problems + wrong
+    shown = {e.name for e in equations}
+    problems += [
+        f"{t.name} is not accounted for"
+        for t in defined(flat(made.program.statements))
+        if t.name not in shown
+    ]
+    return equations, problems
+
+
+def prove_conditions(operation: Operation, kind: str = "vjp") -> tuple[Theorem, ...]:
+    """That a closed form is what it becomes under the conditions which the operation states."""
+    made = derive(operation, kind, conditions=True)
+    if not made.conditions:
+        return ()
+    suppose = tuple((c.left, c.right) for c in made.conditions)
+    general = defined(flat(made.based_on[0].program.statements))
+    forward = defined(flat(operation.program.statements))
+    results: list[Theorem] = []
+    for target, d in defined(flat(made.program.statements)).items():
+        left = general[target].value
+        verdict = decide_under(left, d.value, forward, suppose)
+        results.append(Theorem(f"{kind} under conditions: {target.name}", left, d.value, verdict))
     return tuple(results)
 
 

@@ -2,14 +2,16 @@
 
 A tangent `v_dot` is right when it equals the forward-mode derivative of the definition of `v`, the tangents
 that it reads standing for themselves. A Jacobian or Hessian is right when each of its definitions is that of
-the linear derivation it came from, with a unit vector put in. A recurrence beside another has to be wired alike.
+the linear derivation it came from, with a unit vector put in. A recurrence beside another one has to be wired
+like it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import factorial
 
 from gradproof.symbolic.derivation import Derivation
 from gradproof.symbolic.expressions import (
@@ -18,6 +20,7 @@ from gradproof.symbolic.expressions import (
     Expr,
     Index,
     Tensor,
+    add,
     bracket,
     entry,
     mul,
@@ -107,6 +110,28 @@ def tangent_equations(
     problems += [f"{t.name} has no tangent" for t in moving if tangent_of(t) not in derivation.program.inputs]
     problems += [f"{t.name} has no tangent" for t in program.outputs if tangent_of(t) not in named]
     problems += list(wiring(statements, made, tangent_of, reached(statements, moving)))
+    return equations, problems
+
+
+def taylor_equations(
+    program: Program, derivation: Derivation, moving: Iterable[Tensor], order: int
+) -> tuple[list[Equation], list[str]]:
+    """The equations of a Taylor polynomial: tangents of tangents along a fixed direction, and their sum."""
+    made = flat(derivation.program.statements)
+    sums = {s.target: s for s in made if isinstance(s, Definition) and s.target in derivation.program.outputs}
+    rounds = tuple(s for s in made if s not in sums.values())
+    statements = (*flat(program.statements), *rounds)
+    whole = Program(derivation.program.inputs, program.parameters, statements, ())
+    repeated = replace(derivation, program=replace(derivation.program, statements=rounds))
+    equations, problems = tangent_equations(whole, repeated, moving)
+    known = {*defined(statements), *program.inputs, *(t for s in statements for t in _around(s))}
+    for output, d in zip(program.outputs, sums.values(), strict=True):
+        term, parts = output, list[Expr]([entry(output, *d.indices)])
+        for n in range(1, order + 1):
+            term = tangent_of(term)
+            problems += [] if term in known else [f"{term.name} is missing"]
+            parts.append(entry(term, *d.indices) / factorial(n))
+        equations.append(Equation(d.target.name, add(*parts), d.value, {}))
     return equations, problems
 
 
