@@ -1,4 +1,4 @@
-"""What a kernel needs to know of an array library besides its source: dtypes, conversion, quiet arithmetic."""
+"""What a kernel needs of an array library besides its source: dtypes, conversion, quiet arithmetic."""
 
 from __future__ import annotations
 

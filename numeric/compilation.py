@@ -93,7 +93,8 @@ def _lower(
 def _given(program: Program) -> frozenset[Tensor]:
     """The inputs that stability may go back to: those of an operation that is one leaf function.
 
-    Elsewhere a derivative is taken from the value of the leaf, which costs less and is as accurate as the rest.
+    Elsewhere a derivative is taken from the value of the leaf: that costs less, and is as accurate as the
+    rest.
     """
     statements = flat(program.statements)
     only = statements[0] if len(statements) == 1 else None

@@ -136,8 +136,8 @@ Line = Simple | Loop
 class Straight:
     """A straight-line program: what it is given, its lines, and what it hands back.
 
-    `temporary` are the tensors that lowering named; the others have the names of the mathematics. `truths` are
-    those that hold truth values.
+    `temporary` are the tensors that lowering named; the others have the names of the mathematics.
+    `truths` are those that hold truth values.
     """
 
     inputs: tuple[Tensor, ...]

@@ -65,13 +65,17 @@ def _simplify(expr: Expr, scope: set[Axis], zeros: frozenset[str]) -> Expr:
             loose = [i for i in node.indices if i not in node.body.free]
             if len(loose) == len(node.indices):
                 return mul(node.body, *(size(i.axis) for i in loose))
-        if isinstance(node, Bracket) and node.relation == ">" and isinstance(node.left, Size):
-            if isinstance(node.right, Number) and node.right.value == 0:
-                if node.left.axis in scope or node.left.axis.nonempty:
-                    return ONE
+        if _compares_size(node) and (node.left.axis in scope or node.left.axis.nonempty):
+            return ONE
         return node
 
     return rewrite(expr, visit)
+
+
+def _compares_size(node: Expr) -> bool:
+    """Whether the node is `[size > 0]`."""
+    positive = isinstance(node, Bracket) and node.relation == ">" and isinstance(node.left, Size)
+    return positive and isinstance(node.right, Number) and node.right.value == 0
 
 
 def needed(

@@ -44,7 +44,8 @@ def measure(label: str, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> S
                 )
             if found and not axis.variadic and found[0] < axis.minimum:
                 raise ValueError(
-                    f"{label}: axis {axis.name} of {tensor!r} has at least size {axis.minimum}, found shape {shape}"
+                    f"{label}: axis {axis.name} of {tensor!r} has at least size {axis.minimum}, "
+                    f"found shape {shape}"
                 )
             if sizes.setdefault(axis, found) != found:
                 other, there = source[axis]

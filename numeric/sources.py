@@ -59,7 +59,7 @@ def printer_class(target: str) -> type[Printer]:
 
 @dataclass(frozen=True)
 class Source:
-    """The source of a program for one target; the tensors that its forward saves, and the sizes behind them."""
+    """The source of a program for one target; the tensors and the sizes that its forward saves."""
 
     text: str
     saved: tuple[Tensor, ...]

@@ -531,7 +531,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "vanishing factor",
-        "(1 - t^2)(p + q) = (1 - t^2) p + (1 - t^2) q: a factor that vanishes meets what overflows step by step",
+        "(1 - t^2)(p + q) = (1 - t^2) p + (1 - t^2) q: a factor that vanishes meets large ones singly",
         _vanishing_factor,
         lambda: (
             (ONE - call("tanh", _v) ** 2) * (ONE + entry(_m, _b) ** 2),

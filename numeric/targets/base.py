@@ -6,6 +6,7 @@ import keyword
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from gradproof.numeric.lines import (
     Contraction,
@@ -51,7 +52,7 @@ class Printer:
     """
 
     module = ""
-    functions: dict[str, str] = {}
+    functions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, program: Straight, *, in_place: bool = True) -> None:
         self.program = program

@@ -35,7 +35,7 @@ def print_loop(printer: Printer, loop: Loop) -> None:
     printer.left, printer.owned = saved_left, saved_owned
     for code, name in hoisted.items():
         printer.emit(f"{name} = {code}")
-    for inner, outer in loop.keeps:
+    for _, outer in loop.keeps:
         dims = _dims(outer)
         if printer.in_place:
             printer.emit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
 from gradproof.numeric.targets.base import Printer, reduction_order
 from gradproof.numeric.targets.layout import align
@@ -13,7 +15,7 @@ class NumpyPrinter(Printer):
     """Prints for NumPy arrays, in the dtype of the inputs."""
 
     module = "np"
-    functions = {
+    functions: ClassVar[dict[str, str]] = {
         "exp": "np.exp",
         "log": "np.log",
         "log1p": "np.log1p",
@@ -31,7 +33,7 @@ class NumpyPrinter(Printer):
         "minimum": "np.minimum",
         "power": "np.power",
     }
-    outs = {
+    outs: ClassVar[dict[str, str]] = {
         "add": "np.add",
         "sub": "np.subtract",
         "mul": "np.multiply",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
 from gradproof.numeric.targets.base import COMPARISONS, Printer, reduction_order
@@ -15,7 +16,7 @@ class TorchPrinter(Printer):
     """Prints for torch tensors, on the device and in the dtype of the inputs."""
 
     module = "torch"
-    functions = {
+    functions: ClassVar[dict[str, str]] = {
         "exp": "torch.exp",
         "log": "torch.log",
         "log1p": "torch.log1p",
@@ -33,7 +34,7 @@ class TorchPrinter(Printer):
         "minimum": "torch.minimum",
         "power": "torch.pow",
     }
-    outs = {
+    outs: ClassVar[dict[str, str]] = {
         "add": "torch.add",
         "sub": "torch.sub",
         "mul": "torch.mul",

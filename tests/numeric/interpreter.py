@@ -1,4 +1,4 @@
-"""A program carried out entry by entry, as its definitions say: slow, and free of every choice of a kernel."""
+"""A program carried out entry by entry, as its definitions say: slow, and free of a kernel's choices."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ class Interpreter:
             case Mul():
                 return math.prod((self.value(t, at) for t in e.factors), start=mpmath.mpf(1))
             case Power():
-                return mpmath.power(self.value(e.base, at), mpmath.mpf(e.exponent.numerator) / e.exponent.denominator)
+                return mpmath.power(
+                    self.value(e.base, at), mpmath.mpf(e.exponent.numerator) / e.exponent.denominator
+                )
             case Call():
                 return FUNCTIONS[e.function](self.value(e.arguments[0], at))
             case Bracket():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 GENERATOR = torch.Generator().manual_seed(20)
 
@@ -90,12 +90,12 @@ CASES: dict[str, Case] = {
     "softmax": Case((rand(4, 5),), lambda x: torch.softmax(x, -1)),
     "log_softmax": Case((rand(4, 5),), lambda x: torch.log_softmax(x, -1)),
     "logsumexp": Case((rand(4, 5),), lambda x: torch.logsumexp(x, -1)),
-    "cross_entropy": Case((rand(4, 5), _targets), F.cross_entropy),
+    "cross_entropy": Case((rand(4, 5), _targets), functional.cross_entropy),
     "soft_cross_entropy": Case(
         (rand(4, 5), rand(4, 5)), lambda x, t: (t * (torch.logsumexp(x, -1, keepdim=True) - x)).sum(-1)
     ),
     "layer_norm": Case(
-        (rand(4, 2, 5), rand(5), rand(5)), lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b)
+        (rand(4, 2, 5), rand(5), rand(5)), lambda x, w, b: functional.layer_norm(x, (x.shape[-1],), w, b)
     ),
     "lstm_cell": Case((rand(_B, _I), rand(_B, _H), rand(_B, _H), *_weights), lstm_cell),
     "lstm": Case((rand(_B, _T, _I), rand(_B, _H), rand(_B, _H), *_weights), lstm),

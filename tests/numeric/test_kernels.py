@@ -9,9 +9,9 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from gradproof.numeric.kernels import lower
 from gradproof.symbolic.catalogue.axes import BATCH, FEATURES
@@ -91,12 +91,12 @@ def test_autograd_first_and_second_order(name: str) -> None:
         first = torch.autograd.grad(function(*inputs), inputs, outer, create_graph=True)
         joined = sum((a * b).sum() for a, b in zip(first, directions, strict=True))
         made = torch.autograd.grad(joined, [*inputs, *outer], allow_unused=True)
-        every = [torch.zeros_like(i) if m is None else m for m, i in zip(made, [*inputs, *outer], strict=True)]
+        every = [
+            torch.zeros_like(i) if m is None else m for m, i in zip(made, [*inputs, *outer], strict=True)
+        ]
         return [*first, *every]
 
-    for found, wanted in zip(
-        second(case.bind(lower(name))), second(case.bind(case.reference)), strict=True
-    ):
+    for found, wanted in zip(second(case.bind(lower(name))), second(case.bind(case.reference)), strict=True):
         close(found, wanted)
 
 
@@ -161,7 +161,7 @@ def test_extreme_logits(target: str) -> None:
     k = lower("cross_entropy", target)
     (loss,), saved = k.forward(convert(logits, target), convert(t, target))
     x = logits.double().requires_grad_()
-    wanted = F.cross_entropy(x, t)
+    wanted = functional.cross_entropy(x, t)
     close(loss, wanted.detach().float(), rtol=1e-6)
     (wanted_gradient,) = torch.autograd.grad(wanted, x)
     gradient, nothing = k.vjp(saved, convert(torch.tensor(1.0), target))
@@ -188,7 +188,7 @@ def test_label_smoothing(target: str, label_smoothing: float) -> None:
     (loss,), saved = k.forward(convert(logits, target), convert(t, target), label_smoothing=label_smoothing)
     x = logits.clone().requires_grad_()
     # PyTorch smooths every row and divides by the number of targets that count, as here.
-    wanted = F.cross_entropy(x, t, label_smoothing=label_smoothing)
+    wanted = functional.cross_entropy(x, t, label_smoothing=label_smoothing)
     close(loss, wanted.detach())
     (wanted_gradient,) = torch.autograd.grad(wanted, x)
     close(k.vjp(saved, convert(torch.tensor(1.0, dtype=torch.float64), target))[0], wanted_gradient)
@@ -230,14 +230,22 @@ def shape_inputs(name: str, lead: tuple[int, ...], size: int) -> tuple[Any, ...]
         case "lstm":
             h = max(size, 1)
             return (
-                rand(*lead, size, 2), rand(*lead, h), rand(*lead, h), rand(4, h, 2), rand(4, h, h), rand(4, h), rand(4, h),
+                rand(*lead, size, 2),
+                rand(*lead, h),
+                rand(*lead, h),
+                rand(4, h, 2),
+                rand(4, h, h),
+                rand(4, h),
+                rand(4, h),
             )
     raise AssertionError(name)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("lead", [(), (1,), (0,), (2, 1), (2, 0, 3), (2, 3, 2)])
-@pytest.mark.parametrize("name", ["sigmoid", "softmax", "cross_entropy", "layer_norm", "attention(mask=causal)", "lstm"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "softmax", "cross_entropy", "layer_norm", "attention(mask=causal)", "lstm"]
+)
 def test_batch_ranks_and_empty_axes(name: str, lead: tuple[int, ...], size: int) -> None:
     """NumPy and PyTorch agree, and so does every batch with the batch taken apart."""
     inputs = shape_inputs(name, lead, size)
@@ -251,7 +259,7 @@ def test_batch_ranks_and_empty_axes(name: str, lead: tuple[int, ...], size: int)
         assert a.shape == b.shape
         close(a, b)
     real = [i for i in inputs if i.dtype.is_floating_point]
-    gradients_ = [r for r in results[1][-len(real) :]]
+    gradients_ = results[1][-len(real) :]
     assert [g.shape for g in gradients_] == [r.shape for r in real]
     assert all(torch.isfinite(r).all() for r in results[1])
 
@@ -270,7 +278,9 @@ def test_strides_do_not_matter(name: str) -> None:
     outputs, saved = k.forward(*map(strided, case.inputs))
     wanted, kept = k.forward(*case.inputs)
     given = cotangents(case)
-    for a, b in zip((*outputs, *k.vjp(saved, *map(strided, given))), (*wanted, *k.vjp(kept, *given)), strict=True):
+    for a, b in zip(
+        (*outputs, *k.vjp(saved, *map(strided, given))), (*wanted, *k.vjp(kept, *given)), strict=True
+    ):
         assert (a is None) == (b is None)
         if a is not None:
             close(a, b)
@@ -315,12 +325,18 @@ def test_inputs_are_left_alone() -> None:
 # --- accuracy
 
 
-GRID = np.concatenate([-np.geomspace(1e-30, 104, 3000), [0.0], np.geomspace(1e-30, 104, 3000)]).astype(np.float32)
+GRID = np.concatenate([-np.geomspace(1e-30, 104, 3000), [0.0], np.geomspace(1e-30, 104, 3000)]).astype(
+    np.float32
+)
 
 
 def ulp(found: Any, wanted: np.ndarray) -> float:
     rounded = wanted.astype(np.float32)
-    return float(np.max(np.abs(np.asarray(found, np.float64) - wanted.astype(np.float64)) / np.spacing(np.abs(rounded))))
+    return float(
+        np.max(
+            np.abs(np.asarray(found, np.float64) - wanted.astype(np.float64)) / np.spacing(np.abs(rounded))
+        )
+    )
 
 
 def exactly(function: Any, x: np.ndarray) -> np.ndarray:
@@ -354,10 +370,16 @@ def test_at_most_four_units_in_the_last_place(name: str, target: str) -> None:
     ("call", "message"),
     [
         (lambda k: k.forward(rand(2, 3)), r"layer_norm takes 3 inputs .*, found 1"),
-        (lambda k: k.forward(rand(2, 3), rand(4), rand(3)), r"layer_norm: .*axis features is 4 here and 3 there"),
+        (
+            lambda k: k.forward(rand(2, 3), rand(4), rand(3)),
+            r"layer_norm: .*axis features is 4 here and 3 there",
+        ),
         (lambda k: k.forward(rand(2, 3), rand(3, 1), rand(3)), r"layer_norm: weight\[features\] has 1 axes"),
         (lambda k: k.forward(rand(2, 0), rand(0), rand(0)), r"axis features of .* at least size 1"),
-        (lambda k: k.vjp(k.forward(rand(2, 3), rand(3), rand(3))[1], rand(2, 4)), r"the cotangent of y.*\(2, 3\)"),
+        (
+            lambda k: k.vjp(k.forward(rand(2, 3), rand(3), rand(3))[1], rand(2, 4)),
+            r"the cotangent of y.*\(2, 3\)",
+        ),
         (lambda k: k.vjp(k.forward(rand(2, 3), rand(3), rand(3))[1]), r"a cotangent for each"),
     ],
 )
