@@ -1,8 +1,9 @@
 """Programs carried out as their definitions say, over any arithmetic: nothing here is shared with lowering.
 
-The arithmetic is a field of arrays: tensors of PyTorch (autograd can follow, and what runs is the definition in
-elementary operators), complex numbers of NumPy (for the complex step), or balls (for errors in units in the last
-place). An array carries the indices of its axes; operands are aligned by index, never by position.
+The arithmetic is a field of arrays: tensors of PyTorch (autograd can follow, and what runs is the
+definition in elementary operators), complex numbers of NumPy (for the complex step), or balls (for errors
+in units in the last place). An array carries the indices of its axes; operands are aligned by index, never
+by position.
 """
 
 from __future__ import annotations
@@ -130,8 +131,8 @@ class Run:
 class Values:
     """The values of the expressions in one definition.
 
-    `guard` is the condition of the case that is looked at: where it does not hold a division or a logarithm is
-    taken of 1, so that what autograd multiplies by 0 is finite.
+    `guard` is the condition of the case that is looked at: where it does not hold a division or a logarithm
+    is taken of 1, so that what autograd multiplies by 0 is finite.
     """
 
     run: Run

@@ -129,10 +129,10 @@ def exact(
     *,
     elementwise: bool = False,
 ) -> list[np.ndarray]:
-    """The outputs as float64, right to the last place of any float32: NaN where there is no value.
+    """The outputs as float64, right to the last place of any float32; NaN where there is no value.
 
-    The precision rises until every ball is small enough; of an elementwise program only the entries that need it
-    are computed again.
+    The precision rises until every ball is small enough; of an elementwise program only the entries that
+    need it are computed again.
     """
     field = BallField()
     before = ctx.prec

@@ -1,7 +1,8 @@
-"""What an operation is compared with: the PyTorch function that it declares, or its definition in elementary ones.
+"""What an operation is compared with: the PyTorch function that it declares, or its own definition.
 
-Where PyTorch calls a function otherwise than an operation's inputs say, one row below, keyed by the function's
-dotted name, says how. Every other function takes the inputs in order and hyper-parameters by name.
+Where PyTorch calls a function otherwise than an operation's inputs say, one row below, keyed by the
+function's dotted name, says how. Every other function takes the inputs in order and hyper-parameters by
+name.
 """
 
 from __future__ import annotations

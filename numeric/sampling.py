@@ -1,4 +1,4 @@
-"""Inputs for an operation, made from what it declares: sizes of its axes, entries within its domains, layouts."""
+"""Inputs for an operation, made from what it declares: sizes of axes, entries within domains, layouts."""
 
 from __future__ import annotations
 
@@ -68,6 +68,12 @@ def shape_of(tensor: Tensor, sizes: Mapping[Axis, int], batch: Shape) -> Shape:
     return tuple(made)
 
 
+def wide(operation: Operation) -> tuple[int, ...]:
+    """Sizes past a vector register, as many as the number of axes allows."""
+    count = len(axes_of(operation))
+    return {0: (1,), 1: (67,), 2: (19, 37)}.get(count, (5, 7, 4, 6, 3))
+
+
 Fill = Callable[[Tensor, Shape, np.random.Generator], np.ndarray]
 
 
@@ -85,8 +91,8 @@ def make_case(
 ) -> Case:
     """Inputs of the given sizes.
 
-    `fill` draws the real ones, `shifted` takes hyper-parameters off their defaults, `full` leaves no row of a mask
-    empty.
+    `fill` draws the real ones, `shifted` takes hyper-parameters off their defaults, `full` leaves no row of
+    a mask empty.
     """
     chance = np.random.default_rng(seed)
     inputs = [
@@ -119,7 +125,7 @@ def draw(
 
 
 def mask(shape: Shape, chance: np.random.Generator, full: bool = False) -> np.ndarray:
-    """Truth values; the first row is empty and the last one full, where there are three (`full`: none is empty)."""
+    """Truth values; of three rows the first is empty and the last one full, or with `full` none is empty."""
     made = chance.random(shape) < 0.6
     if full and shape and made.size:
         made[..., 0] = True

@@ -33,10 +33,9 @@ def errors(
 ) -> np.ndarray:
     """How far values are from the true ones, in units in the last place.
 
-    The unit is that of the true value, or with `rows` of the largest true value along these axes, which counts as
-    `floor` where it is less. Infinity counts
-    as the first number that overflows; NaN, or no number at all, is infinitely far. Where there is no true value
-    the error is 0.
+    The unit is that of the true value, or with `rows` of the largest true value along these axes, which
+    counts as `floor` where it is less. Infinity counts as the first number that overflows; NaN, or no
+    number at all, is infinitely far. Where there is no true value the error is 0.
     """
     top = 2.0 ** min(TOP[dtype], 1023)
     found = np.clip(np.asarray(found, dtype=np.float64), -top, top)
@@ -52,7 +51,7 @@ def errors(
 
 @lru_cache(maxsize=16)
 def grid(domain: str, dtype: str) -> np.ndarray:
-    """Numbers of a dtype within a domain: every binary exponent, both signs, zeros, ends, and the bends densely.
+    """Numbers of a dtype within a domain: every binary exponent, both signs, zeros, ends, bends densely.
 
     The values are float64, each exactly a number of the dtype.
     """
