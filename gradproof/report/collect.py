@@ -240,7 +240,7 @@ class Recorder:
     def form(self) -> Form:
         started = time.perf_counter()
         derivations = self.ask("derivation", lambda: tuple(self.derivations()), ())
-        theorems = self.ask("proof", self.theorems, ())
+        theorems = self.ask("proof", lambda: self.theorems(derivations), ())
         return Form(
             self.operation,
             derivations,
@@ -265,10 +265,17 @@ class Recorder:
                 if len(made.program.statements) <= SHORT:
                     yield made
 
-    def theorems(self) -> tuple[Proved, ...]:
-        from gradproof.symbolic.proof import prove_operation
+    def theorems(self, derivations: Sequence[Derivation]) -> tuple[Proved, ...]:
+        """Every derivation that the page shows, proved."""
+        from gradproof.symbolic.proof import prove_conditions, prove_kind, prove_operation
 
-        return tuple(Proved(t.name, t.left, t.right, t.verdict) for t in prove_operation(self.operation))
+        found = list(prove_operation(self.operation))
+        for d in derivations:
+            if d.conditions:
+                found += prove_conditions(self.operation, d.kind)
+            elif d.kind != "vjp":
+                found += prove_kind(self.operation, d.kind)
+        return tuple(Proved(t.name, t.left, t.right, t.verdict) for t in found)
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         from gradproof.numeric.kernels import lower

@@ -119,6 +119,7 @@ def index_page(reports: Sequence[OperationReport], seconds: float) -> str:
             checks=sum(len(r.evidence) for r in reports),
             failed=sum(r.failed_checks for r in reports),
             seconds=seconds,
+            leaves=page.leaves(),
         )
     )
 

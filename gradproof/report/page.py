@@ -15,7 +15,10 @@ from gradproof.symbolic.equations import (
     operation_notation,
     program_lines,
 )
+from gradproof.symbolic.functions import FUNCTIONS
 from gradproof.symbolic.mathml import width
+from gradproof.symbolic.notation import Notation
+from gradproof.symbolic.proof import prove_row
 from gradproof.symbolic.verdict import Verdict
 
 TITLES = {
@@ -139,6 +142,13 @@ def view_form(form: Form) -> FormView:
         tuple(theorem(t) for t in form.theorems),
         tuple(rewrite(r) for r in form.rewrites),
     )
+
+
+def leaves() -> tuple[TheoremView, ...]:
+    """The rows of the leaf table, each with the verdict on it."""
+    notation = Notation()
+    proved = (prove_row(row) for row in FUNCTIONS.values())
+    return tuple(TheoremView(t.name, notation.box(t.left), notation.box(t.right), t.verdict) for t in proved)
 
 
 def view_derivation(d: Derivation) -> DerivationView:
