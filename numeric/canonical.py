@@ -76,6 +76,8 @@ def worth_a_name(expr: Expr) -> bool:
         return bool(expr.free) and not (fixed and position)
     if not any(isinstance(n, Entry) for n in _nodes(expr)):
         return False
+    if isinstance(expr, Power) and isinstance(expr.base, Entry) and expr.exponent in (2, 3):
+        return False
     if isinstance(expr, Mul):
         return sum(1 for f in expr.factors if f.free) > 1
     return isinstance(expr, Add | Call | Power | Where) and bool(expr.free)

@@ -1,8 +1,8 @@
 """What the backward needs: what is saved for it, and what it computes again.
 
 Of the sets from which the backward can be computed, the smallest is saved; inputs count like anything else,
-since a saved input is kept alive as well. Among sets of the same size it is the one that leaves the least to be
-computed again. Only elementwise lines and gathers are ever carried out twice.
+since a saved input is kept alive as well. Among sets of the same size it is the one that leaves the least to
+be computed again. Only elementwise lines and gathers are ever carried out twice.
 """
 
 from __future__ import annotations

@@ -155,6 +155,16 @@ def test_extreme_activations(target: str) -> None:
 
 
 @targets
+def test_tanh_gelu_is_finite_everywhere(target: str) -> None:
+    x = torch.tensor([-3e38, -1e20, -1e19, 0, 1e19, 1e20, 1e38])
+    k = lower("gelu_tanh", target)
+    (y,), saved = k.forward(convert(x, target))
+    (dx,) = k.vjp(saved, convert(torch.ones(7), target))
+    assert np.asarray(dx).tolist() == [0, 0, 0, 0.5, 1, 1, 1]
+    assert np.isfinite(np.asarray(y)).all()
+
+
+@targets
 def test_extreme_logits(target: str) -> None:
     logits = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4, 9999.0]], dtype=torch.float32)
     t = torch.tensor([2, 1])
