@@ -1,9 +1,20 @@
-"""Hypothesis profiles, chosen by the variable HYPOTHESIS_PROFILE."""
+"""Hypothesis profiles, chosen by the variable HYPOTHESIS_PROFILE, and the flag that accepts generated sources."""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="keep the generated sources as they are now")
+
+
+@pytest.fixture
+def accept(request: pytest.FixtureRequest) -> bool:
+    """Whether what was generated is to be kept."""
+    return bool(request.config.getoption("--accept"))
