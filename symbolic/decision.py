@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
-from gradproof.symbolic.definedness import open_demands
+from gradproof.symbolic.definedness import Demand, compare, demands, units
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -29,21 +30,39 @@ from gradproof.symbolic.normal_form import NormalForm, factor_content, integral
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
 from gradproof.symbolic.refutation import TRIALS, find_witness
-from gradproof.symbolic.signs import holds
+from gradproof.symbolic.signs import holds, positive
 from gradproof.symbolic.verdict import Ground, Verdict
 
 Definitions = Mapping[Tensor, Definition]
+Sides = tuple[Sequence[Demand], Sequence[Demand]]
 Equations = tuple[tuple[Expr, Expr], ...]
 FIRST_TRIALS = 12
 MAX_SPLITS = 3
 
 
 def difference(
-    left: Expr, right: Expr, definitions: Definitions, *, logistic: bool, suppose: Equations = ()
+    left: Expr,
+    right: Expr,
+    definitions: Definitions,
+    *,
+    logistic: bool,
+    suppose: Equations = (),
+    needs: Sequence[Demand] | None = None,
 ) -> tuple[Poly, NormalForm]:
-    """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids."""
+    """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids.
+
+    `needs` is what the left side needs, if it is known already.
+    """
     nf = NormalForm(definitions, logistic, suppose)
-    return nf.cleared(plus(nf(left), scale(nf(right), -1))), nf
+
+    @cache
+    def asked() -> frozenset[Expr]:
+        return units(demands(left, definitions) if needs is None else needs, nf)
+
+    def unit(base: Expr) -> bool:
+        return positive(base) or base in asked()
+
+    return nf.cleared(plus(nf(left), scale(nf(right), -1)), unit), nf
 
 
 def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
@@ -57,7 +76,7 @@ def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
     for opened, logistic in (({}, False), (light, False), (definitions, False), (definitions, True)):
         try:
             remainder, nf = difference(left, right, opened, logistic=logistic)
-            verdict = None if remainder else _proved(left, right, nf)
+            verdict = None if remainder else _proved(left, right, nf, definitions)
         except TooLargeError as problem:
             failed, verdict = f"the normal form is too large: {problem}", None
         except ZeroDivisionError as problem:
@@ -89,18 +108,34 @@ def _cases_inside(node: Expr) -> bool:
     )
 
 
-def _by_regions(left: Expr, right: Expr, definitions: Definitions, splits: int) -> Verdict | None:
-    """A proof where what a condition compares with 0 is positive, negative and 0; None if one fails."""
+def _by_regions(
+    left: Expr, right: Expr, definitions: Definitions, splits: int, needs: Sides | None = None
+) -> Verdict | None:
+    """A proof where what a condition compares with 0 is positive, negative and 0; None if one fails.
+
+    `needs` is what the two sides need: deciding a condition or multiplying by 0 takes nothing of it away.
+    """
     outside = left.free | right.free
     left, right = refresh(left, outside), refresh(right, outside)
-    subject = next(_conditions(left, right), None)
-    if subject is None:
+    if needs is None:
+        made, more = (tuple(demands(side, definitions, outside=outside)) for side in (left, right))
+        needs = made, more
+    try:
+        subject = next(_conditions(left, right), None)
+        return None if subject is None else _split(left, right, subject, definitions, splits, needs)
+    except (TooLargeError, ZeroDivisionError):
         return None
+
+
+def _split(
+    left: Expr, right: Expr, subject: Expr, definitions: Definitions, splits: int, needs: Sides
+) -> Verdict | None:
     regions: list[str] = []
     grounds: list[Ground] = []
     for sign, relation in ((1, ">"), (-1, "<"), (0, "=")):
         a, b = (_in_region(side, subject, sign) for side in (left, right))
-        ground = _prove_region(a, b, definitions, splits - 1)
+        asked, wanted = (tuple(_demand_in_region(d, subject, sign) for d in side) for side in needs)
+        ground = _prove_region(a, b, definitions, splits - 1, (asked, wanted))
         if ground is None:
             return None
         grounds.append(ground)
@@ -111,16 +146,18 @@ def _by_regions(left: Expr, right: Expr, definitions: Definitions, splits: int) 
     return Verdict("proved", ground=Ground("normal-form", sizes, tuple(regions), assumes))
 
 
-def _prove_region(left: Expr, right: Expr, definitions: Definitions, splits: int) -> Ground | None:
+def _prove_region(
+    left: Expr, right: Expr, definitions: Definitions, splits: int, needs: Sides
+) -> Ground | None:
     for logistic in (False, True):
         try:
-            remainder, nf = difference(left, right, definitions, logistic=logistic)
+            remainder, nf = difference(left, right, definitions, logistic=logistic, needs=needs[0])
         except (TooLargeError, ZeroDivisionError):
             continue
         if not remainder:
-            ground = _proved(left, right, nf).ground
+            ground = _proved(left, right, nf, definitions, needs).ground
             return None if ground is None else Ground(ground.kind, ground.sizes, (), ground.assumes)
-    found = _by_regions(left, right, definitions, splits) if splits else None
+    found = _by_regions(left, right, definitions, splits, needs) if splits else None
     return found.ground if found else None
 
 
@@ -164,6 +201,11 @@ def _in_region(expr: Expr, subject: Expr, sign: int) -> Expr:
     return rewrite(decided, lambda node: _signed(subject, sign) if node is subject else node)
 
 
+def _demand_in_region(demand: Demand, subject: Expr, sign: int) -> Demand:
+    guards = tuple(_in_region(guard, subject, sign) for guard in demand.guards)
+    return replace(demand, subject=_in_region(demand.subject, subject, sign), guards=guards)
+
+
 def _signed(subject: Entry | Parameter, sign: int) -> Expr:
     """The subject as a positive variable, its negative, or 0."""
     if sign == 0:
@@ -185,7 +227,7 @@ def decide_under(left: Expr, right: Expr, definitions: Definitions, suppose: Equ
         return Verdict("undecided", reason=str(problem))
     if remainder:
         return Verdict("undecided", reason="the normal forms differ under what is supposed")
-    verdict = _proved(left, right, nf)
+    verdict = _proved(left, right, nf, definitions)
     if verdict.ground is None:
         return verdict
     stated = tuple(f"{a} = {b}" for a, b in suppose)
@@ -201,18 +243,25 @@ def _contracts(node: Expr) -> bool:
     return isinstance(node, Reduce) and isinstance(node.body, Mul) and len(node.body.tensors) > 1
 
 
-def _proved(left: Expr, right: Expr, nf: NormalForm) -> Verdict:
+def _proved(
+    left: Expr, right: Expr, nf: NormalForm, definitions: Definitions, needs: Sides | None = None
+) -> Verdict:
     """The normal forms agree: what is left is that the right side has a value wherever the left one has."""
-    asked, sizes = open_demands(left, nf)
-    asked_right, more = open_demands(right, nf)
-    loose = [demand for demand in asked_right if demand not in asked]
-    if loose:
-        return Verdict("undecided", reason=f"the right side needs {', '.join(loose)}, which is not shown")
+    if needs is None:
+        closed, outside = frozenset(definitions) - frozenset(nf.definitions), left.free | right.free
+        made, more = (
+            tuple(demands(side, nf.definitions, closed=closed, outside=outside)) for side in (left, right)
+        )
+        needs = made, more
+    found = compare(*needs, nf, definitions)
+    if found.loose:
+        said = ", ".join(found.loose)
+        return Verdict("undecided", reason=f"the right side needs {said}, which is not shown")
     ground = Ground(
         "normal-form",
-        sizes=tuple(dict.fromkeys((*sizes, *more))),
+        sizes=found.sizes,
         regions=_regions(left, right, nf.definitions),
-        assumes=tuple(f"where {demand}" for demand in asked),
+        assumes=tuple(f"where {demand}" for demand in found.asked),
     )
     return Verdict("proved", ground=ground)
 

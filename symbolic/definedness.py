@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice, product
 
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -20,6 +23,7 @@ from gradproof.symbolic.expressions import (
     Tensor,
     Where,
     refresh,
+    size,
     substitute,
     walk,
 )
@@ -31,52 +35,204 @@ from gradproof.symbolic.signs import idempotent, nonnegative, positive
 
 @dataclass(frozen=True)
 class Demand:
-    """A subexpression that must not be 0 (`!=`), be above 0 (`>`) or not below it (`>=`), under guards."""
+    """What a part of an expression needs to have a value, for all `bound` indices for which the guards are 1.
+
+    - `!=`, `>`, `>=`: how the subject must compare with 0;
+    - `on`: the subject, a position, lies on `axis`;
+    - `exists`: the subject, an entry of a tensor whose definition is kept closed, has a value.
+    """
 
     subject: Expr
     relation: str
-    guards: tuple[Expr, ...]
+    guards: tuple[Expr, ...] = ()
+    bound: tuple[Index, ...] = ()
+    axis: Axis | None = None
 
     def __str__(self) -> str:
-        return f"{self.subject} {self.relation} 0"
+        if self.relation == "exists":
+            said = f"a value of {self.subject}"
+        elif self.axis is not None:
+            said = f"{self.subject} on {self.axis.name}"
+        else:
+            said = f"{self.subject} {self.relation} 0"
+        return f"{said} if {' and '.join(str(g) for g in self.guards)}" if self.guards else said
+
+
+Closed = frozenset[Tensor]
+_STRONGER = {">": (">",), "!=": ("!=", ">"), ">=": (">=", ">"), "on": ("on",), "exists": ("exists",)}
+MAX_INSTANCES = 64
 
 
 def demands(
-    expr: Expr, definitions: Mapping[Tensor, Definition], guards: tuple[Expr, ...] = ()
+    expr: Expr,
+    definitions: Mapping[Tensor, Definition],
+    guards: tuple[Expr, ...] = (),
+    bound: tuple[Index, ...] = (),
+    *,
+    closed: Closed = frozenset(),
+    outside: frozenset[Index] = frozenset(),
 ) -> Iterator[Demand]:
-    """What every part of the expression asks for, tensors with a definition opened."""
+    """What every part of the expression asks for, tensors with a definition opened, those in `closed` named.
+
+    Bound indices are renamed apart from each other, from those free in a guard, and from those `outside`.
+    """
+
+    def inside(part: Expr, more: tuple[Expr, ...] = (), over: tuple[Index, ...] = ()) -> Iterator[Demand]:
+        return demands(part, definitions, (*guards, *more), (*bound, *over), closed=closed, outside=outside)
+
     if isinstance(expr, Where):
-        yield from demands(expr.condition, definitions, guards)
-        yield from demands(expr.yes, definitions, (*guards, expr.condition))
-        yield from demands(expr.no, definitions, (*guards, ONE - expr.condition))
+        yield from inside(expr.condition)
+        yield from inside(expr.yes, (expr.condition,))
+        yield from inside(expr.no, (ONE - expr.condition,))
+        return
+    if isinstance(expr, Reduce):
+        taken = outside.union(bound, expr.free, *(g.free for g in guards))
+        apart = refresh(expr, taken)
+        assert isinstance(apart, Reduce)
+        if apart.kind == "max":
+            for i in apart.indices:
+                if not i.axis.nonempty:
+                    yield Demand(size(i.axis), ">", guards, bound)
+        yield from inside(apart.body, (), apart.indices)
         return
     if isinstance(expr, Power):
         if expr.exponent.denominator > 1:
-            yield Demand(expr.base, ">" if expr.exponent < 0 else ">=", guards)
+            yield Demand(expr.base, ">" if expr.exponent < 0 else ">=", guards, bound)
         elif expr.exponent < 0:
-            yield Demand(expr.base, "!=", guards)
+            yield Demand(expr.base, "!=", guards, bound)
     if isinstance(expr, Call) and expr.function == "log":
-        yield Demand(expr.arguments[0], ">", guards)
-    if isinstance(expr, Entry) and expr.tensor in definitions:
-        d = definitions[expr.tensor]
-        body = refresh(d.value, {*expr.free, *d.indices})
-        yield from demands(
-            substitute(body, dict(zip(d.indices, expr.indices, strict=True))), definitions, guards
-        )
+        yield Demand(expr.arguments[0], ">", guards, bound)
+    if isinstance(expr, Entry):
+        for position, axis in zip(expr.indices, expr.tensor.axes, strict=True):
+            if not _on_axis(position, axis):
+                yield Demand(position, "on", guards, bound, axis)
+        if expr.tensor in definitions:
+            yield from inside(_written_out(expr, definitions))
+        elif expr.tensor in closed:
+            yield Demand(expr, "exists", guards, bound)
     for child in expr.children:
-        yield from demands(child, definitions, guards)
+        yield from inside(child)
 
 
-def open_demands(expr: Expr, nf: NormalForm) -> tuple[list[str], list[str]]:
-    """The demands that the shape of the expression does not meet, and the sizes that those met rest on."""
-    unmet: dict[str, None] = {}
+def _on_axis(position: Expr, axis: Axis) -> bool:
+    """Whether a position surely lies on an axis."""
+    if isinstance(position, Number):
+        value = position.value
+        return axis.size is not None and value.denominator == 1 and 0 <= value < axis.size
+    if isinstance(position, Entry):
+        return position.tensor.domain == "index" and position.tensor.over == axis
+    return isinstance(position, Index) and position.axis == axis
+
+
+def _written_out(read: Entry, definitions: Mapping[Tensor, Definition]) -> Expr:
+    d = definitions[read.tensor]
+    body = refresh(d.value, {*read.free, *d.indices})
+    return substitute(body, dict(zip(d.indices, read.indices, strict=True)))
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What two sides need beyond what their shape shows: the left one, the right one alone, and the sizes."""
+
+    asked: tuple[str, ...]
+    loose: tuple[str, ...]
+    sizes: tuple[str, ...]
+
+
+def compare(
+    left: Iterable[Demand], right: Iterable[Demand], nf: NormalForm, definitions: Mapping[Tensor, Definition]
+) -> Needs:
+    """The needs of two sides: what the left one asks for may be used where the right one asks for it."""
     sizes: dict[str, None] = {}
-    for demand in demands(expr, nf.definitions):
-        for n in _sizes(demand.subject):
-            sizes[n] = None
-        if not met(demand, nf):
-            unmet[str(Demand(nf.tidy(demand.subject), demand.relation, ()))] = None
-    return list(unmet), list(sizes)
+    asked: dict[Demand, None] = {}
+    for demand in left:
+        sizes |= dict.fromkeys(_sizes(demand.subject))
+        made = _tidied(demand, nf)
+        if made is not None and not met(demand, nf):
+            asked[made] = None
+            if made.relation != "exists":
+                sizes |= dict.fromkeys(f"{i.axis.name} >= 1" for i in _idle(made) if not i.axis.nonempty)
+    loose: dict[str, None] = {}
+    pending = list(right)
+    while pending:
+        demand = pending.pop(0)
+        sizes |= dict.fromkeys(_sizes(demand.subject))
+        made = _tidied(demand, nf)
+        if made is None or met(demand, nf) or any(_covers(known, made, nf) for known in asked):
+            continue
+        if isinstance(demand.subject, Entry) and demand.relation == "exists":
+            body = _written_out(demand.subject, definitions)
+            outside = demand.subject.free
+            pending += demands(body, definitions, demand.guards, demand.bound, outside=outside)
+        else:
+            loose[str(made)] = None
+    said = tuple(dict.fromkeys(str(demand) for demand in asked if demand.relation != "exists"))
+    return Needs(said, tuple(loose), tuple(sizes))
+
+
+def _tidied(demand: Demand, nf: NormalForm) -> Demand | None:
+    """The demand in normal form; None where a guard is never 1."""
+    guards = {_tidy(guard, nf): None for guard in demand.guards}
+    if ZERO in guards:
+        return None
+    subject = demand.subject if demand.relation in ("on", "exists") else _tidy(demand.subject, nf)
+    return replace(demand, subject=subject, guards=tuple(g for g in guards if g is not ONE))
+
+
+def _tidy(expr: Expr, nf: NormalForm) -> Expr:
+    try:
+        return nf.tidy(expr)
+    except ZeroDivisionError:
+        return expr
+
+
+def _idle(demand: Demand) -> tuple[Index, ...]:
+    """The bound indices on which a demand does not depend: it is in force if their axes are not empty."""
+    used = demand.subject.free.union(*(g.free for g in demand.guards))
+    return tuple(i for i in demand.bound if i not in used)
+
+
+def _covers(known: Demand, wanted: Demand, nf: NormalForm) -> bool:
+    """Whether a demand is the other one for some values of its bound indices, and in force where it is."""
+    if known.relation not in _STRONGER[wanted.relation] or known.axis != wanted.axis:
+        return False
+    here = wanted.subject.free.union(*(g.free for g in wanted.guards))
+    idle = _idle(known)
+    present = {i.axis for i in (*here, *wanted.bound)}
+    if not all(i.axis.nonempty or i.axis in present for i in idle):
+        return False
+    over = [i for i in known.bound if i not in idle]
+    choices = product(*([j for j in sorted(here, key=lambda j: j.key) if j.axis == i.axis] for i in over))
+    for choice in islice(choices, MAX_INSTANCES):
+        values: dict[Index, Expr] = dict(zip(over, choice, strict=True))
+        subject = substitute(known.subject, values)
+        if known.relation not in ("on", "exists"):
+            subject = _tidy(subject, nf)
+        guards = {_tidy(substitute(g, values), nf) for g in known.guards}
+        if subject is wanted.subject and guards <= set(wanted.guards):
+            return True
+    return False
+
+
+def units(left: Iterable[Demand], nf: NormalForm) -> frozenset[Expr]:
+    """The sums under negative exponents that are not 0 wherever the left side has a value."""
+    found: set[Expr] = set()
+    for demand in left:
+        made = _tidied(demand, nf)
+        if (
+            made is None
+            or made.guards
+            or made.relation not in ("!=", ">")
+            or len(_idle(made)) < len(made.bound)
+        ):
+            continue
+        try:
+            inverse = nf.power(nf(made.subject), Fraction(-1))
+        except ZeroDivisionError:
+            continue
+        if len(inverse) == 1:
+            found |= {a for m in inverse for a, e in m.factors if e < 0}
+    return frozenset(found)
 
 
 def _sizes(expr: Expr) -> Iterator[str]:
@@ -90,6 +246,15 @@ def _sizes(expr: Expr) -> Iterator[str]:
 
 def met(demand: Demand, nf: NormalForm) -> bool:
     """Whether the demand surely holds where its guards do."""
+    if demand.relation in ("on", "exists"):
+        return False
+    try:
+        return _met(demand, nf)
+    except ZeroDivisionError:
+        return False
+
+
+def _met(demand: Demand, nf: NormalForm) -> bool:
     subject = nf.tidy(demand.subject)
     if isinstance(subject, Number):
         value = subject.value
@@ -109,11 +274,7 @@ def met(demand: Demand, nf: NormalForm) -> bool:
 def open_definitions(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Expr:
     """The expression with defined tensors written out, its shape otherwise kept: `eps + var` shows its square."""
     if isinstance(expr, Entry) and expr.tensor in definitions:
-        d = definitions[expr.tensor]
-        body = refresh(d.value, {*expr.free, *d.indices})
-        return open_definitions(
-            substitute(body, dict(zip(d.indices, expr.indices, strict=True))), definitions
-        )
+        return open_definitions(_written_out(expr, definitions), definitions)
     return expr.rebuild(tuple(open_definitions(child, definitions) for child in expr.children))
 
 

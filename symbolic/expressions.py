@@ -483,12 +483,13 @@ def mul(*factors: Operand) -> Expr:
     if not value:
         return ZERO
     kept: list[Expr] = []
-    for base, exponent in powers.items():
+    collected = list(powers.items())
+    for place, (base, exponent) in enumerate(collected):
         made = power(base, exponent)
         if isinstance(made, Number):
             value *= made.value
         elif isinstance(made, Mul):
-            return mul(value, *kept, made, *(power(b, e) for b, e in list(powers.items())[len(kept) + 1 :]))
+            return mul(value, *kept, made, *(power(b, e) for b, e in collected[place + 1 :]))
         else:
             kept.append(made)
     kept.sort(key=_rank)
@@ -670,9 +671,12 @@ def refresh(expr: Expr, taken: Iterable[Index]) -> Expr:
     if not any(b.name in names for b in expr.bound):
         return expr
     if isinstance(expr, Reduce):
-        clashing = {
-            b: fresh((*taken, *expr.body.free, *expr.body.bound), b) for b in expr.indices if b.name in names
-        }
+        used = {*taken, *expr.indices, *expr.body.free, *expr.body.bound}
+        clashing: dict[Index, Index] = {}
+        for b in expr.indices:
+            if b.name in names:
+                clashing[b] = fresh(used, b)
+                used.add(clashing[b])
         over = tuple(clashing.get(b, b) for b in expr.indices)
         inner = substitute(expr.body, dict(clashing))
         return reduce(expr.kind, over, refresh(inner, (*taken, *over)))

@@ -104,9 +104,12 @@ def largest_share(reduced: Reduce) -> Expr:
     Where one entry is the largest this is the derivative; at a tie it is a convention (PyTorch's `amax`).
     """
     hit = bracket("==", reduced.body, reduced)
-    taken = (*reduced.indices, *reduced.free, *reduced.body.bound)
-    renamed: dict[Index, Expr] = {i: fresh(taken, i) for i in reduced.indices}
-    over = [i for i in renamed.values() if isinstance(i, Index)]
+    taken = {*reduced.indices, *reduced.free, *reduced.body.bound}
+    over: list[Index] = []
+    for i in reduced.indices:
+        over.append(fresh(taken, i))
+        taken.add(over[-1])
+    renamed: dict[Index, Expr] = dict(zip(reduced.indices, over, strict=True))
     return hit / total(substitute(hit, renamed), *over)
 
 

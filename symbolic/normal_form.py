@@ -9,7 +9,7 @@ that reduces to 0 is 0 there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -125,10 +125,14 @@ class NormalForm:
             raise TypeError(f"a derivative that was not carried out has no normal form: {expr}")
         return atom_poly(expr)
 
-    def cleared(self, poly: Poly) -> Poly:
-        """The polynomial times its denominators, as far as these hold no bound index: 0 where it is 0."""
+    def cleared(self, poly: Poly, unit: Callable[[Expr], bool]) -> Poly:
+        """The polynomial times its denominators, as far as these hold no bound index: 0 where it is 0.
+
+        It is multiplied only by a `unit`, which is not 0 wherever the polynomial is looked at, or by a
+        denominator of every term: where this is 0, no term counts.
+        """
         for _ in range(MAX_DENOMINATORS):
-            found = _denominator(poly)
+            found = _denominator(poly, unit)
             if found is None:
                 break
             base, exponent = found
@@ -206,10 +210,12 @@ class NormalForm:
                 if isinstance(old, Index) and old in bound and old not in new.free and _in_range(new, old):
                     return self._again(rest, [i for i in bound if i is not old], {old: new})
             for old, new in ((atom.left, atom.right), (atom.right, atom.left)):
+                if not isinstance(old, Index) or old in bound:
+                    continue
                 plain = isinstance(new, Number) or (
-                    isinstance(new, Index) and new.key < old.key and new not in bound
+                    isinstance(new, Index) and new.axis == old.axis and new.key < old.key and new not in bound
                 )
-                if isinstance(old, Index) and old not in bound and plain and any(old in a.free for a in rest):
+                if plain and any(old in a.free for a in rest):
                     moved = self._again(rest, bound, {old: new})
                     return self.times(moved, atom_poly(atom))
             same = _same_data(atom, rest)
@@ -514,17 +520,19 @@ class NormalForm:
         return const(made.value) if isinstance(made, Number) else atom_poly(made)
 
 
-def _denominator(poly: Poly) -> tuple[Expr, Fraction] | None:
+def _denominator(poly: Poly, unit: Callable[[Expr], bool]) -> tuple[Expr, Fraction] | None:
     """A sum under a negative exponent without bound indices, and the lowest exponent that it has."""
     lowest: dict[Expr, Fraction] = {}
+    counts: dict[Expr, int] = {}
     for m in poly:
         for a, e in m.factors:
             if compound(a) and e < 0 and not a.free & set(m.bound):
                 lowest[a] = min(e, lowest.get(a, e))
-    if not lowest:
-        return None
-    base = max(lowest, key=lambda a: (depth(a), a.key))
-    return base, lowest[base]
+                counts[a] = counts.get(a, 0) + 1
+    for base in sorted(lowest, key=lambda a: (depth(a), a.key), reverse=True):
+        if counts[base] == len(poly) or unit(base):
+            return base, lowest[base]
+    return None
 
 
 def compound(atom: Expr) -> bool:

@@ -6,6 +6,7 @@ with what found it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ from gradproof.symbolic.expressions import (
     total,
 )
 
+_CANONICAL = re.compile(r"_(\d+)_\d+")
 MAX_LABELLINGS = 720
 MAX_TERMS = 20_000
 
@@ -99,8 +101,8 @@ def to_expr(poly: Poly) -> Expr:
 
 def depth(expr: Expr) -> int:
     """The largest level of a canonical bound name inside: `_2_0` is of level 2."""
-    levels = [int(i.name.split("_")[1]) for i in expr.bound if i.name.startswith("_")]
-    return max(levels, default=0)
+    levels = [_CANONICAL.fullmatch(i.name) for i in expr.bound]
+    return max((int(found[1]) for found in levels if found), default=0)
 
 
 def canonical(factors: Mapping[Expr, Fraction], bound: Iterable[Index]) -> Monomial:
@@ -112,11 +114,17 @@ def canonical(factors: Mapping[Expr, Fraction], bound: Iterable[Index]) -> Monom
     if not over:
         return Monomial(tuple(sorted(factors.items(), key=lambda f: f[0].key)))
     level = 1 + max((depth(atom) for atom in factors), default=0)
+    outside = {i.name for atom in factors for i in atom.free if i not in over}
+    while any(name.startswith(f"_{level}_") for name in outside):
+        level += 1
+    passing_stem = "?"
+    while any(name.startswith(passing_stem) for name in outside):
+        passing_stem += "?"
     best: tuple[str, Monomial] | None = None
     for count, order in enumerate(_orders(factors, over)):
         if count >= MAX_LABELLINGS:
             break
-        passing = {old: index(f"?{place}", old.axis) for place, old in enumerate(order)}
+        passing = {old: index(f"{passing_stem}{place}", old.axis) for place, old in enumerate(order)}
         final = {passing[old]: index(f"_{level}_{place}", old.axis) for place, old in enumerate(order)}
         moved = {substitute(substitute(atom, dict(passing)), dict(final)): e for atom, e in factors.items()}
         made = Monomial(
