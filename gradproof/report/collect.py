@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gradproof.numeric.evidence import Evidence
 from gradproof.symbolic.derivation import Derivation, derive
 from gradproof.symbolic.operation import Operation, Recurrence, flat
 from gradproof.symbolic.verdict import Ground, GroundKind, Outcome, Verdict, combine
@@ -54,36 +55,6 @@ class Source:
 
     target: str
     text: str
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One numerical check, as it was recorded.
-
-    `error` is the largest error in units in the last place (of the row's largest element for reductions) and
-    `bound` what was allowed; both are None for a check that is not about an error.
-    """
-
-    check: str
-    target: str
-    dtype: str
-    cases: int
-    passed: bool
-    error: float | None = None
-    bound: float | None = None
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "check": self.check,
-            "target": self.target,
-            "dtype": self.dtype,
-            "cases": self.cases,
-            "passed": self.passed,
-            "error": self.error,
-            "bound": self.bound,
-            "note": self.note,
-        }
 
 
 @dataclass(frozen=True)
@@ -247,7 +218,9 @@ class Recorder:
             theorems,
             self.ask("code", self.rewrites, ()),
             tuple(s for target in TARGETS for s in self.ask("code", lambda t=target: self.source(t), ())),
+            evidence=self.ask("evidence", self.evidence, ()),
             function=self.ask("plot", self.function, ()),
+            errors=self.ask("plot", self.errors, ()),
             missing=tuple(self.missing),
             seconds=time.perf_counter() - started,
         )
@@ -294,6 +267,27 @@ class Recorder:
                 raise
             self.missing.append(Missing("code", f"{target} is not installed"))
             return ()
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The numerical checks; none where PyTorch, their oracle, is not installed."""
+        try:
+            from gradproof.numeric.verification import verify
+        except ModuleNotFoundError as problem:
+            if problem.name != "torch":
+                raise
+            self.missing.append(Missing("evidence", "torch is not installed"))
+            return ()
+        return verify(self.operation)
+
+    def errors(self) -> tuple[Curve, ...]:
+        """The errors of the PyTorch kernel over the inputs, where there is one variable."""
+        try:
+            from gradproof.numeric.accuracy import error_curves
+        except ModuleNotFoundError as problem:
+            if problem.name != "torch":
+                raise
+            return ()
+        return tuple(Curve(*parts) for parts in error_curves(self.operation))
 
     def function(self) -> tuple[Curve, ...]:
         """The function and its derivative on a grid, where they have one variable."""

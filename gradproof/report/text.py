@@ -96,16 +96,15 @@ def _markdown_evidence(form: Form) -> Iterator[str]:
     if not form.evidence:
         yield "No numerical check was recorded for this operation.\n"
         return
-    yield "| check | kernel | precision | cases | error (ulp) | allowed | result |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | --- |"
+    yield "| check | kernel | precision | cases | error | allowed | PyTorch | unit | result |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
     yield from ("| " + " | ".join(evidence_cells(e)) + " |" for e in form.evidence)
 
 
 def evidence_cells(e: Evidence) -> tuple[str, ...]:
     """A row of the table of numerical evidence."""
-    error = "–" if e.error is None else f"{e.error:.3g}"
-    bound = "–" if e.bound is None else f"{e.bound:.3g}"
-    return e.check, e.target, e.dtype, str(e.cases), error, bound, "passed" if e.passed else "failed"
+    figures = ("–" if f is None else f"{f:.3g}" for f in (e.error, e.bound, e.reference))
+    return e.check, e.target, e.dtype, str(e.cases), *figures, e.unit, "passed" if e.passed else "failed"
 
 
 # --- LaTeX
