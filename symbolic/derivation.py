@@ -76,6 +76,11 @@ class Derivation:
             if step.replay() is not step.after:
                 raise AssertionError(f"{self.label}: step {number} ({step.rule}) does not replay")
 
+    def __str__(self) -> str:
+        from gradproof.symbolic.plain import derivation_to_text
+
+        return derivation_to_text(self)
+
     def _repr_latex_(self) -> str:
         from gradproof.symbolic.latex import derivation_to_latex, displayed
 
