@@ -1,0 +1,142 @@
+"""The benchmarks: that they compare what they say. No test looks at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+from fractions import Fraction
+
+import pytest
+import sympy as sp
+import torch
+
+from benchmarks import against_sympy, kernels, proofs, record
+from benchmarks.__main__ import run
+from benchmarks.eager import eager, source
+from benchmarks.sharing import share
+from benchmarks.sizes import SIZES, choose_sizes, draw_inputs
+from benchmarks.to_sympy import to_sympy
+from gradproof.symbolic.evaluation import Evaluator, Point
+from gradproof.symbolic.expressions import Entry, Tensor, call, entry, parameter, walk
+from gradproof.symbolic.operation import Operation, find, operations
+from gradproof.symbolic.proof import prove
+
+FORMS = [form for operation in operations().values() for form in operation.variants]
+SCALAR = [operation for operation in operations().values() if against_sympy.is_scalar(operation)]
+TINY = {name: 3 + n % 3 for n, name in enumerate(SIZES)} | {"head": 2}
+
+
+def name_of(operation: Operation) -> str:
+    return operation.label
+
+
+# --- against SymPy
+
+
+@pytest.mark.parametrize("operation", SCALAR, ids=name_of)
+@pytest.mark.parametrize("order", [1, 2])
+def test_conversion_keeps_the_values(operation: Operation, order: int) -> None:
+    given = against_sympy.pair(operation, order)
+    for expr in (given.function, given.claim):
+        converted = to_sympy(expr)
+        for x in ("7/5", "1/3"):
+            values = {"x": Fraction(x), "slope": Fraction("1/7"), "alpha": Fraction("3/2")}
+            expected = Evaluator(Point({}, {}, values), {})(expr)
+            symbols = {s: sp.Rational(str(values[s.name])) for s in converted.free_symbols}
+            found = float(sp.N(converted.subs(symbols)))
+            assert math.isclose(found, float(expected), rel_tol=1e-14, abs_tol=1e-14)
+
+
+def test_conversion_refuses_what_is_no_scalar() -> None:
+    with pytest.raises(TypeError, match="no scalar"):
+        to_sympy(entry(Tensor("x")))
+
+
+@pytest.mark.parametrize("operation", SCALAR, ids=name_of)
+@pytest.mark.parametrize("order", [1, 2])
+def test_pairs_are_derivatives(operation: Operation, order: int) -> None:
+    given = against_sympy.pair(operation, order)
+    assert not [e for side in (given.function, given.claim) for e in walk(side) if isinstance(e, Entry)]
+    assert against_sympy.ours(given).verdict == "proved"
+
+
+def test_a_wrong_claim_is_not_zero_and_not_proved() -> None:
+    given = against_sympy.pair(find("tanh"))
+    wrong = against_sympy.Pair("tanh", given.x, given.function, given.claim + 1)
+    assert against_sympy.ours(wrong).verdict == "refuted"
+    assert against_sympy.compare(wrong, repeats=1)["answer"] == "not 0"
+
+
+def test_sympy_is_stopped() -> None:
+    with pytest.raises(against_sympy.TimeLimit), against_sympy.limited(1):
+        while True:
+            sp.simplify(sp.Symbol("x") + 1)
+
+
+# --- the baseline of the kernels
+
+
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+def test_baseline_and_kernel_agree(form: Operation) -> None:
+    sizes = choose_sizes(form, TINY, elements=64, most=256)
+    contest = kernels.prepare(form, sizes, torch.float64)
+    assert kernels.largest_difference(contest) < 1e-12
+
+
+def test_baseline_is_a_careful_users() -> None:
+    text = source(find("softmax"))
+    assert text.count("torch.exp") == 1
+    assert "detach().amax" in text
+    x = torch.tensor([[1000.0, 0.0]])
+    assert eager(find("softmax"))(x).tolist() == [[1.0, 0.0]]
+    assert "_sum" not in source(find("layer_norm"))
+
+
+def test_sharing_leaves_loops_to_themselves() -> None:
+    code = "def f(x):\n    y = x + 1\n    for t in range(2):\n        y = x + 1 + t\n    return y"
+    assert share(code) == code
+
+
+def test_sizes_follow_the_number_of_elements() -> None:
+    sizes = choose_sizes(find("layer_norm"))
+    assert [i.numel() for i in draw_inputs(find("layer_norm"), sizes, torch.float32)] == [1 << 20, 1024, 1024]
+
+
+def test_saved_bytes_count_storages_once() -> None:
+    contest = kernels.prepare(find("exp"), choose_sizes(find("exp"), TINY, elements=64), torch.float32)
+    assert kernels.saved_bytes(contest, torch.exp) == 64 * 4
+    assert kernels.saved_bytes(contest, torch.sin) == 0
+
+
+def test_leaves_and_composites() -> None:
+    leaves = {form.label for form in FORMS if kernels.is_leaf(form)}
+    assert {"exp", "relu", "sum", "embedding"} <= leaves
+    assert not leaves & {"softmax", "layer_norm", "linear", "lstm", "gelu"}
+
+
+# --- the records
+
+
+def test_one_operation_through_every_table() -> None:
+    form = find("tanh")
+    proved = proofs.measure(["tanh"])
+    assert [row["verdict"] for row in proved["rows"]] == ["proved"]
+    row = kernels.compare(form, choose_sizes(form, TINY, elements=64), budget=0, least=1)
+    compared = against_sympy.compare(against_sympy.pair(form), repeats=1)
+    assert (compared["verdict"], compared["answer"]) == ("proved", "0")
+    sections = [proofs.section(proved), kernels.section([row]), against_sympy.section([compared])]
+    text = record.to_markdown(sections, record.machine())
+    assert text.count("\n| tanh") == 3
+    assert "| goal | found | reached |" in text
+
+
+def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--only", "prove", "--json", "sin"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [row["variant"] for row in data["prove"]["rows"]] == ["sin"]
+    assert data["machine"]["GPU"] == "none: not run on a GPU"
+
+
+def test_prove_is_the_public_one() -> None:
+    x = parameter("x")
+    assert prove(call("exp", x), call("exp", x)).verdict == "proved"
