@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import permutations, product
 
-from gradproof.numeric.stability import magnitude
+from gradproof.numeric.rewriting import magnitude
 from gradproof.numeric.sums import data_delta
 from gradproof.symbolic.expressions import (
     ONE,

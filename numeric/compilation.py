@@ -19,8 +19,9 @@ from gradproof.numeric.lines import (
 from gradproof.numeric.lowering import Lowering
 from gradproof.numeric.preparation import needed, prepare
 from gradproof.numeric.recurrence import Ends, Moved, Part, Split, Steps
+from gradproof.numeric.rewriting import Context, Row
 from gradproof.numeric.saving import choose
-from gradproof.numeric.stability import Context, Row
+from gradproof.numeric.stability import ROWS
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Call, Index, Tensor, index
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
@@ -41,7 +42,7 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
     """Lower a program and its VJP together."""
     vjp = derive(program, "vjp").program
     cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
-    applied: dict[str, Row] = {}
+    applied: set[str] = set()
     lines, mark, names = _lower(program, vjp, zeros, applied)
     first, second = lines[:mark], live(lines[mark:], vjp.outputs)
     backward, saved = choose(program, first, second, vjp.outputs)
@@ -52,7 +53,7 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
         Straight((*saved, *cotangents), program.parameters, backward, vjp.outputs, *names),
         saved,
         cotangents,
-        tuple(applied.values()),
+        tuple(row for row in ROWS if row.name in applied),
     )
 
 
@@ -71,14 +72,14 @@ def compile_tangents(
 
 
 def _lower(
-    program: Program, derived: Program, zeros: frozenset[str], applied: dict[str, Row] | None = None
+    program: Program, derived: Program, zeros: frozenset[str], applied: set[str] | None = None
 ) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor]]]:
     """The lines of a program and of its derivative, where the latter begin, temporaries and truths."""
     first = flat(program.statements)
     second = needed(flat(derived.statements), derived.outputs)
     names = {t.name for p in (program, derived) for t in _tensors(p)}
     names |= {p.name for p in program.parameters}
-    context = Context(given=_given(program), taken=names, applied={} if applied is None else applied)
+    context = Context(given=_given(program), taken=names, applied=set() if applied is None else applied)
     ready = prepare(first, context, zeros)
     later = prepare(second, context, zeros)
     values = [d.value for s in (*ready, *later) for d in (s.body if isinstance(s, Recurrence) else (s,))]

@@ -10,9 +10,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from gradproof.numeric.arrays import Library, library
+from gradproof.numeric.rewriting import Row
 from gradproof.numeric.shapes import Shapes, check_shape, measure
 from gradproof.numeric.sources import Source, write_source
-from gradproof.numeric.stability import Row
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Tensor

@@ -7,16 +7,14 @@ from dataclasses import replace
 
 from gradproof.numeric.canonical import as_operation, canonical, worth_a_name
 from gradproof.numeric.lines import Contraction, Elementwise, Gather, Line, Reduction, Scatter, Stack
+from gradproof.numeric.operands import cheapest, describe, is_truth, merge_alike, selects
 from gradproof.numeric.sums import Product, components, distribute, is_sparse, sift
 from gradproof.symbolic.expressions import (
-    ONE,
     ZERO,
-    Add,
     Bracket,
     Entry,
     Expr,
     Index,
-    Mul,
     Number,
     Reduce,
     Tensor,
@@ -31,7 +29,6 @@ from gradproof.symbolic.expressions import (
     where,
 )
 from gradproof.symbolic.operation import Definition
-from gradproof.symbolic.terms import idempotent
 
 
 class Lowering:
@@ -99,7 +96,7 @@ class Lowering:
         """Append the line, or lines, that give the target its value, reductions and gathers being done."""
         if is_truth(value, self.truths):
             self.truths.add(target)
-        along = next((i for i in indices if i.axis.size is not None and _selects(value, i)), None)
+        along = next((i for i in indices if i.axis.size is not None and selects(value, i)), None)
         if along is not None:
             assert along.axis.size is not None
             parts = tuple(substitute(value, {along: number(n)}) for n in range(along.axis.size))
@@ -260,7 +257,7 @@ class Lowering:
 
     def contract(self, operands: list[Expr], bound: frozenset[Index]) -> Expr:
         """The sum of a product of elementwise values, two at a time."""
-        groups = _merge_alike(operands)
+        groups = merge_alike(operands)
         if not bound:
             return mul(*groups)
         for i in sorted(bound, key=lambda i: i.key):
@@ -273,7 +270,7 @@ class Lowering:
             return self.reduce_line("sum", self.ordered(bound), groups[0])
         if len(groups) == 2:
             return self.pair(groups[0], groups[1], bound)
-        a, b = _cheapest(groups, bound)
+        a, b = cheapest(groups, bound)
         others = [g for g in groups if g is not a and g is not b]
         done = frozenset(i for i in bound if not any(i in o.free for o in others))
         joined = (
@@ -295,82 +292,11 @@ class Lowering:
         return entry(made, *indices)
 
     def operand(self, value: Expr) -> Entry:
-        plain = isinstance(value, Entry) and len(set(value.indices)) == len(value.indices)
-        if plain and value.tensor.dtype == "real" and value.tensor not in self.truths:
-            assert isinstance(value, Entry)
+        if isinstance(value, Entry) and self.multiplies(value):
             return value
         return self.named(value, f"{self.hint}_factor", self.ordered(value.free))
 
-
-def describe(expr: Expr) -> str:
-    """A name for a subexpression: `x_less_mean` for `x - mean`."""
-    from gradproof.symbolic.expressions import Call
-
-    if isinstance(expr, Call):
-        inner = describe(expr.arguments[0])
-        name = expr.function[0] if inner == "part" else f"{expr.function}_{inner}"
-    elif isinstance(expr, Entry):
-        name = expr.tensor.name
-    elif isinstance(expr, Bracket):
-        name = "mask"
-    elif (
-        isinstance(expr, Add) and len(expr.terms) == 2 and all(isinstance(t, Entry | Mul) for t in expr.terms)
-    ):
-        signs = [(t, False) if isinstance(t, Entry) else (-t, True) for t in expr.terms]
-        if all(isinstance(t, Entry) for t, _ in signs) and any(not minus for _, minus in signs):
-            signs.sort(key=lambda pair: pair[1])
-            word = "less" if signs[1][1] else "plus"
-            name = f"{describe(signs[0][0])}_{word}_{describe(signs[1][0])}"
-        else:
-            name = "part"
-    else:
-        name = "part"
-    return name if len(name) <= 24 else "part"
-
-
-def is_truth(expr: Expr, truths: set[Tensor]) -> bool:
-    """Whether the expression only has the values 0 and 1 and is made of conditions."""
-    if isinstance(expr, Mul):
-        return all(is_truth(f, truths) for f in expr.factors)
-    if isinstance(expr, Add):
-        return len(expr.terms) == 2 and expr.terms[0] is ONE and is_truth(-expr.terms[1], truths)
-    return idempotent(expr) or (isinstance(expr, Entry) and expr.tensor in truths)
-
-
-def _selects(value: Expr, along: Index) -> bool:
-    """Whether a bracket compares the index with a fixed number."""
-    return any(
-        isinstance(n, Bracket)
-        and n.relation == "=="
-        and (
-            (n.left is along and isinstance(n.right, Number))
-            or (n.right is along and isinstance(n.left, Number))
-        )
-        for n in walk(value)
-    )
-
-
-def _merge_alike(operands: list[Expr]) -> list[Expr]:
-    """Operands over the same indices multiplied; 0/1-valued ones join an operand that has their indices."""
-    groups: dict[frozenset[Index], list[Expr]] = {}
-    for operand in operands:
-        groups.setdefault(operand.free, []).append(operand)
-    merged = [mul(*parts) for parts in groups.values()]
-    for mask in [m for m in merged if idempotent(m) and len(merged) > 1]:
-        wider = [g for g in merged if g is not mask and mask.free <= g.free]
-        if wider:
-            host = min(wider, key=lambda g: len(g.free))
-            merged = [g for g in merged if g is not mask and g is not host] + [where(mask, host, 0)]
-    return merged
-
-
-def _cheapest(groups: list[Expr], bound: frozenset[Index]) -> tuple[Expr, Expr]:
-    """The pair whose product, contracted as far as it can be, has the fewest indices."""
-
-    def cost(a: Expr, b: Expr) -> tuple[int, int]:
-        others = frozenset[Index]().union(*(g.free for g in groups if g is not a and g is not b))
-        left = (a.free | b.free) - (bound - others)
-        return (len(left), -len(a.free & b.free & bound))
-
-    pairs = [(a, b) for n, a in enumerate(groups) for b in groups[n + 1 :]]
-    return min(pairs, key=lambda p: cost(*p))
+    def multiplies(self, read: Entry) -> bool:
+        """Whether an entry can be an operand of a matrix product as it stands: real, and no diagonal."""
+        real = read.tensor.dtype == "real" and read.tensor not in self.truths
+        return real and len(set(read.indices)) == len(read.indices)

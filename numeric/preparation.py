@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gradproof.numeric.stability import Context, stabilize, tails
+from gradproof.numeric.rewriting import Context
+from gradproof.numeric.stability import stabilize, tails
 from gradproof.numeric.sums import is_sparse
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
@@ -65,17 +66,19 @@ def _simplify(expr: Expr, scope: set[Axis], zeros: frozenset[str]) -> Expr:
             loose = [i for i in node.indices if i not in node.body.free]
             if len(loose) == len(node.indices):
                 return mul(node.body, *(size(i.axis) for i in loose))
-        if _compares_size(node) and (node.left.axis in scope or node.left.axis.nonempty):
+        axis = _positive_size(node)
+        if axis is not None and (axis in scope or axis.nonempty):
             return ONE
         return node
 
     return rewrite(expr, visit)
 
 
-def _compares_size(node: Expr) -> bool:
-    """Whether the node is `[size > 0]`."""
-    positive = isinstance(node, Bracket) and node.relation == ">" and isinstance(node.left, Size)
-    return positive and isinstance(node.right, Number) and node.right.value == 0
+def _positive_size(node: Expr) -> Axis | None:
+    """The axis of `[size > 0]`."""
+    if not (isinstance(node, Bracket) and node.relation == ">" and isinstance(node.left, Size)):
+        return None
+    return node.left.axis if isinstance(node.right, Number) and node.right.value == 0 else None
 
 
 def needed(

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradproof.numeric.compilation import Pair, compile_pair, compile_tangents
 from gradproof.numeric.lines import Straight
-from gradproof.numeric.stability import Row
+from gradproof.numeric.rewriting import Row
 from gradproof.numeric.targets.base import Printer
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
-from gradproof.numeric.targets.base import Printer, reduction_order
+from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.targets.layout import align
 from gradproof.numeric.targets.tree import Dims, Node
+from gradproof.numeric.targets.writer import reduction_order
 from gradproof.symbolic.expressions import Entry, Index
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
-from gradproof.numeric.targets.base import COMPARISONS, Printer, reduction_order
+from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.targets.layout import align
 from gradproof.numeric.targets.tree import Dims, Node
+from gradproof.numeric.targets.writer import COMPARISONS, reduction_order
 from gradproof.symbolic.expressions import Entry, Index
 
 

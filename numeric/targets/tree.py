@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradproof.numeric.lines import MINUS_INFINITY
-from gradproof.numeric.stability import magnitude
+from gradproof.numeric.rewriting import magnitude
 from gradproof.symbolic.expressions import (
     ONE,
     Add,

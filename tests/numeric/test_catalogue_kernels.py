@@ -57,7 +57,8 @@ def test_kernel_is_its_definition(chosen: Operation, target: str) -> None:
         assert tuple(found.shape) == want.shape
         np.testing.assert_allclose(np.asarray(found), want, rtol=1e-10, atol=1e-11)
     tangents = [
-        rng.normal(size=v.shape) if t.dtype == "real" else None for v, t in zip(inputs, program.inputs)
+        rng.normal(size=v.shape) if t.dtype == "real" else None
+        for v, t in zip(inputs, program.inputs, strict=True)
     ]
     dots = k.jvp(inputs, tangents, **parameters)
     left = sum((np.asarray(d) * c).sum() for d, c in zip(dots, cotangents, strict=True))

@@ -74,7 +74,7 @@ def test_forward_mode_is_the_transpose(name: str, target: str) -> None:
     _, saved = k.forward(*inputs)
     made = k.vjp(saved, *(convert(g, target) for g in given))
     left = sum((torch.as_tensor(d) * g).sum() for d, g in zip(dots, given, strict=True))
-    pairs = [(torch.as_tensor(m), t) for m, t in zip(made, tangents, strict=True) if m is not None]
+    pairs = [(torch.as_tensor(m), t) for m, t in zip(made, tangents, strict=True) if t is not None]
     right = sum((m * t).sum() for m, t in pairs)
     close(left, torch.as_tensor(right))
 
@@ -89,7 +89,7 @@ def test_autograd_first_and_second_order(name: str) -> None:
         inputs = [r.clone().requires_grad_() for r in case.real]
         outer = [g.clone().requires_grad_() for g in given]
         first = torch.autograd.grad(function(*inputs), inputs, outer, create_graph=True)
-        joined = sum((a * b).sum() for a, b in zip(first, directions, strict=True))
+        joined = torch.stack([(a * b).sum() for a, b in zip(first, directions, strict=True)]).sum()
         made = torch.autograd.grad(joined, [*inputs, *outer], allow_unused=True)
         every = [
             torch.zeros_like(i) if m is None else m for m, i in zip(made, [*inputs, *outer], strict=True)

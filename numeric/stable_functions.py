@@ -1,0 +1,133 @@
+"""Rewrites of sigmoid, tanh and softplus that keep digits where the functions saturate."""
+
+from __future__ import annotations
+
+from gradproof.numeric.rewriting import Context, magnitude, positive_part, with_coefficient
+from gradproof.symbolic.expressions import (
+    ONE,
+    Add,
+    Call,
+    Entry,
+    Expr,
+    Mul,
+    Number,
+    Power,
+    Where,
+    add,
+    bracket,
+    call,
+    mul,
+    power,
+    where,
+)
+
+
+def slope(x: Expr) -> Expr:
+    """The derivative of sigmoid, `e / (1 + e)^2` with `e = exp(-|x|)`."""
+    small = call("exp", -magnitude(x))
+    return small / (ONE + small) ** 2
+
+
+def sigmoid_slope(node: Expr, context: Context) -> Expr | None:
+    """`s (1 - s)` inside a product."""
+    if not isinstance(node, Mul):
+        return None
+    for factor in node.factors:
+        x = context.leaf(factor, "sigmoid")
+        if x is None:
+            continue
+        rest = [f for f in node.factors if f is not factor]
+        for other in rest:
+            if other is ONE - factor or other is call("sigmoid", -x):
+                return mul(slope(x), *(f for f in rest if f is not other))
+    return None
+
+
+def sigmoid_complement(node: Expr, context: Context) -> Expr | None:
+    """`1 - s(x) = s(-x)`."""
+    if isinstance(node, Add) and len(node.terms) == 2 and node.terms[0] is ONE:
+        x = context.leaf(-node.terms[1], "sigmoid")
+        if x is not None:
+            return call("sigmoid", -x)
+    return None
+
+
+def tanh_slope(node: Expr, context: Context) -> Expr | None:
+    """`1 - tanh^2`."""
+    if isinstance(node, Add) and len(node.terms) == 2 and node.terms[0] is ONE:
+        square = -node.terms[1]
+        if isinstance(square, Power) and square.exponent == 2:
+            x = context.leaf(square.base, "tanh")
+            if x is not None:
+                return 4 * slope(2 * x)
+    return None
+
+
+def stable_softplus(node: Expr, _: Context) -> Expr | None:
+    """`softplus(x) = max(x, 0) + log(1 + exp(-|x|))`."""
+    if isinstance(node, Call) and node.function == "softplus":
+        x = node.arguments[0]
+        return positive_part(x) + call("log", ONE + call("exp", -magnitude(x)))
+    return None
+
+
+def log_sigmoid(node: Expr, _: Context) -> Expr | None:
+    """`log s(x) = -softplus(-x)`."""
+    if isinstance(node, Call) and node.function == "log":
+        inner = node.arguments[0]
+        if isinstance(inner, Call) and inner.function == "sigmoid":
+            return -call("softplus", -inner.arguments[0])
+    return None
+
+
+def quotient_to_sigmoid(node: Expr, _: Context) -> Expr | None:
+    """`1 / (1 + exp(a)) = sigmoid(-a)`."""
+    if isinstance(node, Power) and node.exponent < 0 and node.exponent.denominator == 1:
+        base = node.base
+        if isinstance(base, Add) and len(base.terms) == 2 and base.terms[0] is ONE:
+            e = base.terms[1]
+            if isinstance(e, Call) and e.function == "exp" and not _never_positive(e.arguments[0]):
+                return power(call("sigmoid", -e.arguments[0]), -node.exponent)
+    return None
+
+
+def _never_positive(x: Expr) -> bool:
+    if isinstance(x, Mul) and isinstance(x.factors[0], Number) and x.factors[0].value < 0:
+        inner = mul(*x.factors[1:])
+        return isinstance(inner, Where) and inner is magnitude(inner.yes)
+    return False
+
+
+def sigmoid_tail(x: Expr) -> Expr:
+    """`exp(min(x, 0)) / (1 + exp(-|x|))`."""
+    if isinstance(x, Mul) and isinstance(x.factors[0], Number) and x.factors[0].value < 0:
+        return call("exp", -positive_part(-x)) / (ONE + call("exp", -magnitude(-x)))
+    return call("exp", where(bracket("<", x, 0), x, 0)) / (ONE + call("exp", -magnitude(x)))
+
+
+def vanishing_factor(node: Expr, context: Context) -> Expr | None:
+    """`(1 - t^2) (p + q) = (1 - t^2) p + (1 - t^2) q` for a tanh t, where p or q may overflow."""
+    if not isinstance(node, Mul):
+        return None
+    slopes = [f for f in node.factors if _is_tanh_slope(f, context)]
+    others = (f for f in node.factors if f not in slopes)
+    sums = [f for f in others if isinstance(f, Add) and any(_grows(t) for t in f.terms)]
+    if len(slopes) != 1 or len(sums) != 1:
+        return None
+    rest = [f for f in node.factors if f is not sums[0]]
+    return add(*(mul(*rest, term) for term in sums[0].children))
+
+
+def _is_tanh_slope(factor: Expr, context: Context) -> bool:
+    if not (isinstance(factor, Add) and len(factor.terms) == 2 and factor.terms[0] is ONE):
+        return False
+    square = -factor.terms[1]
+    if not (isinstance(square, Power) and square.exponent == 2 and isinstance(square.base, Entry)):
+        return False
+    d = context.definitions.get(square.base.tensor)
+    return d is not None and isinstance(d.value, Call) and d.value.function == "tanh"
+
+
+def _grows(term: Expr) -> bool:
+    _, rest = with_coefficient(term)
+    return isinstance(rest, Power) and isinstance(rest.base, Entry) and rest.exponent > 1
