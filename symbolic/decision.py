@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from gradproof.symbolic.definedness import Demand, compare, demands, units
+from gradproof.symbolic.definedness import Demand, compare, demands, unfounded, units
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -67,6 +67,9 @@ def difference(
 
 def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
     """From the cheapest normal form to the most complete one, a point looked for in between."""
+    problem = unfounded((left, right), definitions)
+    if problem is not None:
+        return Verdict("undecided", reason=problem)
     if any(_cases_inside(node) for side in (left, right) for node in walk(side)):
         verdict = _by_regions(left, right, definitions, MAX_SPLITS)
         if verdict is not None:
@@ -221,6 +224,9 @@ def _signed(subject: Entry | Parameter, sign: int) -> Expr:
 
 def decide_under(left: Expr, right: Expr, definitions: Definitions, suppose: Equations) -> Verdict:
     """The verdict where the supposed equations hold; proved or undecided, for no point is looked for."""
+    problem = unfounded((left, right), definitions)
+    if problem is not None:
+        return Verdict("undecided", reason=problem)
     try:
         remainder, nf = difference(left, right, definitions, logistic=False, suppose=suppose)
     except (TooLargeError, ZeroDivisionError) as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice, product
 
 from gradproof.symbolic.axes import Axis
@@ -17,6 +18,7 @@ from gradproof.symbolic.expressions import (
     Expr,
     Index,
     Number,
+    Parameter,
     Power,
     Reduce,
     Size,
@@ -29,8 +31,8 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition
-from gradproof.symbolic.polynomials import Poly, const, to_expr
-from gradproof.symbolic.signs import idempotent, nonnegative, positive
+from gradproof.symbolic.polynomials import Poly, TooLargeError, const, to_expr
+from gradproof.symbolic.signs import idempotent, nonnegative, positive, zero_one
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,41 @@ def units(left: Iterable[Demand], nf: NormalForm) -> frozenset[Expr]:
         if len(inverse) == 1:
             found |= {a for m in inverse for a, e in m.factors if e < 0}
     return frozenset(found)
+
+
+@lru_cache(maxsize=1 << 14)
+def _conditions(expr: Expr) -> tuple[Expr, ...]:
+    """The conditions of cases whose shape does not say that they are 0 or 1."""
+    found = dict.fromkeys(node.condition for node in walk(expr) if isinstance(node, Where))
+    return tuple(c for c in found if not zero_one(c))
+
+
+@lru_cache(maxsize=1 << 14)
+def _parameters(expr: Expr) -> frozenset[Parameter]:
+    return frozenset(node for node in walk(expr) if isinstance(node, Parameter))
+
+
+def unfounded(sides: Iterable[Expr], definitions: Mapping[Tensor, Definition]) -> str | None:
+    """Why nothing can be said about the sides: what is declared of a name is not so, or not one thing."""
+    exprs = [*sides, *(d.value for d in definitions.values())]
+    for target, d in definitions.items():
+        if target.dtype == "boolean" and not zero_one(d.value):
+            return f"{target.name} is declared boolean, and its definition may have other values"
+        if target.domain not in ("real", target.dtype):
+            return f"{target.name} is defined, and that its values lie in {target.domain} is not shown"
+    parameters = frozenset[Parameter]().union(*(_parameters(expr) for expr in exprs))
+    if len({p.name for p in parameters}) < len(parameters):
+        return "one parameter is declared over two domains"
+    for condition in dict.fromkeys(c for expr in exprs for c in _conditions(expr)):
+        nf = NormalForm(definitions)
+        try:
+            value = nf(condition)
+            plain = nf.times(value, value) == value
+        except (TooLargeError, ZeroDivisionError):
+            plain = False
+        if not plain:
+            return f"the condition {condition} may have other values than 0 and 1"
+    return None
 
 
 def _sizes(expr: Expr) -> Iterator[str]:

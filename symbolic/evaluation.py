@@ -36,6 +36,10 @@ class UndefinedError(Exception):
     """The expression has no value at the point, or its value cannot be told at this precision."""
 
 
+class UnclearError(UndefinedError):
+    """Whether there is a value, or which case it is, cannot be told at this precision."""
+
+
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "exp": lambda x: x.exp(),
     "log": lambda x: x.log(),
@@ -54,7 +58,7 @@ class Point:
 
     sizes: Mapping[Axis, int]
     tensors: Mapping[Tensor, Mapping[tuple[int, ...], Fraction]]
-    parameters: Mapping[str, Fraction] = field(default_factory=dict[str, Fraction])
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def show(self) -> dict[str, str]:
         """The point as texts, tensors as nested lists."""
@@ -91,7 +95,7 @@ class Evaluator:
         finally:
             ctx.prec = before
         if not value.is_finite():
-            raise UndefinedError(f"{expr} has no finite value")
+            raise UnclearError(f"{expr} has no finite value")
         return value
 
     def value(self, expr: Expr, at: Mapping[Index, int]) -> Any:
@@ -119,23 +123,25 @@ class Evaluator:
         if isinstance(expr, Call):
             argument = self.value(expr.arguments[0], at)
             if expr.function == "log" and not argument > 0:
-                raise UndefinedError(f"log of {argument}")
+                raise (UndefinedError if argument <= 0 else UnclearError)(f"log of {argument}")
             return _FUNCTIONS[expr.function](argument)
         if isinstance(expr, Bracket):
             return arb(int(self.holds(expr, at)))
         if isinstance(expr, Where):
-            return self.value(expr.yes if self.value(expr.condition, at) == 1 else expr.no, at)
+            chosen = self.value(expr.condition, at)
+            if chosen != 1 and chosen.contains(1):
+                raise UnclearError(f"{expr.condition} cannot be told at this precision")
+            return self.value(expr.yes if chosen == 1 else expr.no, at)
         if isinstance(expr, Reduce):
             return self.reduction(expr, at)
         raise UndefinedError(f"{type(expr).__name__} has no value")
 
     def entry(self, expr: Entry, at: Mapping[Index, int]) -> Any:
         place = tuple(self.position(i, at) for i in expr.indices)
+        if not all(0 <= n < self.size(a) for n, a in zip(place, expr.tensor.axes, strict=True)):
+            raise UndefinedError(f"{expr}: position {place} is off the axis")
         if expr.tensor in self.point.tensors:
-            values = self.point.tensors[expr.tensor]
-            if place not in values:
-                raise UndefinedError(f"{expr}: position {place} is off the axis")
-            return _ball(values[place])
+            return _ball(self.point.tensors[expr.tensor][place])
         if (expr.tensor, place) not in self.known:
             d = self.definitions[expr.tensor]
             self.known[(expr.tensor, place)] = self.value(d.value, dict(zip(d.indices, place, strict=True)))
@@ -144,21 +150,24 @@ class Evaluator:
     def position(self, expr: Expr, at: Mapping[Index, int]) -> int:
         if isinstance(expr, Index):
             return at[expr]
-        return int(self.value(expr, at).unique_fmpz())
+        value = self.value(expr, at).unique_fmpz()
+        if value is None:
+            raise UnclearError(f"the position {expr} cannot be told at this precision")
+        return int(value)
 
     def power(self, base: Any, exponent: Fraction) -> Any:
         if exponent < 0 and base.contains(0):
-            raise UndefinedError("division by 0")
+            raise (UndefinedError if base == 0 else UnclearError)("division by 0")
         if exponent.denominator == 1:
             return base ** int(exponent)
         if not base >= 0:
-            raise UndefinedError(f"a root of {base}")
+            raise (UndefinedError if base < 0 else UnclearError)(f"a root of {base}")
         return (base if exponent.denominator == 1 else base.root(exponent.denominator)) ** exponent.numerator
 
     def holds(self, expr: Bracket, at: Mapping[Index, int]) -> bool:
         difference = self.value(expr.left, at) - self.value(expr.right, at)
-        if not (difference > 0 or difference < 0 or difference.is_exact()):
-            raise UndefinedError(f"{expr} cannot be told at this precision")
+        if not (difference > 0 or difference < 0 or difference == 0):
+            raise UnclearError(f"{expr} cannot be told at this precision")
         return holds(expr.relation, 1 if difference > 0 else -1 if difference < 0 else 0)
 
     def reduction(self, expr: Reduce, at: Mapping[Index, int]) -> Any:
@@ -179,5 +188,6 @@ class Evaluator:
         return axis.size if axis.size is not None else self.point.sizes[axis]
 
 
-def _ball(value: Fraction) -> Any:
-    return arb(fmpq(value.numerator, value.denominator))
+def _ball(value: Any) -> Any:
+    """A number as a ball; a parameter may have a ball for its value already."""
+    return value if isinstance(value, arb) else arb(fmpq(value.numerator, value.denominator))

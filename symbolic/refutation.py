@@ -9,7 +9,7 @@ from itertools import islice, product
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.domain import Domain, DomainError, parse_domain
-from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
+from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
 from gradproof.symbolic.expressions import Entry, Expr, Index, Parameter, Size, Tensor, walk
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.verdict import Witness
@@ -44,15 +44,17 @@ def separated(
         evaluate = Evaluator(point, definitions, precision)
         try:
             a = evaluate(left, at)
+        except UnclearError:
+            continue
         except UndefinedError:
             return None
         try:
             b = evaluate(right, at)
-        except UndefinedError as problem:
-            if "undefined" in str(problem) or "division" in str(problem):
-                shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
-                return Witness(shown, a.str(20, radius=False), "undefined")
-            return None
+        except UnclearError:
+            continue
+        except UndefinedError:
+            shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
+            return Witness(shown, a.str(20, radius=False), "undefined")
         if not a.overlaps(b):
             shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
             return Witness(shown, a.str(20, radius=False), b.str(20, radius=False))

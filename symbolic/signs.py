@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from gradproof.symbolic.domain import POSITIVE, REALS, DomainError, Interval, parse_domain
 from gradproof.symbolic.expressions import (
+    ONE,
     Add,
     Bracket,
     Call,
@@ -20,6 +21,7 @@ from gradproof.symbolic.expressions import (
     Reduce,
     Relation,
     Size,
+    Where,
 )
 
 _RANGES = {
@@ -89,6 +91,25 @@ def holds(relation: Relation, sign: int) -> bool:
 def idempotent(expr: Expr) -> bool:
     """Whether the only values are 0 and 1."""
     return isinstance(expr, Bracket) or (isinstance(expr, Entry) and expr.tensor.dtype == "boolean")
+
+
+def zero_one(expr: Expr) -> bool:
+    """Whether the shape says that the only values are 0 and 1: products and complements of what is so.
+
+    >>> from gradproof.symbolic.expressions import bracket, parameter
+    >>> zero_one(1 - bracket(">", parameter("x"), 0)), zero_one(parameter("x"))
+    (True, False)
+    """
+    if isinstance(expr, Number):
+        return expr.value in (0, 1)
+    if isinstance(expr, Mul):
+        return all(zero_one(factor) for factor in expr.factors)
+    if isinstance(expr, Where):
+        return all(zero_one(part) for part in expr.children)
+    if isinstance(expr, Add):
+        other = ONE - expr
+        return not isinstance(other, Add) and zero_one(other)
+    return idempotent(expr)
 
 
 def positive(expr: Expr) -> bool:
