@@ -16,6 +16,7 @@ from gradproof.symbolic.kinks import Convention, conventions
 from gradproof.symbolic.language import read
 from gradproof.symbolic.operation import Definition, Operation, flat
 from gradproof.symbolic.pushforward import Equation, UnitVector, defined, tangent_equations, taylor_equations
+from gradproof.symbolic.statements import prove_text as prove_text
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.theorems import Pairing, stages
 from gradproof.symbolic.verdict import Verdict

@@ -1,0 +1,564 @@
+"""Cells of a domain, and the signs that expressions have all over a cell.
+
+A cell gives every variable an interval, puts some variables in terms of others (on a wall `x = y`, or beside
+it `x = y + u` with `u > 0`), and knows facts. A sign is told from the facts, from exact roots of a polynomial
+in one variable, from the signs of terms, or from ball arithmetic over a bounded interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import product
+from typing import Any, TypeVar
+
+from flint import arb, ctx, fmpq, fmpz_poly
+
+from gradproof.symbolic.domain import POSITIVE, REALS, Interval
+from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
+from gradproof.symbolic.expressions import (
+    Add,
+    Call,
+    Constant,
+    Expr,
+    Mul,
+    Number,
+    Parameter,
+    Power,
+    walk,
+)
+from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.tower import (
+    MAX_RESTARTS,
+    Factor,
+    FinerError,
+    Polynomial,
+    Quotient,
+    Tower,
+    rational,
+)
+
+T = TypeVar("T")
+
+PRECISIONS = (64, 256, 1024)
+MAX_SUBDIVISIONS = 400
+MAX_SHIFTS = 3
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the sign of a value: its sign wherever it is not 0, and whether it is never 0."""
+
+    sign: int | None
+    nonzero: bool
+
+    @property
+    def strict(self) -> int | None:
+        """The sign, where it is surely that everywhere."""
+        return self.sign if self.sign == 0 or self.nonzero else None
+
+
+NOTHING = Known(None, False)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """`expr relation 0`, with the relations `>`, `>=`, `<`, `==`, `!=`."""
+
+    expr: Expr
+    relation: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where variables lie: free ones in intervals, others in terms of the free ones."""
+
+    intervals: Mapping[str, Interval]
+    integers: frozenset[str] = frozenset()
+    frame: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
+    facts: tuple[Fact, ...] = ()
+    label: tuple[str, ...] = ()
+
+    def framed(self, name: str, value: Expr, label: str = "") -> Cell:
+        """The cell with a variable in terms of others."""
+        rest = {n: i for n, i in self.intervals.items() if n != name}
+        return replace(
+            self,
+            intervals=rest,
+            frame={**self.frame, name: value},
+            label=self.label + ((label,) if label else ()),
+        )
+
+    def within(self, name: str, interval: Interval, label: str = "") -> Cell:
+        """The cell with another interval for a variable."""
+        return replace(
+            self,
+            intervals={**self.intervals, name: interval},
+            label=self.label + ((label,) if label else ()),
+        )
+
+    def knowing(self, *facts: Fact) -> Cell:
+        """The cell with facts added."""
+        return replace(self, facts=(*self.facts, *facts))
+
+    def labelled(self, label: str) -> Cell:
+        """The cell with a text added to its description."""
+        return replace(self, label=(*self.label, label))
+
+    @property
+    def empty(self) -> bool:
+        """Whether an interval holds no number that counts."""
+        return any(tightened(i, name in self.integers).empty for name, i in self.intervals.items())
+
+
+def tightened(interval: Interval, integer: bool) -> Interval:
+    """The interval between the first and the last whole number inside, for a variable of whole numbers."""
+    if not integer:
+        return interval
+    low, high = interval.low, interval.high
+    if low is not None:
+        low = Fraction(-((-low) // 1)) + (1 if low.denominator == 1 and not interval.low_closed else 0)
+    if high is not None:
+        high = Fraction(high // 1) - (1 if high.denominator == 1 and not interval.high_closed else 0)
+    return Interval(low, high, low is not None, high is not None)
+
+
+def parameters(expr: Expr) -> set[str]:
+    """The names of the parameters inside."""
+    return {node.name for node in walk(expr) if isinstance(node, Parameter)}
+
+
+@dataclass
+class Place:
+    """A cell at work: the tower over its free variables, and what was found out about signs."""
+
+    cell: Cell
+    facts: list[Fact] = field(default_factory=list[Fact])
+    asserted: set[tuple[Expr, str]] = field(default_factory=set["tuple[Expr, str]"])
+    signs: dict[str, Known] = field(default_factory=dict[str, Known])
+    seen: set[str] = field(default_factory=set[str])
+    prepared: bool = False
+    busy: bool = False
+
+    def __post_init__(self) -> None:
+        integers = self.cell.integers
+        self.intervals = {n: tightened(i, n in integers) for n, i in self.cell.intervals.items()}
+        self.facts += self.cell.facts
+        self.tower = Tower(lambda _, p: self.known(p).sign or None, self.cell.frame, integers)
+        self.tower.forgotten = self._forget
+
+    def _forget(self) -> None:
+        self.signs.clear()
+        self.seen.clear()
+        self.prepared = False
+
+    def _prepare(self) -> None:
+        """Bring the facts into the terms of the tower."""
+        if not self.prepared:
+            self.prepared = True
+            for fact in self.facts:
+                self._learn(fact)
+
+    def _learn(self, fact: Fact) -> None:
+        content, factors = self.split(self.tower.quotient(fact.expr))
+        if fact.relation in (">", "<", "!="):
+            for f in factors:
+                if not self.known(f.base).nonzero:
+                    self.signs[str(f.base)] = Known(self.known(f.base).sign, True)
+        if fact.relation == "==" and len(factors) == 1:
+            self.signs[str(factors[0].base)] = Known(0, False)
+        if fact.relation in (">", ">=", "<"):
+            self._learn_sign(content * (-1 if fact.relation == "<" else 1), factors)
+
+    def _learn_sign(self, content: Fraction, factors: list[Factor]) -> None:
+        """Of one factor of odd power without a sign, the sign follows from those of the others."""
+        sign = 1 if content > 0 else -1
+        open_: list[Factor] = []
+        for f in factors:
+            known = self.known(f.base)
+            if f.times % 2 and known.sign:
+                sign *= known.sign
+            elif f.times % 2:
+                open_.append(f)
+        if len(open_) == 1:
+            self.signs[str(open_[0].base)] = Known(sign, self.known(open_[0].base).nonzero)
+
+    def assume(self, subject: Expr, relation: str) -> None:
+        """Take for granted that `subject relation 0`: what is asked is asked only where it holds."""
+        fact = Fact(subject, relation)
+        self.asserted.add((self.normal(subject), relation))
+        self.facts.append(fact)
+        self.steady(lambda: self._learn(fact) if self.prepared else self._prepare())
+
+    def normal(self, expr: Expr) -> Expr:
+        """The expression in its normal form."""
+        return self.steady(lambda: self.tower.show(self.tower.quotient(expr)))
+
+    def steady(self, work: Callable[[], T]) -> T:
+        """Do some work; start anew where a generator has to be made finer in the middle of it."""
+        if self.busy:
+            return work()
+        for _ in range(MAX_RESTARTS):
+            self.busy = True
+            try:
+                return work()
+            except FinerError:
+                self.tower.forget()
+            finally:
+                self.busy = False
+        raise TooLargeError("generators were made finer too often")
+
+    # --- signs
+
+    def split(self, q: Quotient) -> tuple[Fraction, list[Factor]]:
+        """A quotient as a rational times powers of irreducible factors, their signs not asked for."""
+        content, above = self.tower.factors(q.above)
+        less, below = self.tower.factors(q.below)
+        return content / less, [
+            *(Factor(f, None, e) for f, e in above),
+            *(Factor(f, None, -e) for f, e in below),
+        ]
+
+    def sign(self, expr: Expr) -> tuple[Known, list[Expr]]:
+        """What is known of the sign of an expression, and the factors whose sign is missing for it."""
+        return self.steady(lambda: self._sign(expr))
+
+    def _sign(self, expr: Expr) -> tuple[Known, list[Expr]]:
+        q = self.tower.quotient(expr)
+        if q.zero:
+            return Known(0, False), []
+        content, factors = self.split(q)
+        sign: int | None = 1 if content > 0 else -1
+        nonzero, missing = True, list[Expr]()
+        for f in factors:
+            known = self.known(f.base)
+            if known.sign == 0:
+                if f.times < 0:
+                    raise ZeroDivisionError("a denominator is 0 here")
+                return known, []
+            if not known.nonzero:
+                nonzero = False
+            if known.strict is None and (f.times % 2 or not known.nonzero):
+                missing.append(self.tower.expr(f.base))
+            if f.times % 2:
+                sign = None if sign is None or known.sign is None else sign * known.sign
+        return Known(sign, nonzero), missing
+
+    def vanishes(self, expr: Expr) -> bool:
+        """Whether an expression is 0 all over the cell, wherever it has a value."""
+        return self.sign(expr)[0].sign == 0
+
+    def known(self, poly: Polynomial) -> Known:
+        """What is known of the sign of an irreducible polynomial in the generators."""
+        self._prepare()
+        text = str(poly)
+        found = self.signs.get(text)
+        if found is None or (found.sign is None and text not in self.seen):
+            self.seen.add(text)
+            made = self._derive(poly)
+            if found is not None and found.nonzero:
+                made = Known(made.sign, True)
+            self.signs[text] = found = made
+        return found
+
+    def _derive(self, poly: Polynomial) -> Known:
+        self.signs[str(poly)] = self.signs.get(str(poly), NOTHING)
+        places = self.tower.used(poly)
+        if not places:
+            return Known(1 if poly.leading_coefficient() > 0 else -1, True)
+        shown = self.tower.expr(poly)
+        names = parameters(shown)
+        if not names:
+            return constant_sign(shown)
+        if len(places) == 1:
+            if poly == self.tower.unit(places[0]):
+                return Known(None, True)
+            made = univariate_sign(
+                self._coefficients(poly, places[0]), self.range(self.tower.atoms[places[0]])
+            )
+            if made is not NOTHING:
+                return made
+        for attempt in (self._by_terms(poly), _of_interval(self.range(shown)), self._by_shifts(poly, places)):
+            if attempt is not NOTHING:
+                return attempt
+        return self._by_balls(shown, names)
+
+    def _coefficients(self, poly: Polynomial, place: int) -> list[Fraction]:
+        index = len(poly.degrees()) - 1 - place
+        found = {exponents[index]: rational(value) for exponents, value in poly.to_dict().items()}
+        return [found.get(n, Fraction(0)) for n in range(max(found) + 1)]
+
+    def _by_terms(self, poly: Polynomial, above: frozenset[int] = frozenset()) -> Known:
+        """All terms of the same sign; generators at the places `above` are taken to be positive."""
+        total: int | None = None
+        strict = False
+        for exponents, value in poly.to_dict().items():
+            sign, nonzero = (1 if value > 0 else -1), True
+            for n, e in enumerate(exponents):
+                if not e:
+                    continue
+                place = len(exponents) - 1 - n
+                known = Known(1, True) if place in above else self.atom_sign(place)
+                if e % 2 and known.sign is None:
+                    return NOTHING
+                sign *= known.sign if e % 2 and known.sign is not None else 1
+                nonzero = nonzero and known.nonzero
+            if total is not None and sign and total and sign != total:
+                return NOTHING
+            total = sign or total
+            strict = strict or (nonzero and sign != 0)
+        return Known(total, strict)
+
+    def _by_shifts(self, poly: Polynomial, places: Sequence[int]) -> Known:
+        """Variables written as a step away from a finite end; then by terms."""
+        ends: list[tuple[int, list[tuple[Fraction, int, bool]]]] = []
+        for place in places:
+            atom = self.tower.atoms[place]
+            if isinstance(atom, Parameter):
+                i = self.intervals.get(atom.name, REALS)
+                found = [(i.low, 1, i.low_closed)] if i.low is not None else []
+                found += [(i.high, -1, i.high_closed)] if i.high is not None else []
+                if found:
+                    ends.append((place, found))
+        if not ends or len(ends) > MAX_SHIFTS:
+            return NOTHING
+        gens = poly.context().gens()
+        for chosen in product(*(found for _, found in ends)):
+            moved = list(gens)
+            for (place, _), (end, step, _) in zip(ends, chosen, strict=True):
+                n = len(gens) - 1 - place
+                moved[n] = gens[n] * step + fmpq(end.numerator, end.denominator)
+            shifted = poly.compose(*moved, ctx=poly.context())
+            made = self._by_terms(shifted, frozenset(place for place, _ in ends))
+            if made.sign is not None:
+                closed = any(c for _, _, c in chosen)
+                return Known(made.sign, made.nonzero and (not closed or _has_constant(shifted, made.sign)))
+        return NOTHING
+
+    def _by_balls(self, shown: Expr, names: set[str]) -> Known:
+        """The sign over a bounded interval of one variable, cut into pieces."""
+        if len(names) != 1:
+            return NOTHING
+        (name,) = names
+        interval = self.intervals.get(name, REALS)
+        if interval.low is None or interval.high is None:
+            return NOTHING
+        pieces, sign, count = [(interval.low, interval.high)], 0, 0
+        while pieces:
+            count += 1
+            if count > MAX_SUBDIVISIONS:
+                return NOTHING
+            low, high = pieces.pop()
+            here = ball_sign(shown, {name: _hull(low, high)}, 64)
+            if here is None:
+                middle = (low + high) / 2
+                pieces += [(low, middle), (middle, high)]
+            elif sign and here != sign:
+                return NOTHING
+            else:
+                sign = here
+        return Known(sign, True)
+
+    # --- ranges
+
+    def atom_sign(self, place: int) -> Known:
+        """The sign of one generator."""
+        atom = self.tower.atoms[place]
+        found = self.signs.get(str(self.tower.generator(atom)))
+        if found is not None and found.sign is not None:
+            return found
+        if isinstance(atom, Power):
+            base, _ = self.sign(atom.base)
+            return Known(1, base.nonzero)
+        if isinstance(atom, Call) and atom.function == "log":
+            above, _ = self.sign(atom.arguments[0] - 1)
+            return above
+        if isinstance(atom, Call) and atom.function == "erf":
+            return self.sign(atom.arguments[0])[0]
+        made = _of_interval(self.range(atom))
+        return Known(made.sign, made.nonzero or (found is not None and found.nonzero))
+
+    def range(self, expr: Expr) -> Interval:
+        """An interval that holds every value of an expression in the free variables."""
+        if isinstance(expr, Number):
+            return Interval(expr.value, expr.value, True, True)
+        if isinstance(expr, Parameter):
+            if expr.name in self.cell.frame:
+                return self.range(self.cell.frame[expr.name])
+            return self.intervals.get(expr.name, REALS)
+        if isinstance(expr, Constant):
+            return Interval(Fraction(314159, 100000), Fraction(314160, 100000))
+        if isinstance(expr, Add | Mul):
+            parts = [self.range(part) for part in expr.children]
+            result = parts[0]
+            for part in parts[1:]:
+                result = result + part if isinstance(expr, Add) else result * part
+            return result
+        if isinstance(expr, Power):
+            return _power_range(self.range(expr.base), expr.exponent)
+        if isinstance(expr, Call) and expr.function in ("exp", "log"):
+            return _monotone(expr.function, self.range(expr.arguments[0]))
+        if isinstance(expr, Call) and expr.function in ("sin", "cos", "erf"):
+            closed = expr.function != "erf"
+            return Interval(Fraction(-1), Fraction(1), closed, closed)
+        return REALS
+
+
+def _of_interval(interval: Interval) -> Known:
+    sign = interval.sign
+    if sign:
+        return Known(sign, True)
+    if sign == 0:
+        return Known(0, False)
+    if interval.nonnegative:
+        return Known(1, False)
+    return Known(-1, False) if (-interval).nonnegative else NOTHING
+
+
+def _power_range(base: Interval, exponent: Fraction) -> Interval:
+    if exponent.denominator != 1:
+        return POSITIVE if base.sign == 1 else Interval(Fraction(0), None, True)
+    if exponent < 0:
+        sign = base.sign
+        return REALS if not sign else POSITIVE if sign == 1 or exponent % 2 == 0 else -POSITIVE
+    if not (base.nonnegative or (-base).nonnegative):
+        return Interval(Fraction(0), None, True) if exponent % 2 == 0 else REALS
+    result = base
+    for _ in range(min(int(exponent), 12) - 1):
+        result = result * base
+    return result if exponent <= 12 else REALS
+
+
+def _monotone(name: str, inside: Interval) -> Interval:
+    """The range of exp or log over an interval: exact at 0 and 1, rounded outwards elsewhere."""
+    if name == "log":
+        low = Fraction(0) if inside.low == 1 else None
+        high = Fraction(0) if inside.high == 1 else None
+        return Interval(
+            low, high, low is not None and inside.low_closed, high is not None and inside.high_closed
+        )
+    low, low_closed = Fraction(0), False
+    if inside.low is not None and abs(inside.low) < 1000:
+        low, low_closed = (
+            (Fraction(1), inside.low_closed)
+            if inside.low == 0
+            else (outward(_exact(inside.low).exp(), -1), False)
+        )
+    high, high_closed = None, False
+    if inside.high is not None and abs(inside.high) < 1000:
+        high, high_closed = (
+            (Fraction(1), inside.high_closed)
+            if inside.high == 0
+            else (outward(_exact(inside.high).exp(), 1), False)
+        )
+    return Interval(low, high, low_closed, high_closed)
+
+
+def _exact(value: Fraction) -> Any:
+    return arb(fmpq(value.numerator, value.denominator))
+
+
+def _hull(low: Fraction, high: Fraction) -> Any:
+    return _exact(low).union(_exact(high))
+
+
+def outward(ball: Any, side: int) -> Fraction:
+    """A rational below (-1) or above (1) all of a ball."""
+    man, exp = (ball.lower() if side < 0 else ball.upper()).man_exp()
+    value = Fraction(int(man)) * Fraction(2) ** int(exp)
+    return value + side * (abs(value) + Fraction(1, 2**40)) * Fraction(1, 2**40)
+
+
+def _has_constant(poly: Polynomial, sign: int) -> bool:
+    """Whether the polynomial keeps a term of the sign when every generator is 0."""
+    return any(
+        not any(exponents) and (value > 0) == (sign > 0) for exponents, value in poly.to_dict().items()
+    )
+
+
+# --- exact signs
+
+
+def ball(expr: Expr, values: Mapping[str, Any], precision: int) -> Any:
+    """The value of an expression as a ball; raises UndefinedError."""
+    return Evaluator(Point({}, {}, values), {}, precision)(expr)
+
+
+def ball_sign(expr: Expr, values: Mapping[str, Any], precision: int) -> int | None:
+    """The sign of an expression in ball arithmetic, if it can be told."""
+    try:
+        value = ball(expr, values, precision)
+    except (UndefinedError, OverflowError, ZeroDivisionError):
+        return None
+    return 1 if value > 0 else -1 if value < 0 else None
+
+
+def constant_sign(expr: Expr) -> Known:
+    """The sign of an expression without variables."""
+    for precision in PRECISIONS:
+        sign = ball_sign(expr, {}, precision)
+        if sign is not None:
+            return Known(sign, True)
+    return NOTHING
+
+
+def univariate_sign(coefficients: Sequence[Fraction], interval: Interval) -> Known:
+    """The sign of an irreducible polynomial in one variable all over an interval, by isolating its roots.
+
+    >>> univariate_sign([Fraction(-2), Fraction(0), Fraction(1)], Interval(Fraction(3, 2)))
+    Known(sign=1, nonzero=True)
+    """
+    if interval.empty:
+        return NOTHING
+    inside = interval_point(interval)
+    value = sum((c * inside**n for n, c in enumerate(coefficients)), Fraction(0))
+    if len(coefficients) == 2:
+        root = -coefficients[0] / coefficients[1]
+        if root == inside:
+            return Known(0, False) if interval.low == interval.high == root else NOTHING
+        if root in Interval(interval.low, interval.high):
+            return NOTHING
+        return Known(1 if value > 0 else -1, root not in interval)
+    if any(position == 0 for position, _ in root_places(coefficients, interval)):
+        return NOTHING
+    return Known(1 if value > 0 else -1, True)
+
+
+def interval_point(interval: Interval) -> Fraction:
+    """A number inside."""
+    low, high = interval.low, interval.high
+    if low is None:
+        return Fraction(0) if high is None else high - 1
+    return low + 1 if high is None else (low + high) / 2
+
+
+def root_places(coefficients: Sequence[Fraction], interval: Interval) -> Iterator[tuple[int, Any]]:
+    """The real roots of an irreducible polynomial, not linear: -1 below, 0 inside, 1 above an interval."""
+    scale = 1
+    for c in coefficients:
+        scale *= c.denominator
+    poly = fmpz_poly([int(c * scale) for c in coefficients])
+    for precision in (*PRECISIONS, 4096):
+        before, ctx.prec = ctx.prec, precision
+        try:
+            pairs: Any = poly.complex_roots()
+            roots = [root.real for root, _ in pairs if root.imag == 0]
+            found = [_position(root, interval) for root in roots]
+        finally:
+            ctx.prec = before
+        if None not in found:
+            yield from ((place, root) for place, root in zip(found, roots, strict=True) if place is not None)
+            return
+    raise ArithmeticError(f"the roots of {poly} were not told from the ends of {interval}")
+
+
+def _position(root: Any, interval: Interval) -> int | None:
+    """On which side of an interval with rational ends an irrational root lies."""
+    below = interval.low is not None and bool(root < _exact(interval.low))
+    above = interval.high is not None and bool(root > _exact(interval.high))
+    if below or above:
+        return -1 if below else 1
+    past_low = interval.low is None or bool(root > _exact(interval.low))
+    before_high = interval.high is None or bool(root < _exact(interval.high))
+    return 0 if past_low and before_high else None

@@ -1,0 +1,430 @@
+"""Equality of formulas over scalars, with derivatives, decided cell by cell.
+
+*Proved*: on every cell of the domain the difference of the sides is 0 in the tower, and what the right side
+needs is there; walls between cells are examined one by one. *Refuted*: at a point of the domain the sides
+have values that ball arithmetic separates, or one has none where the other has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import count, islice, product
+from typing import Any
+
+from gradproof.symbolic.cases import (
+    Cases,
+    OpenSignError,
+    UndecidedError,
+    UnsolvableError,
+    between,
+    cut,
+    inside,
+    off_grid,
+    replace_parameters,
+    solve,
+    strict_sign,
+)
+from gradproof.symbolic.cells import PRECISIONS, Cell, Place, ball, parameters
+from gradproof.symbolic.domain import Domain, Interval
+from gradproof.symbolic.evaluation import UndefinedError
+from gradproof.symbolic.expressions import Expr, Number, Parameter, number, parameter, walk
+from gradproof.symbolic.formulas import Formula, written
+from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.profiles import Piece, Value, profile, slope
+from gradproof.symbolic.verdict import Ground, Verdict, Witness
+
+MAX_CELLS = 300
+MAX_WALLS = 24
+MAX_POINTS = 80
+MAX_SECONDS = 20
+MAX_SHOWN = 60
+"""An exact value longer than that is shown by its first 20 digits."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A formula and the variables to differentiate it by, the innermost last."""
+
+    formula: Formula
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell on which the sides differ, and what they are there."""
+
+    cell: Cell
+    left: Value
+    right: Value
+    wall: bool = False
+
+
+@dataclass
+class Decision:
+    """The examination of one claim: the cells seen, and what was found on them."""
+
+    left: Side
+    right: Side
+    domains: Mapping[str, Domain]
+    regions: dict[str, None] = field(default_factory=dict[str, None])
+    failures: list[Failure] = field(default_factory=list[Failure])
+    reasons: dict[str, None] = field(default_factory=dict[str, None])
+    compared: bool = False
+    cells: int = 0
+    until: float = 0
+
+    def __post_init__(self) -> None:
+        self.variables = {n: parameter(n, domain_text(self.domains[n])) for n in self.domains}
+        moved = {*self.left.by, *self.right.by}
+        self.line = moved.pop() if len(moved) == 1 else None
+        self.integers = frozenset(n for n, d in self.domains.items() if d.integer)
+
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        self.until = time.perf_counter() + MAX_SECONDS
+        fixed = sorted(self.integers & {*self.left.by, *self.right.by})
+        if fixed:
+            return Verdict("undecided", reason=f"{fixed[0]} takes whole numbers: no derivative by it")
+        for cell in self.first_cells():
+            self.explore(cell, 0)
+        if not self.failures and not self.reasons and not self.compared:
+            return Verdict("undecided", reason="the left side has no value anywhere on the domain")
+        if not self.failures and not self.reasons:
+            return Verdict("proved", ground=Ground("normal-form", regions=tuple(self.regions)))
+        found = self.refutation()
+        if found is not None:
+            return found
+        reason = next(
+            iter(self.reasons), "the sides differ in normal form, but no point was found where they do"
+        )
+        return Verdict("undecided", reason=reason)
+
+    def first_cells(self) -> Iterator[Cell]:
+        """The domain as cells: one for each choice of intervals."""
+        names = list(self.domains)
+        for chosen in product(*(self.domains[n].intervals for n in names)):
+            label = tuple(f"{n} in {i}" for n, i in zip(names, chosen, strict=True) if str(i) != "real")
+            yield Cell(dict(zip(names, chosen, strict=True)), self.integers, label=label)
+
+    def explore(self, cell: Cell, depth: int) -> None:
+        """Decide the claim on a cell, which is cut where a sign is not known."""
+        self.cells += 1
+        if self.cells > MAX_CELLS or depth > 40 or time.perf_counter() > self.until:
+            self.reasons["too many cases to tell apart"] = None
+            return
+        try:
+            regions, failures = self.on_line(cell, self.line) if self.line else self.on_cell(cell)
+        except OpenSignError as problem:
+            try:
+                smaller = cut(problem, avoid=self.line)
+            except (UnsolvableError, UndecidedError) as why:
+                self.reasons[f"not decided: {why}"] = None
+                return
+            except OpenSignError as other:
+                self.explore_parts(other, depth)
+                return
+            for part in smaller:
+                self.explore(part, depth + 1)
+        except UndecidedError as problem:
+            self.reasons[str(problem)] = None
+        except TooLargeError as problem:
+            self.reasons[f"the normal form is too large: {problem}"] = None
+        except ZeroDivisionError as problem:
+            self.reasons[f"a side has no value: {problem}"] = None
+        else:
+            self.regions.update(dict.fromkeys(regions))
+            self.failures += failures
+
+    def explore_parts(self, problem: OpenSignError, depth: int) -> None:
+        """Cut by a sign that another cut rests on."""
+        for _ in range(8):
+            try:
+                parts = cut(problem, avoid=self.line)
+            except OpenSignError as other:
+                problem = other
+            except (UnsolvableError, UndecidedError) as why:
+                self.reasons[f"not decided: {why}"] = None
+                return
+            else:
+                for part in parts:
+                    self.explore(part, depth + 1)
+                return
+        self.reasons["too many cases to tell apart"] = None
+
+    # --- cells without a line
+
+    def on_cell(self, cell: Cell) -> tuple[list[str], list[Failure]]:
+        place = Place(cell)
+        left = value_on(place, self.left, assuming=True)
+        if isinstance(left, str):
+            return [describe(cell, f"the left side is {left}")], []
+        right = value_on(place, self.right, assuming=False)
+        if isinstance(right, str) or not place.vanishes(left - right):
+            return [], [Failure(cell, left, right)]
+        self.compared = True
+        return [describe(cell)], []
+
+    # --- along a line
+
+    def on_line(self, cell: Cell, name: str) -> tuple[list[str], list[Failure]]:
+        """Decide the claim along the variable that is differentiated by, the others in a cell."""
+        walls: list[Expr] = []
+        signed: list[Expr] = []
+        for _ in range(MAX_WALLS):
+            pieces = self.pieces(cell, name, walls, signed)
+            try:
+                return self.compare(pieces)
+            except OpenSignError as problem:
+                self.add_walls(problem, cell, name, walls, signed)
+        raise UndecidedError(f"more than {MAX_WALLS} kinks")
+
+    def add_walls(
+        self, problem: OpenSignError, cell: Cell, name: str, walls: list[Expr], signed: list[Expr]
+    ) -> None:
+        """Find where on the line a sign changes; raises OpenSignError if other variables decide it."""
+        free = set(cell.intervals) - {name}
+        outer = [e for e in problem.exprs if parameters(e) <= free]
+        if outer:
+            raise OpenSignError(Place(cell), outer)
+        moving = next(iter(sorted(parameters(problem.exprs[0]) - free)))
+        expr, place = problem.exprs[0], problem.place
+        try:
+            zeros = solve(place, expr, moving)
+        except UnsolvableError as why:
+            raise UndecidedError(f"a kink where {written(expr)} = 0, which is not solved: {why}") from None
+        except OpenSignError as other:
+            if other.place is place and any(e not in problem.exprs for e in other.exprs):
+                return self.add_walls(other, cell, name, walls, signed)
+            raise UndecidedError(f"a kink where {written(expr)} = 0, which is not solved") from None
+        if moving != name:
+            zeros = [replace_parameters(place.cell.frame[name], {moving: zero}) for zero in zeros]
+        line = Place(cell)
+        before = len(walls), len(signed)
+        for zero in inside(line, name, zeros):
+            insert(line, walls, zero)
+        if moving == name and expr not in signed:
+            signed.append(expr)
+        if before == (len(walls), len(signed)):
+            raise UndecidedError(f"the sign of {written(expr)} is not known")
+        return None
+
+    def pieces(self, cell: Cell, name: str, walls: Sequence[Expr], signed: Sequence[Expr]) -> list[Piece]:
+        """The open pieces between the walls, the walls, and the closed ends."""
+        interval = cell.intervals[name]
+        ends: list[Expr | None] = [*walls]
+        low = None if interval.low is None else number(interval.low)
+        high = None if interval.high is None else number(interval.high)
+        if low is not None and interval.low_closed and low not in walls:
+            ends.insert(0, low)
+        if high is not None and interval.high_closed and high not in walls:
+            ends.append(high)
+        open_cell = cell.within(name, Interval(interval.low, interval.high))
+        made: list[Piece] = []
+        for a, b in zip([None, *ends], [*ends, None], strict=True):
+            if a is not None and not off_grid(cell, name, a):
+                made.append(Piece(Place(cell.framed(name, a, f"{name} = {written(a)}")), a, a))
+            if (a is None and b is not None and b is low) or (b is None and a is not None and a is high):
+                continue
+            label_less = a is None and b is None
+            inner = open_cell if label_less else between(open_cell, name, a, b, signed)
+            if label_less:
+                inner = between(open_cell, name, None, None, signed) if signed else inner
+            made.append(Piece(Place(inner), a if a is not None else low, b if b is not None else high))
+        return made
+
+    def compare(self, pieces: Sequence[Piece]) -> tuple[list[str], list[Failure]]:
+        assert self.line is not None
+        variable = self.variables[self.line]
+        left = profile(self.left.formula, pieces, variable, len(self.left.by), assuming=True)
+        right = profile(self.right.formula, pieces, variable, len(self.right.by), assuming=False)
+        regions: list[str] = []
+        failures: list[Failure] = []
+        for piece, a, b in zip(pieces, left, right, strict=True):
+            cell = piece.place.cell
+            if a == "undefined":
+                regions.append(describe(cell, "the left side is undefined"))
+            elif isinstance(a, str) and isinstance(b, str):
+                regions.append(describe(cell, "no derivative, and the right side has no value"))
+            elif isinstance(a, str) or isinstance(b, str) or not piece.place.vanishes(a - b):
+                failures.append(Failure(cell, a, b, piece.wall))
+            else:
+                self.compared = True
+                regions.append(describe(cell))
+        return regions, failures
+
+    # --- refutation
+
+    def refutation(self) -> Verdict | None:
+        """A witness: on a wall that failed, among simple points of the domain, or on a cell that failed."""
+        only_walls = bool(self.failures) and all(f.wall for f in self.failures)
+        steps: list[Iterator[Verdict]] = [self.at_points(), self.at_failures()]
+        for step in reversed(steps) if only_walls else steps:
+            for found in step:
+                return found
+        return None
+
+    def at_points(self) -> Iterator[Verdict]:
+        for point in points(self.domains):
+            found = self.check(point)
+            if found is not None:
+                yield found
+
+    def at_failures(self) -> Iterator[Verdict]:
+        for failure in self.failures:
+            for point in cell_points(failure.cell, self.domains):
+                found = self.check_failure(point, failure) if failure.wall else self.check(point)
+                if found is not None:
+                    yield found
+
+    def check(self, point: Mapping[str, Expr]) -> Verdict | None:
+        """Whether the sides surely differ at a point around which the left side is smooth."""
+        place = Place(Cell({}, self.integers, point))
+        try:
+            left = value_on(place, self.left, assuming=False)
+            if isinstance(left, str):
+                return None
+            right = value_on(place, self.right, assuming=False)
+        except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
+            return None
+        return separated(point, left, right)
+
+    def check_failure(self, point: Mapping[str, Expr], failure: Failure) -> Verdict | None:
+        """Whether the sides surely differ at a point of a wall, where their values have been found."""
+        place = Place(Cell({}, self.integers, point))
+        try:
+            if not Cases(place).defined(self.left.formula, assuming=False):
+                return None
+            asked = not isinstance(failure.right, str) and not self.right.by
+            if asked and not Cases(place).defined(self.right.formula, assuming=False):
+                return None
+        except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
+            return None
+        return separated(point, failure.left, failure.right)
+
+
+def value_on(place: Place, side: Side, *, assuming: bool) -> Value:
+    """What a side is on a cell, all derivatives taken of what is smooth there."""
+    cases = Cases(place, smooth=bool(side.by), pinned=bool(side.by))
+    value = cases.value(side.formula, assuming=assuming)
+    if value is None:
+        return "undefined"
+    for name in reversed(side.by):
+        domains = {p.name: p for p in leaves(value)}
+        value = slope(value, name, domains[name]) if name in domains else number(0)
+    return value
+
+
+def leaves(expr: Expr) -> list[Parameter]:
+    """The parameters inside, as expressions."""
+    return [node for node in walk(expr) if isinstance(node, Parameter)]
+
+
+def insert(place: Place, walls: list[Expr], value: Expr) -> None:
+    """Put a value in its place among walls, unless it is there."""
+    at = 0
+    for other in walls:
+        sign = strict_sign(place, value - other)
+        if sign == 0:
+            return
+        at += sign > 0
+    walls.insert(at, value)
+
+
+def describe(cell: Cell, remark: str = "") -> str:
+    """A cell in words."""
+    shown = ", ".join(dict.fromkeys(cell.label)) or "everywhere"
+    return f"{shown}: {remark}" if remark else shown
+
+
+def domain_text(domain: Domain) -> str:
+    """The domain as it stands in a parameter: one interval, or all reals."""
+    return str(domain) if len(domain.intervals) == 1 else "real"
+
+
+# --- points
+
+
+def points(domains: Mapping[str, Domain]) -> Iterator[dict[str, Expr]]:
+    """Points of the domain, the simplest first."""
+    names = list(domains)
+    most = {0: 1, 1: 32, 2: 9, 3: 5}.get(len(names), 4)
+    samples = [list(islice(domains[n].samples(), most)) for n in names]
+    places = sorted(
+        product(*(range(len(s)) for s in samples)), key=lambda p: (sum(p), len(p) - len(set(p)), p)
+    )
+    for place in islice(places, MAX_POINTS):
+        yield {n: number(samples[k][place[k]]) for k, n in enumerate(names)}
+
+
+def cell_points(cell: Cell, domains: Mapping[str, Domain]) -> Iterator[dict[str, Expr]]:
+    """Points of a cell, in the variables of the domain; whether they meet the facts is not looked at."""
+    free = {n: Domain((i,), n in cell.integers) for n, i in cell.intervals.items() if not i.empty}
+    for chosen in points(free):
+        values = dict(chosen)
+        for name in domains:
+            if name not in values:
+                values[name] = settled(name, cell, chosen)
+        if all(
+            not isinstance(v, Number) or domains[n].contains(v.value)
+            for n, v in values.items()
+            if n in domains
+        ):
+            yield {n: values[n] for n in domains}
+
+
+def settled(name: str, cell: Cell, chosen: Mapping[str, Expr]) -> Expr:
+    """The value of a variable at chosen values of the free ones."""
+    value = cell.frame[name]
+    for _ in count():
+        names = parameters(value)
+        if not names:
+            return value
+        known = {n: chosen[n] if n in chosen else cell.frame[n] for n in names}
+        value = replace_parameters(value, known)
+    raise AssertionError
+
+
+def separated(point: Mapping[str, Expr], left: Value, right: Value) -> Verdict | None:
+    """The verdict if the sides differ at the point: in ball arithmetic, or because one has no value."""
+    if isinstance(left, str) and isinstance(right, str):
+        return None
+    texts = {n: written(v) for n, v in point.items()}
+    for precision in PRECISIONS:
+        try:
+            values = {n: ball(v, {}, precision) for n, v in point.items()}
+            a, b = (None if isinstance(s, str) else ball(s, values, precision) for s in (left, right))
+        except (UndefinedError, ZeroDivisionError, OverflowError):
+            continue
+        if a is None or b is None:
+            shown = [s if isinstance(s, str) else value_text(s, point, v) for s, v in ((left, a), (right, b))]
+            reason = "no derivative" if left == "no derivative" else f"the right side is {right}"
+            return Verdict("refuted", witness=Witness(texts, shown[0], shown[1]), reason=reason)
+        if not a.overlaps(b):
+            assert not isinstance(left, str) and not isinstance(right, str)
+            witness = Witness(texts, value_text(left, point, a), value_text(right, point, b))
+            return Verdict("refuted", witness=witness)
+    return None
+
+
+def value_text(expr: Expr, point: Mapping[str, Expr], value: Any) -> str:
+    """A value as an exact text, or its first digits where that is long."""
+    try:
+        exact = replace_parameters(expr, point)
+    except ZeroDivisionError:
+        return str(value.str(20, radius=False))
+    if isinstance(exact, Number):
+        return str(exact.value)
+    with suppress(TooLargeError, ZeroDivisionError):
+        exact = min(exact, Place(Cell({})).normal(exact), key=lambda e: len(written(e)))
+    shown = written(exact)
+    return shown if len(shown) <= MAX_SHOWN else str(value.str(20, radius=False))
+
+
+def decide(left: Side, right: Side, domains: Mapping[str, Domain]) -> Verdict:
+    """Whether two sides are equal at every point of the domain where the left one has a value."""
+    started = time.perf_counter()
+    verdict = Decision(left, right, domains).verdict()
+    return replace(verdict, seconds=time.perf_counter() - started)

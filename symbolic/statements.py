@@ -1,0 +1,98 @@
+"""Statements as people type them, two formulas and a domain, and the verdict on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from gradproof.symbolic.claims import ParseError, Reader, parse, parse_side
+from gradproof.symbolic.claims import Side as Typed
+from gradproof.symbolic.definedness import Demand
+from gradproof.symbolic.domain import Domain, read_domains
+from gradproof.symbolic.formulas import Formula, TooBigError
+from gradproof.symbolic.roundings import rounded, rounding_note
+from gradproof.symbolic.scalar import Side, decide
+from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.verdict import Verdict
+
+
+def prove_text(
+    left: str,
+    right: str,
+    domain: str | Mapping[str, str] | None = None,
+    latex: bool = False,
+    where: Sequence[str] = (),
+) -> Verdict:
+    """Whether two formulas are equal wherever the left one has a value, on a domain.
+
+    `d/dx` in front of a side differentiates all of it. Without a domain every variable is real; `where` are
+    conditions on top of it. Raises ParseError (a ValueError) for a text that cannot be read.
+
+    >>> prove_text("d/dx softplus(x)", "sigmoid(x)").verdict
+    'proved'
+    >>> found = prove_text("log(x**2)", "2*log(x)")
+    >>> found.verdict, dict(found.witness.point)
+    ('refuted', {'x': '-1'})
+    """
+    started = time.perf_counter()
+    domains = read_domains(domain)
+    sides = [_typed(text, latex, name) for text, name in ((left, "left"), (right, "right"))]
+    try:
+        verdict = _decide(sides, domains, where)
+    except NoRowError as problem:
+        verdict = Verdict("undecided", reason=str(problem))
+    return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def _typed(text: str, latex: bool, name: str) -> Typed:
+    try:
+        if latex:
+            from gradproof.symbolic.claims_latex import parse_latex_side
+
+            return parse_latex_side(text)
+        return parse_side(text)
+    except ParseError as problem:
+        raise ParseError(f"{name} side: {problem}") from None
+
+
+def _decide(sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str]) -> Verdict:
+    reader = Reader(domains)
+    verdict = _judge(sides, domains, where, reader)
+    if verdict.verdict == "refuted" and reader.decimals:
+        notes = _rounding_notes(sides, domains, where, reader)
+        verdict = replace(verdict, notes=(*verdict.notes, *notes))
+    return verdict
+
+
+def _judge(
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+) -> Verdict:
+    try:
+        left, right = (reader.formula(side.body) for side in sides)
+        for text in where:
+            condition = reader.condition(parse(text))
+            left = Formula(left.value, (*condition.demands, Demand(condition.value, "!=", ()), *left.demands))
+    except TooBigError as problem:
+        raise ParseError(str(problem)) from None
+    names = dict.fromkeys((*reader.names, *sides[0].by, *sides[1].by))
+    used = {name: domains.get(name, Domain()) for name in names}
+    return decide(Side(left, sides[0].by), Side(right, sides[1].by), used)
+
+
+def _rounding_notes(
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+) -> list[str]:
+    """What of a refuted statement is the rounding of a constant, and whether it holds with the constants."""
+    found = {
+        text: exact for text, value in reader.decimals.items() for exact in islice(rounded(text, value), 1)
+    }
+    if not found:
+        return []
+    notes = [rounding_note(text, reader.decimals[text], exact) for text, exact in found.items()]
+    stand_ins = {text: Formula(exact) for text, exact in found.items()}
+    exactly = _judge(sides, domains, where, Reader(domains, stand_ins=stand_ins))
+    if exactly.verdict == "proved":
+        notes.append("the sides differ only by that rounding: with the exact constants they are equal")
+    return notes
