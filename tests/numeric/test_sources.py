@@ -1,0 +1,40 @@
+"""The generated sources of the whole catalogue are those kept in `tests/numeric/generated/`.
+
+A change of a source is looked at as a diff and accepted by `pytest tests/numeric/test_sources.py --accept`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradproof.numeric.kernels import lower
+from gradproof.symbolic.operation import find, operations
+
+KEPT = Path(__file__).parent / "generated"
+LABELS = [variant.label for op in operations().values() for variant in op.variants]
+
+
+def path(label: str, target: str) -> Path:
+    """Where the source of an operation is kept: `attention(mask=causal)` in `attention-mask-causal.py`."""
+    stem = "".join(c if c.isalnum() or c == "_" else "-" for c in label).strip("-")
+    return KEPT / target / f"{stem}.py"
+
+
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+@pytest.mark.parametrize("label", LABELS)
+def test_source_is_the_one_kept(label: str, target: str, accept: bool) -> None:
+    source, kept = lower(find(label), target).source, path(label, target)
+    if accept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(source, encoding="utf-8")
+    assert kept.exists(), f"no source of {label} is kept; look at it and accept it with --accept"
+    assert source == kept.read_text(encoding="utf-8"), (
+        "the source changed; look at the diff and accept it with --accept"
+    )
+
+
+def test_nothing_is_kept_that_is_not_generated() -> None:
+    wanted = {path(label, target) for label in LABELS for target in ("numpy", "torch")}
+    assert set(KEPT.rglob("*.py")) == wanted
