@@ -11,13 +11,14 @@ the whole program; each is as small as one definition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from gradproof.symbolic.derivation import Derivation, Reversed, canonical_indices
-from gradproof.symbolic.expressions import Expr, Tensor, add, entry, mul, total
+from gradproof.symbolic.expressions import ZERO, Expr, Tensor, add, entry, mul, total
 from gradproof.symbolic.forward import tangent_name
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
+from gradproof.symbolic.pushforward import reached
 from gradproof.symbolic.tangent import Tangents
 
 
@@ -35,7 +36,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Stage:
-    """Forward definitions and the adjoints that a backward pass gives them: a whole program, or one step."""
+    """Forward definitions and the adjoints that a backward pass gives them: a whole program, or one step.
+
+    A node without an adjoint has to have none: its pairing says that it is 0.
+    """
 
     forward: Mapping[Tensor, Definition]
     backward: Mapping[Tensor, Definition]
@@ -60,8 +64,10 @@ class Stage:
         over = canonical_indices(node, self.statements)
         direction = Tensor(tangent_name(node.name), node.axes)
         moved = entry(direction, *over)
-        held = self.adjoints[node]
-        if held in self.backward and self._owns(node, held):
+        held = self.adjoints.get(node)
+        if held is None:
+            adjoint = left = ZERO
+        elif held in self.backward and self._owns(node, held):
             d = self.backward[held]
             left = total(mul(d.value, entry(direction, *d.indices)), *d.indices)
             adjoint = d.value
@@ -82,11 +88,14 @@ class Stage:
         for tensor, adjoint_part in self.received:
             if tensor == node:
                 parts.append(total(mul(entry(adjoint_part, *over), moved), *over))
+            elif tensor in self.forward and tensor not in still:
+                parts.append(self._flow(tensor, adjoint_part, along))
         return Pairing(node, adjoint, left, add(*parts), self._opened(node), self.step_of)
 
     def _owns(self, node: Tensor, adjoint: Tensor) -> bool:
         """Whether an adjoint is defined for this tensor: of those that share it, the last one defined."""
-        sharing = [t for t in (*self.nodes, *self.forward) if self.adjoints.get(t) == adjoint]
+        made = [t for s in self.statements for t in (s.targets if isinstance(s, Recurrence) else (s.target,))]
+        sharing = [t for t in dict.fromkeys((*self.nodes, *made)) if self.adjoints.get(t) == adjoint]
         return sharing[-1] == node
 
     def _opened(self, node: Tensor) -> dict[Tensor, Definition]:
@@ -113,6 +122,8 @@ def stages(program: Program, derivation: Derivation) -> tuple[list[Stage], list[
     made = [t for s in statements if isinstance(s, Recurrence) for t in s.targets]
     nodes = [t for t in program.inputs if t.dtype == "real"]
     adjoints = {**derivation.adjoints, **{t: derivation.results[t.name] for t in nodes}}
+    wanted = _wanted(program, statements)
+    nodes += [t for t in made if t in wanted and t not in adjoints]
     whole = Stage(
         forward,
         backward,
@@ -123,13 +134,29 @@ def stages(program: Program, derivation: Derivation) -> tuple[list[Stage], list[
         frozenset(t for t in made if t in adjoints),
         statements,
     )
-    steps = [_step(r, adjoints) for r in derivation.recurrences]
+    moving = reached(statements, (t for t in program.inputs if t.dtype == "real"))
+    steps = [_step(r, adjoints, moving) for r in derivation.recurrences]
     problems = [p for r in derivation.recurrences for p in wiring(r, adjoints)]
-    problems += _unmatched(statements, derivation)
+    problems += _unmatched(statements, derivation, wanted)
     return [whole, *steps], problems
 
 
-def _unmatched(statements: Sequence[Definition | Recurrence], derivation: Derivation) -> list[str]:
+def _wanted(program: Program, statements: Sequence[Definition | Recurrence]) -> set[Tensor]:
+    """The tensors that the outputs may depend on."""
+    found = set(program.outputs)
+    for s in reversed(statements):
+        if isinstance(s, Definition):
+            found |= s.value.tensors if s.target in found else set()
+        elif found & set(s.targets):
+            found |= {x.outside for x in s.scanned} | {x.initial for x in s.scanned if x.initial is not None}
+            found |= {c.initial for c in s.carried if c.initial is not None}
+            found |= {t for d in s.body for t in d.value.tensors}
+    return found
+
+
+def _unmatched(
+    statements: Sequence[Definition | Recurrence], derivation: Derivation, wanted: Set[Tensor]
+) -> list[str]:
     forward = [r.forward for r in derivation.recurrences]
     backward = [r.backward for r in derivation.recurrences]
     problems: list[str] = []
@@ -139,10 +166,13 @@ def _unmatched(statements: Sequence[Definition | Recurrence], derivation: Deriva
     for s in forward:
         if not any(s is t for t in statements):
             problems.append(f"the recurrence {s.name} is not in the program")
+    for s in statements:
+        if isinstance(s, Recurrence) and wanted & set(s.targets) and sum(s is f for f in forward) != 1:
+            problems.append(f"the recurrence {s.name} has not one adjoint")
     return problems
 
 
-def _step(r: Reversed, outer: Mapping[Tensor, Tensor]) -> Stage:
+def _step(r: Reversed, outer: Mapping[Tensor, Tensor], moving: Set[Tensor]) -> Stage:
     """One generic step: states, scanned and shared tensors come in; states and kept tensors go out."""
     forward = {d.target: d for d in r.forward.body}
     backward = {d.target: d for d in r.backward.body}
@@ -153,8 +183,9 @@ def _step(r: Reversed, outer: Mapping[Tensor, Tensor]) -> Stage:
             cotangents.append((kept.inside, arriving[outer[kept.outside]]))
     cotangents += [(inside, outer[outside]) for inside, outside in r.forward.summed if outside in outer]
     given = [c.before for c in r.forward.carried] + [s.inside for s in r.forward.scanned]
-    shared = [t for t in r.adjoints if t not in forward and t not in given]
-    nodes = [t for t in (*given, *shared) if t in r.adjoints]
+    read = {t: None for d in r.forward.body for t in sorted(d.value.tensors, key=lambda t: t.name)}
+    shared = [t for t in {**r.adjoints, **read} if t not in forward and t not in given]
+    nodes = [t for t in (*given, *shared) if t in r.adjoints or (t in moving and t.dtype == "real")]
     return Stage(
         forward, backward, nodes, r.adjoints, cotangents, statements=r.forward.body, step_of=r.forward.name
     )
@@ -179,7 +210,13 @@ def wiring(r: Reversed, outer: Mapping[Tensor, Tensor]) -> list[str]:
         f.axis == b.axis and f.reverse != b.reverse, "the adjoint does not run against the forward recurrence"
     )
     expect(len(f.carried) == len(b.carried), "a state has no adjoint")
-    received = list(r.received)
+    pairs: list[int] = []
+
+    def receives(options: Iterable[tuple[Tensor, Tensor | None]], what: str) -> None:
+        allowed = set(options)
+        pairs.append(sum(pair in allowed for pair in r.received))
+        expect(pairs[-1] == 1, what)
+
     for state, back in zip(f.carried, b.carried, strict=False):
         expect(
             back.after == r.adjoints.get(state.before),
@@ -190,9 +227,7 @@ def wiring(r: Reversed, outer: Mapping[Tensor, Tensor]) -> list[str]:
             f"the adjoint of {state.last.name} does not start the adjoint",
         )
         if state.initial is not None:
-            expect(
-                (state.initial, back.last) in received, f"{state.initial.name} does not receive its adjoint"
-            )
+            receives([(state.initial, back.last)], f"{state.initial.name} does not receive its adjoint")
     back_step = 1 if f.reverse else -1
     kept = {c.inside: c.outside for c in f.collected if c.shift == 0}
     readable = [(c.inside, c.outside, None, 0) for c in f.collected if c.shift == 0]
@@ -213,17 +248,13 @@ def wiring(r: Reversed, outer: Mapping[Tensor, Tensor]) -> list[str]:
     for s in f.scanned:
         if s.inside in r.adjoints:
             gone = [c for c in b.collected if c.inside == r.adjoints[s.inside] and c.shift == s.shift]
-            expect(any((s.outside, c.outside) in received for c in gone), f"{s.outside.name} gets no adjoint")
+            receives([(s.outside, c.outside) for c in gone], f"{s.outside.name} gets no adjoint")
             if s.initial is not None:
-                expect(
-                    any((s.initial, c.initial) in received for c in gone), f"{s.initial.name} gets no adjoint"
-                )
+                receives([(s.initial, c.initial) for c in gone], f"{s.initial.name} gets no adjoint")
     given = {c.before for c in f.carried} | {s.inside for s in f.scanned} | {d.target for d in f.body}
     for tensor in r.adjoints:
         if tensor not in given:
-            sums = [o for i, o in b.summed if i == r.adjoints[tensor]]
-            expect(
-                any((tensor, o) in received for o in sums),
-                f"{tensor.name} does not receive the sum of its adjoints",
-            )
+            sums = [(tensor, o) for i, o in b.summed if i == r.adjoints[tensor]]
+            receives(sums, f"{tensor.name} does not receive the sum of its adjoints")
+    expect(sum(pairs) == len(r.received), "an adjoint is received that is none")
     return problems
