@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from itertools import count
 
 from gradproof.symbolic.cells import (
-    Cell,
-    Fact,
     Place,
-    ball_sign,
-    interval_point,
-    outward,
-    parameters,
 )
-from gradproof.symbolic.cells import ball as value_ball
 from gradproof.symbolic.definedness import Demand
-from gradproof.symbolic.domain import POSITIVE, Interval
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
     Bracket,
-    Call,
     Expr,
     Mul,
     Number,
     Parameter,
-    Power,
     Where,
-    add,
-    call,
     mul,
-    parameter,
-    power,
     rewrite,
 )
 from gradproof.symbolic.formulas import Formula, written
-from gradproof.symbolic.tower import Polynomial, rational
-
-_HOLDS: Mapping[str, Callable[[int], bool]] = {
-    "==": lambda sign: sign == 0,
-    "!=": lambda sign: sign != 0,
-    "<": lambda sign: sign < 0,
-    "<=": lambda sign: sign <= 0,
-    ">": lambda sign: sign > 0,
-    ">=": lambda sign: sign >= 0,
-}
-
-_fresh = count()
+from gradproof.symbolic.signs import holds
 
 
 class UndecidedError(Exception):
@@ -113,7 +86,7 @@ class Cases:
             sign = strict_sign(self.place, difference)
             if sign == 0:
                 self.equalities.append(difference)
-            return ONE if _HOLDS[expr.relation](sign) else ZERO
+            return ONE if holds(expr.relation, sign) else ZERO
         if not expr.children:
             return expr
         return expr.rebuild(tuple(self.resolve(child) for child in expr.children))
@@ -184,13 +157,6 @@ class Cases:
         raise OpenSignError(self.place, missing or [subject])
 
 
-# --- where an expression is 0
-
-
-class UnsolvableError(Exception):
-    """The zeros of an expression are not found."""
-
-
 def replace_parameters(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """The expression with parameters replaced."""
 
@@ -198,229 +164,3 @@ def replace_parameters(expr: Expr, values: Mapping[str, Expr]) -> Expr:
         return values.get(node.name, node) if isinstance(node, Parameter) else node
 
     return rewrite(expr, visit)
-
-
-def solve(place: Place, expr: Expr, name: str) -> list[Expr]:
-    """The values of a free variable at which an expression is 0, from the smallest up.
-
-    Raises OpenSignError where they depend on a sign that is not known, UnsolvableError if they are not found.
-    """
-    return place.steady(lambda: _Solver(place, name).zeros(expr))
-
-
-@dataclass
-class _Solver:
-    place: Place
-    name: str
-
-    def zeros(self, expr: Expr) -> list[Expr]:
-        _, factors = self.place.split(self.place.tower.quotient(expr))
-        found: list[Expr] = []
-        shown = [self.place.tower.expr(f.base) for f in factors if f.times > 0]
-        for part in shown:
-            if self.name in parameters(part):
-                found += [zero for zero in self.of_factor(part) if zero not in found]
-        return self.ordered(found)
-
-    def ordered(self, zeros: list[Expr]) -> list[Expr]:
-        """The zeros sorted and without repetition; raises OpenSignError where their order is not known."""
-        made: list[Expr] = []
-        for zero in zeros:
-            at = 0
-            for other in made:
-                sign = strict_sign(self.place, zero - other)
-                if sign == 0:
-                    break
-                at += sign > 0
-            else:
-                made.insert(at, zero)
-        return made
-
-    def of_factor(self, part: Expr) -> list[Expr]:
-        tower = self.place.tower
-        poly = tower.quotient(part).above
-        moving = [p for p in tower.used(poly) if self.name in parameters(tower.atoms[p])]
-        if len(moving) != 1:
-            raise UnsolvableError(f"{part} = 0")
-        (at,) = moving
-        atom = tower.atoms[at]
-        coefficients = self.coefficients(poly, at)
-        if isinstance(atom, Parameter):
-            return self.of_polynomial(coefficients, part)
-        if len(coefficients) != 2:
-            raise UnsolvableError(f"{part} = 0")
-        value = mul(-1, coefficients[0], power(coefficients[1], -1))
-        self.nonzero(coefficients[1])
-        return self.invert(atom, value, part)
-
-    def coefficients(self, poly: Polynomial, at: int) -> list[Expr]:
-        tower = self.place.tower
-        parts: dict[int, list[Expr]] = {}
-        for exponents, value in poly.to_dict().items():
-            size = len(exponents)
-            factors = [
-                power(tower.atoms[size - 1 - n], int(e))
-                for n, e in enumerate(exponents)
-                if e and size - 1 - n != at
-            ]
-            power_here = int(exponents[size - 1 - at])
-            parts.setdefault(power_here, []).append(mul(rational(value), *factors))
-        return [add(*parts.get(n, [])) for n in range(max(parts) + 1)]
-
-    def nonzero(self, expr: Expr) -> None:
-        if not self.place.sign(expr)[0].nonzero:
-            raise OpenSignError(self.place, self.place.sign(expr)[1] or [expr])
-
-    def of_polynomial(self, c: list[Expr], part: Expr) -> list[Expr]:
-        if len(c) == 2:
-            self.nonzero(c[1])
-            return [mul(-1, c[0], power(c[1], -1))]
-        if len(c) == 3:
-            sign = strict_sign(self.place, c[2])
-            inside = c[1] ** 2 - 4 * c[0] * c[2]
-            spread = strict_sign(self.place, inside)
-            half = power(2 * c[2], -1)
-            if spread < 0:
-                return []
-            root = power(self.place.normal(inside), Fraction(1, 2)) if spread else ZERO
-            ends = [self.place.normal(mul(-1, c[1] + s * root, half)) for s in (1, -1)]
-            return ends[:1] if not spread else ends if sign > 0 else ends[::-1]
-        if all(coefficient is ZERO for coefficient in c[1:-1]):
-            return self.of_power(len(c) - 1, mul(-1, c[0], power(c[-1], -1)))
-        if not self.place.sign(part)[1]:
-            return []
-        raise UnsolvableError(f"{part} = 0")
-
-    def of_power(self, degree: int, value: Expr) -> list[Expr]:
-        """The real numbers whose power is a value."""
-        sign = strict_sign(self.place, value)
-        if degree % 2 == 0 and sign < 0:
-            return []
-        root = mul(sign, power(sign * value, Fraction(1, degree)))
-        return [root] if degree % 2 or not sign else [-root, root]
-
-    def invert(self, atom: Expr, value: Expr, part: Expr) -> list[Expr]:
-        """Where a generator has a value that does not depend on the variable."""
-        sign = strict_sign(self.place, value)
-        if isinstance(atom, Call) and atom.function == "exp":
-            return [] if sign <= 0 else self.zeros(atom.arguments[0] - call("log", value))
-        if isinstance(atom, Call) and atom.function == "log":
-            return self.zeros(atom.arguments[0] - call("exp", value))
-        if isinstance(atom, Call) and atom.function == "erf" and sign == 0:
-            return self.zeros(atom.arguments[0])
-        if isinstance(atom, Power) and 0 < atom.exponent < 1:
-            return [] if sign < 0 else self.zeros(atom.base - power(value, 1 / atom.exponent))
-        raise UnsolvableError(f"{part} = 0")
-
-
-# --- cutting
-
-
-def cut(error: OpenSignError, avoid: str | None = None) -> list[Cell]:
-    """Cells that cover the cell of the place, on each of which a sign that was missing is known.
-
-    `avoid` names a variable that is not to be cut. Raises UnsolvableError where no variable can be cut.
-    """
-    place = error.place
-    for expr in error.exprs:
-        names = sorted(parameters(expr) & set(place.cell.intervals))
-        if avoid in names:
-            continue
-        for name in names:
-            try:
-                return cut_at(place, expr, name, solve(place, expr, name))
-            except UnsolvableError:
-                continue
-        if names:
-            return [
-                place.cell.knowing(Fact(expr, relation)).labelled(f"{written(expr)} {relation} 0")
-                for relation in ("<", "==", ">")
-            ]
-    raise UnsolvableError(f"the sign of {error}")
-
-
-def inside(place: Place, name: str, zeros: list[Expr]) -> list[Expr]:
-    """Those of the values that lie in the interval of the variable."""
-    interval = place.intervals[name]
-    kept: list[Expr] = []
-    for zero in zeros:
-        above = 1 if interval.low is None else strict_sign(place, zero - interval.low)
-        below = 1 if interval.high is None else strict_sign(place, interval.high - zero)
-        if (above > 0 or (above == 0 and interval.low_closed)) and (
-            below > 0 or (below == 0 and interval.high_closed)
-        ):
-            kept.append(zero)
-    return kept
-
-
-def cut_at(place: Place, expr: Expr, name: str, zeros: list[Expr]) -> list[Cell]:
-    """The cells between and on the values of a variable at which an expression is 0."""
-    walls = inside(place, name, zeros)
-    if not walls:
-        raise UnsolvableError(f"the sign of {expr}")
-    cells: list[Cell] = []
-    for n in range(len(walls) + 1):
-        low = walls[n - 1] if n else None
-        high = walls[n] if n < len(walls) else None
-        cells.append(between(place.cell, name, low, high, (expr,)))
-        if high is not None and not off_grid(place.cell, name, high):
-            cells.append(place.cell.framed(name, high, f"{name} = {written(high)}"))
-    return [c for c in cells if not c.empty]
-
-
-def off_grid(cell: Cell, name: str, value: Expr) -> bool:
-    """Whether a value is none that a variable of whole numbers takes."""
-    whole = isinstance(value, Number) and value.value.denominator == 1
-    return name in cell.integers and not whole and not parameters(value)
-
-
-def between(cell: Cell, name: str, low: Expr | None, high: Expr | None, signed: Sequence[Expr] = ()) -> Cell:
-    """The part of a cell where a variable lies between two values, the ends left out.
-
-    `signed` are expressions that are not 0 there: their signs are added to what is known, if they are told.
-    """
-    old = cell.intervals[name]
-    label = _between_label(name, low, high, old)
-    end = low if low is not None else high
-    if (low is None) != (high is None) and end is not None and parameters(end):
-        free = old.high is None if low is not None else old.low is None
-        if free and name not in cell.integers:
-            step = fresh(name)
-            sign = 1 if low is not None else -1
-            return cell.within(step, POSITIVE).framed(name, end + sign * parameter(step), label)
-    interval, core = old, old
-    for value, side in ((low, -1), (high, 1)):
-        if value is not None and not parameters(value):
-            interval, core = interval.meet(_beyond(value, side)), core.meet(_beyond(value, side, core=True))
-    facts = [Fact(parameter(name) - low, ">")] if low is not None and not isinstance(low, Number) else []
-    facts += [Fact(high - parameter(name), ">")] if high is not None and not isinstance(high, Number) else []
-    for expr in signed:
-        if parameters(expr) == {name} and not core.empty:
-            sign = ball_sign(expr, {name: interval_point(core)}, 256)
-            facts += [Fact(expr, ">" if sign > 0 else "<")] if sign else []
-    return cell.within(name, interval, label).knowing(*facts)
-
-
-def fresh(name: str) -> str:
-    """A name for a step of a variable that no formula can hold."""
-    return f"{name}'{next(_fresh)}"
-
-
-def _between_label(name: str, low: Expr | None, high: Expr | None, old: Interval) -> str:
-    shown_low = written(low) if low is not None else str(old.low) if old.low is not None else ""
-    shown_high = written(high) if high is not None else str(old.high) if old.high is not None else ""
-    if shown_low and shown_high:
-        return f"{shown_low} < {name} < {shown_high}"
-    return f"{name} > {shown_low}" if shown_low else f"{name} < {shown_high}"
-
-
-def _beyond(value: Expr, side: int, *, core: bool = False) -> Interval:
-    """A ray with a rational end that holds all numbers above (side -1) or below (side 1) a constant.
-
-    `core`: a ray that holds no other number.
-    """
-    if isinstance(value, Number):
-        end = value.value
-    else:
-        end = outward(value_ball(value, {}, 256), -side if core else side)
-    return Interval(end, None) if side < 0 else Interval(None, end)

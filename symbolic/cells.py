@@ -7,16 +7,15 @@ in one variable, from the signs of terms, or from ball arithmetic over a bounded
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from flint import arb, ctx, fmpq, fmpz_poly
+from flint import fmpq
 
-from gradproof.symbolic.domain import POSITIVE, REALS, Interval
-from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
+from gradproof.symbolic.domain import REALS, Interval
 from gradproof.symbolic.expressions import (
     Add,
     Call,
@@ -27,6 +26,17 @@ from gradproof.symbolic.expressions import (
     Parameter,
     Power,
     walk,
+)
+from gradproof.symbolic.isolation import (
+    NOTHING,
+    Known,
+    ball_sign,
+    constant_sign,
+    hull_ball,
+    interval_sign,
+    monotone_range,
+    power_range,
+    univariate_sign,
 )
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.tower import (
@@ -41,25 +51,8 @@ from gradproof.symbolic.tower import (
 
 T = TypeVar("T")
 
-PRECISIONS = (64, 256, 1024)
 MAX_SUBDIVISIONS = 400
 MAX_SHIFTS = 3
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of the sign of a value: its sign wherever it is not 0, and whether it is never 0."""
-
-    sign: int | None
-    nonzero: bool
-
-    @property
-    def strict(self) -> int | None:
-        """The sign, where it is surely that everywhere."""
-        return self.sign if self.sign == 0 or self.nonzero else None
-
-
-NOTHING = Known(None, False)
 
 
 @dataclass(frozen=True)
@@ -271,18 +264,27 @@ class Place:
         names = parameters(shown)
         if not names:
             return constant_sign(shown)
-        if len(places) == 1:
-            if poly == self.tower.unit(places[0]):
-                return Known(None, True)
-            made = univariate_sign(
-                self._coefficients(poly, places[0]), self.range(self.tower.atoms[places[0]])
-            )
-            if made is not NOTHING:
+        if len(places) == 1 and poly == self.tower.unit(places[0]):
+            return Known(None, True)
+        best = NOTHING
+        for attempt in (
+            lambda: self._by_roots(poly, places),
+            lambda: self._by_terms(poly),
+            lambda: interval_sign(self.range(shown)),
+            lambda: self._by_shifts(poly, places),
+            lambda: self._by_balls(shown, names),
+        ):
+            made = attempt()
+            if made.nonzero or made.sign == 0:
                 return made
-        for attempt in (self._by_terms(poly), _of_interval(self.range(shown)), self._by_shifts(poly, places)):
-            if attempt is not NOTHING:
-                return attempt
-        return self._by_balls(shown, names)
+            best = made if best is NOTHING else best
+        return best
+
+    def _by_roots(self, poly: Polynomial, places: Sequence[int]) -> Known:
+        """The sign of a polynomial in one generator, from where its roots lie."""
+        if len(places) > 1:
+            return NOTHING
+        return univariate_sign(self._coefficients(poly, places[0]), self.range(self.tower.atoms[places[0]]))
 
     def _coefficients(self, poly: Polynomial, place: int) -> list[Fraction]:
         index = len(poly.degrees()) - 1 - place
@@ -350,7 +352,7 @@ class Place:
             if count > MAX_SUBDIVISIONS:
                 return NOTHING
             low, high = pieces.pop()
-            here = ball_sign(shown, {name: _hull(low, high)}, 64)
+            here = ball_sign(shown, {name: hull_ball(low, high)}, 64)
             if here is None:
                 middle = (low + high) / 2
                 pieces += [(low, middle), (middle, high)]
@@ -376,7 +378,7 @@ class Place:
             return above
         if isinstance(atom, Call) and atom.function == "erf":
             return self.sign(atom.arguments[0])[0]
-        made = _of_interval(self.range(atom))
+        made = interval_sign(self.range(atom))
         return Known(made.sign, made.nonzero or (found is not None and found.nonzero))
 
     def range(self, expr: Expr) -> Interval:
@@ -396,78 +398,13 @@ class Place:
                 result = result + part if isinstance(expr, Add) else result * part
             return result
         if isinstance(expr, Power):
-            return _power_range(self.range(expr.base), expr.exponent)
+            return power_range(self.range(expr.base), expr.exponent)
         if isinstance(expr, Call) and expr.function in ("exp", "log"):
-            return _monotone(expr.function, self.range(expr.arguments[0]))
+            return monotone_range(expr.function, self.range(expr.arguments[0]))
         if isinstance(expr, Call) and expr.function in ("sin", "cos", "erf"):
             closed = expr.function != "erf"
             return Interval(Fraction(-1), Fraction(1), closed, closed)
         return REALS
-
-
-def _of_interval(interval: Interval) -> Known:
-    sign = interval.sign
-    if sign:
-        return Known(sign, True)
-    if sign == 0:
-        return Known(0, False)
-    if interval.nonnegative:
-        return Known(1, False)
-    return Known(-1, False) if (-interval).nonnegative else NOTHING
-
-
-def _power_range(base: Interval, exponent: Fraction) -> Interval:
-    if exponent.denominator != 1:
-        return POSITIVE if base.sign == 1 else Interval(Fraction(0), None, True)
-    if exponent < 0:
-        sign = base.sign
-        return REALS if not sign else POSITIVE if sign == 1 or exponent % 2 == 0 else -POSITIVE
-    if not (base.nonnegative or (-base).nonnegative):
-        return Interval(Fraction(0), None, True) if exponent % 2 == 0 else REALS
-    result = base
-    for _ in range(min(int(exponent), 12) - 1):
-        result = result * base
-    return result if exponent <= 12 else REALS
-
-
-def _monotone(name: str, inside: Interval) -> Interval:
-    """The range of exp or log over an interval: exact at 0 and 1, rounded outwards elsewhere."""
-    if name == "log":
-        low = Fraction(0) if inside.low == 1 else None
-        high = Fraction(0) if inside.high == 1 else None
-        return Interval(
-            low, high, low is not None and inside.low_closed, high is not None and inside.high_closed
-        )
-    low, low_closed = Fraction(0), False
-    if inside.low is not None and abs(inside.low) < 1000:
-        low, low_closed = (
-            (Fraction(1), inside.low_closed)
-            if inside.low == 0
-            else (outward(_exact(inside.low).exp(), -1), False)
-        )
-    high, high_closed = None, False
-    if inside.high is not None and abs(inside.high) < 1000:
-        high, high_closed = (
-            (Fraction(1), inside.high_closed)
-            if inside.high == 0
-            else (outward(_exact(inside.high).exp(), 1), False)
-        )
-    return Interval(low, high, low_closed, high_closed)
-
-
-def _exact(value: Fraction) -> Any:
-    return arb(fmpq(value.numerator, value.denominator))
-
-
-def _hull(low: Fraction, high: Fraction) -> Any:
-    return _exact(low).union(_exact(high))
-
-
-def outward(ball: Any, side: int) -> Fraction:
-    """A rational below (-1) or above (1) all of a ball."""
-    man, exp = (ball.lower() if side < 0 else ball.upper()).man_exp()
-    value = Fraction(int(man)) * Fraction(2) ** int(exp)
-    return value + side * (abs(value) + Fraction(1, 2**40)) * Fraction(1, 2**40)
 
 
 def _has_constant(poly: Polynomial, sign: int) -> bool:
@@ -475,90 +412,3 @@ def _has_constant(poly: Polynomial, sign: int) -> bool:
     return any(
         not any(exponents) and (value > 0) == (sign > 0) for exponents, value in poly.to_dict().items()
     )
-
-
-# --- exact signs
-
-
-def ball(expr: Expr, values: Mapping[str, Any], precision: int) -> Any:
-    """The value of an expression as a ball; raises UndefinedError."""
-    return Evaluator(Point({}, {}, values), {}, precision)(expr)
-
-
-def ball_sign(expr: Expr, values: Mapping[str, Any], precision: int) -> int | None:
-    """The sign of an expression in ball arithmetic, if it can be told."""
-    try:
-        value = ball(expr, values, precision)
-    except (UndefinedError, OverflowError, ZeroDivisionError):
-        return None
-    return 1 if value > 0 else -1 if value < 0 else None
-
-
-def constant_sign(expr: Expr) -> Known:
-    """The sign of an expression without variables."""
-    for precision in PRECISIONS:
-        sign = ball_sign(expr, {}, precision)
-        if sign is not None:
-            return Known(sign, True)
-    return NOTHING
-
-
-def univariate_sign(coefficients: Sequence[Fraction], interval: Interval) -> Known:
-    """The sign of an irreducible polynomial in one variable all over an interval, by isolating its roots.
-
-    >>> univariate_sign([Fraction(-2), Fraction(0), Fraction(1)], Interval(Fraction(3, 2)))
-    Known(sign=1, nonzero=True)
-    """
-    if interval.empty:
-        return NOTHING
-    inside = interval_point(interval)
-    value = sum((c * inside**n for n, c in enumerate(coefficients)), Fraction(0))
-    if len(coefficients) == 2:
-        root = -coefficients[0] / coefficients[1]
-        if root == inside:
-            return Known(0, False) if interval.low == interval.high == root else NOTHING
-        if root in Interval(interval.low, interval.high):
-            return NOTHING
-        return Known(1 if value > 0 else -1, root not in interval)
-    if any(position == 0 for position, _ in root_places(coefficients, interval)):
-        return NOTHING
-    return Known(1 if value > 0 else -1, True)
-
-
-def interval_point(interval: Interval) -> Fraction:
-    """A number inside."""
-    low, high = interval.low, interval.high
-    if low is None:
-        return Fraction(0) if high is None else high - 1
-    return low + 1 if high is None else (low + high) / 2
-
-
-def root_places(coefficients: Sequence[Fraction], interval: Interval) -> Iterator[tuple[int, Any]]:
-    """The real roots of an irreducible polynomial, not linear: -1 below, 0 inside, 1 above an interval."""
-    scale = 1
-    for c in coefficients:
-        scale *= c.denominator
-    poly = fmpz_poly([int(c * scale) for c in coefficients])
-    for precision in (*PRECISIONS, 4096):
-        before, ctx.prec = ctx.prec, precision
-        try:
-            pairs: Any = poly.complex_roots()
-            roots = [root.real for root, _ in pairs if root.imag == 0]
-            found = [_position(root, interval) for root in roots]
-        finally:
-            ctx.prec = before
-        if None not in found:
-            yield from ((place, root) for place, root in zip(found, roots, strict=True) if place is not None)
-            return
-    raise ArithmeticError(f"the roots of {poly} were not told from the ends of {interval}")
-
-
-def _position(root: Any, interval: Interval) -> int | None:
-    """On which side of an interval with rational ends an irrational root lies."""
-    below = interval.low is not None and bool(root < _exact(interval.low))
-    above = interval.high is not None and bool(root > _exact(interval.high))
-    if below or above:
-        return -1 if below else 1
-    past_low = interval.low is None or bool(root > _exact(interval.low))
-    before_high = interval.high is None or bool(root < _exact(interval.high))
-    return 0 if past_low and before_high else None

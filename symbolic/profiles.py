@@ -16,11 +16,11 @@ from gradproof.symbolic.cases import (
     Cases,
     OpenSignError,
     UndecidedError,
-    fresh,
     replace_parameters,
     strict_sign,
 )
 from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cutting import fresh
 from gradproof.symbolic.definedness import demands
 from gradproof.symbolic.domain import POSITIVE, Interval
 from gradproof.symbolic.expressions import (

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-from gradproof.symbolic.cells import ball, outward
 from gradproof.symbolic.expressions import Expr, call, constant, mul, number, power
 from gradproof.symbolic.formulas import written
+from gradproof.symbolic.isolation import ball, outward
 
 LEAST_DIGITS = 5
 """A decimal with fewer significant digits is what it says."""
