@@ -309,31 +309,29 @@ def _met(demand: Demand, nf: NormalForm) -> bool:
 
 
 def open_definitions(expr: Expr, definitions: Mapping[Tensor, Definition]) -> Expr:
-    """The expression with defined tensors written out, its shape otherwise kept: `eps + var` shows its square."""
+    """The expression with defined tensors written out, its shape kept: `eps + var` shows its square."""
     if isinstance(expr, Entry) and expr.tensor in definitions:
         return open_definitions(_written_out(expr, definitions), definitions)
     return expr.rebuild(tuple(open_definitions(child, definitions) for child in expr.children))
 
 
 def _attained(expr: Expr) -> bool:
-    """Whether the expression counts the places where a maximum over a nonempty axis is attained: at least one."""
+    """Whether the expression counts the places where a maximum over a nonempty axis is attained."""
     if not (isinstance(expr, Reduce) and isinstance(expr.body, Bracket) and expr.body.relation == "=="):
         return False
     for body, largest in ((expr.body.left, expr.body.right), (expr.body.right, expr.body.left)):
-        if (
-            isinstance(largest, Reduce)
-            and largest.kind == "max"
-            and all(i.axis.nonempty for i in largest.indices)
-        ):
-            if [i.axis for i in largest.indices] == [i.axis for i in expr.indices]:
-                names: dict[Index, Expr] = dict(zip(expr.indices, largest.indices, strict=True))
-                if substitute(body, names) is largest.body:
-                    return True
+        if not (isinstance(largest, Reduce) and largest.kind == "max"):
+            continue
+        same_axes = [i.axis for i in largest.indices] == [i.axis for i in expr.indices]
+        if same_axes and all(i.axis.nonempty for i in largest.indices):
+            names: dict[Index, Expr] = dict(zip(expr.indices, largest.indices, strict=True))
+            if substitute(body, names) is largest.body:
+                return True
     return False
 
 
 def _implies(guard: Poly, subject: Poly) -> bool:
-    """Whether `guard = [B > 0]` makes the subject positive: it is B, or a sum of positive terms that B counts."""
+    """Whether `guard = [B > 0]` makes the subject positive: it is B, or positive terms that B counts."""
     if len(guard) != 1:
         return False
     ((m, value),) = guard.items()

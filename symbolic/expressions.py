@@ -27,7 +27,7 @@ class Tensor:
     """A named array with typed axes.
 
     `domain` is where its entries may lie, written as in `x: (0, inf)`; the entries of an integer tensor
-    index an axis (`over`): with the domain `index` all of them lie on it, with `integer` some may lie beside it.
+    index an axis (`over`): with the domain `index` all lie on it, with `integer` some may lie beside it.
     """
 
     name: str
@@ -383,6 +383,7 @@ def expression(value: Operand) -> Expr:
 
 
 def number(value: int | Fraction) -> Number:
+    """An exact rational."""
     return _intern(Number, Fraction(value))
 
 
@@ -390,18 +391,22 @@ ZERO, ONE = number(0), number(1)
 
 
 def parameter(name: str, domain: str = "real") -> Parameter:
+    """A scalar that stands for a number of the domain."""
     return _intern(Parameter, name, domain)
 
 
 def constant(name: str) -> Constant:
+    """A real number with a name."""
     return _intern(Constant, name)
 
 
 def size(axis: Axis) -> Expr:
+    """The number of values of an index over the axis."""
     return number(axis.size) if axis.size is not None else _intern(Size, axis)
 
 
 def index(name: str, axis: Axis) -> Index:
+    """A variable that runs over the axis."""
     return _intern(Index, name, axis)
 
 
@@ -410,7 +415,8 @@ def entry(tensor: Tensor, *indices: Operand) -> Entry:
     given = tuple(expression(i) for i in indices)
     if len(given) != len(tensor.axes):
         raise ValueError(
-            f"{tensor!r} has {len(tensor.axes)} axes, found {len(given)} indices: {', '.join(i.key for i in given)}"
+            f"{tensor!r} has {len(tensor.axes)} axes, "
+            f"found {len(given)} indices: {', '.join(i.key for i in given)}"
         )
     for position, axis in zip(given, tensor.axes, strict=True):
         over = position.axis if isinstance(position, Index) else axis
@@ -525,9 +531,9 @@ def power(base: Operand, exponent: int | Fraction) -> Expr:
         return power(base.base, base.exponent * exponent)
     if whole and isinstance(base, Mul):
         return mul(*(power(factor, exponent) for factor in base.factors))
-    if isinstance(base, Bracket) or (isinstance(base, Entry) and base.tensor.dtype == "boolean"):
-        if exponent > 0:
-            return base
+    truth = isinstance(base, Bracket) or (isinstance(base, Entry) and base.tensor.dtype == "boolean")
+    if truth and exponent > 0:
+        return base
     return _intern(Power, base, exponent)
 
 
@@ -543,6 +549,7 @@ def _exact_root(value: Fraction, exponent: Fraction) -> Fraction | None:
 
 
 def call(function: str, *arguments: Operand) -> Expr:
+    """A leaf function of its arguments."""
     return _intern(Call, function, tuple(expression(a) for a in arguments))
 
 
@@ -583,6 +590,7 @@ def bracket(relation: Relation, left: Operand, right: Operand) -> Expr:
 
 
 def where(condition: Operand, yes: Operand, no: Operand) -> Expr:
+    """`yes` where the condition is 1, else `no`; decided where the condition is a number."""
     condition, yes, no = expression(condition), expression(yes), expression(no)
     if condition is ONE or yes is no:
         return yes
@@ -592,6 +600,7 @@ def where(condition: Operand, yes: Operand, no: Operand) -> Expr:
 
 
 def derivative(body: Operand, by: Entry) -> Expr:
+    """The partial derivative of `body` by an entry, not carried out yet."""
     body = expression(body)
     return _intern(Derivative, body, by)
 

@@ -1,4 +1,4 @@
-"""Hypothesis profiles, chosen by the variable HYPOTHESIS_PROFILE, and the flag that accepts generated sources."""
+"""Hypothesis profiles, by the variable HYPOTHESIS_PROFILE, and the flag that accepts generated sources."""
 
 import os
 

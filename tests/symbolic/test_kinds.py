@@ -10,7 +10,7 @@ import pytest
 from gradproof.symbolic.decision import decide_under
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import ZERO
-from gradproof.symbolic.operation import Definition, Recurrence, find, flat, operations
+from gradproof.symbolic.operation import Definition, Recurrence, Statement, find, flat, operations
 from gradproof.symbolic.proof import prove, prove_conditions, prove_kind
 from gradproof.symbolic.pushforward import UnitVector, defined, tangent_equations
 from gradproof.symbolic.verdict import combine
@@ -31,9 +31,7 @@ def test_proved(label: str, kind: str) -> None:
     assert combine([t.verdict for t in theorems]) == "proved", open_ones
 
 
-def _scaled(
-    statements: tuple[Definition | Recurrence, ...], place: int
-) -> tuple[Definition | Recurrence, ...]:
+def _scaled(statements: tuple[Statement, ...], place: int) -> tuple[Statement, ...]:
     """The statements with one definition off by a factor of 1 + 1e-12."""
     changed = list(statements)
     d = changed[place]
