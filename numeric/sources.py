@@ -34,6 +34,19 @@ def sigmoid(x):
     e = np.exp(-np.abs(x))
     return np.exp(np.minimum(x, 0)) / (1 + e)
 ''',
+    "select": '''
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+''',
     "add_at": '''
 def add_at(a, at, amount, axis):
     """Add an amount at one position of each row along an axis, in place."""

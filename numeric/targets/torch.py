@@ -53,6 +53,9 @@ class TorchPrinter(Printer):
                     return (
                         f"torch.clamp({args[1 - place]}, {'min' if op == 'maximum' else 'max'}={args[place]})"
                     )
+        if op == "where" and self.in_place and not node.integer:
+            self.helpers.add("select")
+            return f"select({', '.join(args)})"
         return super().call(op, args, node)
 
     def typed(self, op: str, tight: str, code: str) -> str:

@@ -24,7 +24,20 @@ from gradproof.numeric.targets.tree import Dims, Node, Trees
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Constant, Entry, Expr, Index, Number, Parameter, Size, Tensor, walk
 
-RESERVED = {"np", "torch", "math", "lead", "matrix", "rows", "add_at", "erf", "sigmoid", "range", "reversed"}
+RESERVED = {
+    "np",
+    "torch",
+    "math",
+    "lead",
+    "matrix",
+    "rows",
+    "add_at",
+    "erf",
+    "sigmoid",
+    "range",
+    "reversed",
+    "select",
+}
 RESERVED |= {"saved", "inputs", "tangents", "forward", "vjp", "jvp", "len", "tuple"}
 INFIX: dict[str, tuple[str, float]] = {
     "add": ("+", 1),

@@ -3,20 +3,33 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x, keep, *, p=0.5):
     """Inverted dropout (Srivastava et al. 2014) under a given mask, $y = m x / (1 - p)$.
 
     Takes x [batch...], keep [batch...]; gives the outputs and what vjp needs.
     """
     y = x / (1 - p)                                           # [batch...]
-    y = torch.where(keep, y, 0)
+    y = select(keep, y, 0)
     return (y,), (keep,)
 
 
 def vjp(saved, dy, *, p=0.5):
     keep, = saved
     dx = dy / (1 - p)                                         # [batch...]
-    dx = torch.where(keep, dx, 0)
+    dx = select(keep, dx, 0)
     return (dx, None)
 
 
@@ -24,5 +37,5 @@ def jvp(inputs, tangents, *, p=0.5):
     x, keep = inputs
     x_dot, _ = tangents
     y_dot = x_dot / (1 - p)                                   # [batch...]
-    y_dot = torch.where(keep, y_dot, 0)
+    y_dot = select(keep, y_dot, 0)
     return (y_dot,)

@@ -3,6 +3,19 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x, *, alpha=1):
     r"""The exponential linear unit (Clevert, Unterthiner, Hochreiter 2015).
 
@@ -13,7 +26,7 @@ $y = x$ for $x > 0$, else $\alpha (e^x - 1)$; its derivative at 0 is $\alpha$.
     mask = x > 0                                              # [batch...]
     y_part = torch.expm1(x)                                   # [batch...]
     y_part *= alpha
-    y = torch.where(mask, x, y_part)                          # [batch...]
+    y = select(mask, x, y_part)                               # [batch...]
     return (y,), (x,)
 
 
@@ -22,7 +35,7 @@ def vjp(saved, dy, *, alpha=1):
     mask = x > 0                                              # [batch...]
     dx_part = torch.exp(x)                                    # [batch...]
     dx_part *= alpha
-    dx = torch.where(mask, 1, dx_part)                        # [batch...]
+    dx = select(mask, 1, dx_part)                             # [batch...]
     dx *= dy
     return (dx,)
 
@@ -33,6 +46,6 @@ def jvp(inputs, tangents, *, alpha=1):
     mask = x > 0                                              # [batch...]
     y_dot_part = torch.exp(x)                                 # [batch...]
     y_dot_part *= alpha
-    y_dot = torch.where(mask, 1, y_dot_part)                  # [batch...]
+    y_dot = select(mask, 1, y_dot_part)                       # [batch...]
     y_dot *= x_dot
     return (y_dot,)

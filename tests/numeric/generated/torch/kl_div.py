@@ -3,6 +3,19 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x, target):
     r"""The divergence of Kullback and Leibler (1951) from log-probabilities $x$ to the probabilities $t$.
 
@@ -12,7 +25,7 @@ $\ell_b = \sum_k (t_{bk} \log t_{bk} - t_{bk} x_{bk})$, one for each row, with $
     """
     mask = target > 0                                         # [batch..., classes]
     log_target = torch.log(target)                            # [batch..., classes]
-    loss = (torch.where(mask, log_target * target, 0) - target * x).sum(-1)  # [batch...]
+    loss = (select(mask, log_target * target, 0) - target * x).sum(-1)  # [batch...]
     return (loss,), (x, target)
 
 
@@ -23,7 +36,7 @@ def vjp(saved, dloss):
     dx = target * dloss[..., None]                            # [batch..., classes]
     dx = torch.neg(dx, out=dx)
     dtarget = torch.add(log_target, 1, out=log_target)        # [batch..., classes]
-    dtarget = torch.where(mask, dtarget, 0)
+    dtarget = select(mask, dtarget, 0)
     dtarget -= x
     dtarget *= dloss[..., None]
     return (dx, dtarget)
@@ -36,5 +49,5 @@ def jvp(inputs, tangents):
     log_target = torch.log(target)                            # [batch..., classes]
     loss_dot_sum = (target * x_dot).sum(-1)                   # [batch...]
     loss_dot_sum2 = (target_dot * x).sum(-1)                  # [batch...]
-    loss_dot = (torch.where(mask, target_dot, 0) * (log_target + 1)).sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
+    loss_dot = (select(mask, target_dot, 0) * (log_target + 1)).sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
     return (loss_dot,)

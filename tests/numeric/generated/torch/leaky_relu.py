@@ -3,6 +3,19 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x, *, slope=0.01):
     r"""The leaky rectifier (Maas, Hannun, Ng 2013).
 
@@ -11,13 +24,13 @@ $y = x$ for $x > 0$, else $\alpha x$; its derivative at 0 is $\alpha$.
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
     mask = x > 0                                              # [batch...]
-    y = torch.where(mask, x, x * slope)                       # [batch...]
+    y = select(mask, x, x * slope)                            # [batch...]
     return (y,), (mask,)
 
 
 def vjp(saved, dy, *, slope=0.01):
     mask, = saved
-    dx = torch.where(mask, dy.new_full((), 1), slope)         # [batch...]
+    dx = select(mask, dy.new_full((), 1), slope)              # [batch...]
     dx *= dy
     return (dx,)
 
@@ -26,6 +39,6 @@ def jvp(inputs, tangents, *, slope=0.01):
     x, = inputs
     x_dot, = tangents
     mask = x > 0                                              # [batch...]
-    y_dot = torch.where(mask, x.new_full((), 1), slope)       # [batch...]
+    y_dot = select(mask, x.new_full((), 1), slope)            # [batch...]
     y_dot *= x_dot
     return (y_dot,)

@@ -3,6 +3,19 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x):
     r"""The largest entry of a row (max pooling), $y_b = \max_i x_{bi}$.
 
@@ -27,6 +40,6 @@ def jvp(inputs, tangents):
     x_dot, = tangents
     y = x.amax(-1)                                            # [batch...]
     mask = x == y[..., None]                                  # [batch..., features]
-    y_dot_sum = torch.where(mask, x_dot, 0).sum(-1)           # [batch...]
+    y_dot_sum = select(mask, x_dot, 0).sum(-1)                # [batch...]
     y_dot = y_dot_sum / mask.sum(-1, dtype=x.dtype)           # [batch...]
     return (y_dot,)

@@ -3,6 +3,19 @@
 import torch
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x):
     r"""The rectifier (Nair, Hinton 2010), $y = \max(x, 0)$, with derivative 0 at 0.
 
@@ -14,12 +27,12 @@ def forward(x):
 
 def vjp(saved, dy):
     x, = saved
-    dx = torch.where(x > 0, dy, 0)                            # [batch...]
+    dx = select(x > 0, dy, 0)                                 # [batch...]
     return (dx,)
 
 
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    y_dot = torch.where(x > 0, x_dot, 0)                      # [batch...]
+    y_dot = select(x > 0, x_dot, 0)                           # [batch...]
     return (y_dot,)

@@ -11,6 +11,19 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def select(condition, x, y):
+    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
+    if condition.device.type != "cpu":
+        return torch.where(condition, x, y)
+    like = x if isinstance(x, torch.Tensor) else y
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    mask = condition.to(bits).neg_()
+    if isinstance(y, int) and y == 0:
+        return (mask & x.view(bits)).view(x.dtype)
+    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
+
+
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, *, eps=1e-05):
     r"""A Transformer block that normalizes before each part (Xiong et al. 2020; GPT-2).
 
@@ -40,13 +53,13 @@ with self-attention.
     attended_heads_scores /= math.sqrt(head_dim)
     mask = torch.arange(time, device=x.device) <= torch.arange(time, device=x.device)[..., None]  # [time, time]
     attended_heads_some = (mask.sum(-1, dtype=x.dtype) > 0).expand(*lead, head, time)  # [batch..., head, time]
-    attended_heads_scores_seen = torch.add(attended_heads_scores, torch.where(mask, x.new_full((), 0), -math.inf), out=attended_heads_scores)  # [batch..., head, time, time]
+    attended_heads_scores_seen = torch.add(attended_heads_scores, select(mask, x.new_full((), 0), -math.inf), out=attended_heads_scores)  # [batch..., head, time, time]
     attended_heads_scores_max = attended_heads_scores_seen.amax(-1) if time else attended_heads_scores_seen.sum(-1)  # [batch..., head, time]
-    attended_heads_scores_top = torch.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
+    attended_heads_scores_top = select(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
-    attended_heads_p = torch.mul(e, torch.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
+    attended_heads_p = torch.mul(e, select(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
     attended += b_o
@@ -77,7 +90,7 @@ def vjp(saved, dy, *, eps=1e-05):
     n2 = torch.addcmul(ln2_bias, n2_xhat, ln2_weight)         # [batch..., time, embed]
     fed_u = torch.clamp(fed_a, min=0)                         # [batch..., time, inner]
     dfed_u = dy @ w2                                          # [batch..., time, inner]
-    dfed_a = torch.where(fed_a > 0, dfed_u, 0)                # [batch..., time, inner]
+    dfed_a = select(fed_a > 0, dfed_u, 0)                     # [batch..., time, inner]
     dn2 = dfed_a @ w1                                         # [batch..., time, embed]
     dn2_xhat = dn2 * ln2_weight                               # [batch..., time, embed]
     dmiddle_sum = (dn2_xhat * n2_xhat).sum(-1)                # [batch..., time]
@@ -146,13 +159,13 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores /= math.sqrt(head_dim)
     mask = torch.arange(time, device=x.device) <= torch.arange(time, device=x.device)[..., None]  # [time, time]
     attended_heads_some = (mask.sum(-1, dtype=x.dtype) > 0).expand(*lead, head, time)  # [batch..., head, time]
-    attended_heads_scores_seen = torch.add(attended_heads_scores, torch.where(mask, x.new_full((), 0), -math.inf), out=attended_heads_scores)  # [batch..., head, time, time]
+    attended_heads_scores_seen = torch.add(attended_heads_scores, select(mask, x.new_full((), 0), -math.inf), out=attended_heads_scores)  # [batch..., head, time, time]
     attended_heads_scores_max = attended_heads_scores_seen.amax(-1) if time else attended_heads_scores_seen.sum(-1)  # [batch..., head, time]
-    attended_heads_scores_top = torch.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
+    attended_heads_scores_top = select(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
-    attended_heads_p = torch.mul(e, torch.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
+    attended_heads_p = torch.mul(e, select(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
     attended += b_o
@@ -213,7 +226,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_a_dot = n2_dot @ w1.T                                 # [batch..., time, inner]
     fed_a_dot += fed_a_dot_sum
     fed_a_dot += b1_dot
-    fed_u_dot = torch.where(fed_a > 0, fed_a_dot, 0)          # [batch..., time, inner]
+    fed_u_dot = select(fed_a > 0, fed_a_dot, 0)               # [batch..., time, inner]
     fed_dot_sum = fed_u @ w2_dot.T                            # [batch..., time, embed]
     fed_dot = fed_u_dot @ w2.T                                # [batch..., time, embed]
     fed_dot += fed_dot_sum
