@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,7 +46,10 @@ class Bound(torch.autograd.Function):
         extra = output[len(kernel.program.outputs) :]
         ctx.mark_non_differentiable(*extra)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*arrays, *output)
+        origins, count = _origins(kernel, call), len(kernel.program.outputs)
+        # An output that the backward does not read is not kept alive by it.
+        outputs = (o if len(arrays) + n in origins else None for n, o in enumerate(output[:count]))
+        ctx.save_for_backward(*arrays, *outputs, *extra)
         ctx.save_for_forward(*arrays)
 
     @staticmethod
@@ -53,7 +58,7 @@ class Bound(torch.autograd.Function):
         arrays, output = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         cotangents = gradients[: len(kernel.program.outputs)]
         if torch.is_grad_enabled():
-            return (None, None, *_differentiable(kernel, call, arrays, output, cotangents))
+            return (None, None, *_differentiable(kernel, call, arrays, cotangents))
         extra = iter(output[len(kernel.program.outputs) :])
         everything = (*arrays, *output)
         kept = [next(extra) if s is None else everything[s] for s in _origins(kernel, call)]
@@ -68,6 +73,10 @@ class Bound(torch.autograd.Function):
         return (*made, *(None for s in origins if s is None))
 
 
+# Found once: PyTorch would look the signature up at every call.
+Bound.forward.__signature__ = inspect.signature(Bound.forward)  # pyright: ignore[reportFunctionMemberAccess]
+
+
 def _distinct(results: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, ...]:
     """The results as tensor objects of their own: autograd keeps one history for each object."""
     seen = {id(a) for a in arrays}
@@ -78,20 +87,31 @@ def _distinct(results: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(made)
 
 
-def _origins(kernel: Kernel, call: Call) -> list[int | None]:
+def _origins(kernel: Kernel, call: Call) -> tuple[int | None, ...]:
     """For each saved tensor its place among inputs and outputs, or None for one of its own."""
+    as_they_are = call.compute == call.result and not call.shapes.unbatched
+    return _places(kernel, not transforms_active(), call.zeros, as_they_are)
+
+
+@lru_cache(maxsize=1024)
+def _places(
+    kernel: Kernel, in_place: bool, zeros: frozenset[str], as_they_are: bool
+) -> tuple[int | None, ...]:
     program = kernel.program
     place = {t: n for n, t in enumerate(program.inputs)}
-    if call.compute == call.result and not call.shapes.unbatched:
+    if as_they_are:
         place |= {t: len(program.inputs) + n for n, t in enumerate(program.outputs)}
-    return [place.get(t) for t in kernel.compiled(not transforms_active(), call.zeros).saved]
+    return tuple(place.get(t) for t in kernel.compiled(in_place, zeros).saved)
 
 
 def _differentiable(
-    kernel: Kernel, call: Call, arrays: Sequence[Any], output: Sequence[Any], cotangents: Sequence[Any]
+    kernel: Kernel, call: Call, arrays: Sequence[Any], cotangents: Sequence[Any]
 ) -> list[Any]:
     """The gradients through the kernel of the gradient, which is itself bound to autograd."""
-    given = [torch.zeros_like(o) if c is None else c for c, o in zip(cotangents, output, strict=False)]
+    given = [
+        call.sample.new_zeros(call.shapes.of(t), dtype=call.result) if c is None else c
+        for c, t in zip(cotangents, kernel.program.outputs, strict=True)
+    ]
     parameters = {**dict.fromkeys(call.zeros, 0), **call.parameters}
     made = iter(apply(kernel.gradient, (*arrays, *given), parameters))
     return [next(made) if t.dtype == "real" else None for t in kernel.program.inputs]
