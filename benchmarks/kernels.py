@@ -33,8 +33,9 @@ METHOD = (
     "definition as a careful user writes it in elementary operators (`eager.py`: `einsum`, softmax "
     "shifted by its largest entry, common subexpressions once, `unbind` instead of slices), in turns; the "
     "times are medians over the rounds and *times* is the median of the rounds' ratios. *Saved* is what "
-    "is kept for the backward pass: the distinct storages, those of the inputs left out. A leaf is one "
-    "definition of one input with at most one function or reduction, or a lookup; leaves have no goal."
+    "autograd keeps for the backward pass, all distinct storages (in parentheses those that hold no "
+    "input); kernels keep their inputs for second derivatives. A leaf is one definition of one input with "
+    "at most one function or reduction, or a lookup; leaves have no goal."
 )
 
 Pass = Callable[[], object]
@@ -120,8 +121,8 @@ def clock(action: Pass) -> float:
 # --- memory
 
 
-def saved_bytes(contest: Contest, function: Callable[..., Any]) -> int:
-    """The bytes kept for the backward pass in storages other than those of the inputs."""
+def saved_bytes(contest: Contest, function: Callable[..., Any]) -> tuple[int, int]:
+    """The bytes of the storages kept for the backward pass: all of them, and those that hold no input."""
     storages: dict[int, int] = {}
     alive: list[torch.Tensor] = []
 
@@ -133,7 +134,8 @@ def saved_bytes(contest: Contest, function: Callable[..., Any]) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         contest.forward(function)
     given = {i.untyped_storage().data_ptr() for i in contest.inputs}
-    return sum(size for place, size in storages.items() if place not in given)
+    beside = sum(size for place, size in storages.items() if place not in given)
+    return sum(storages.values()), beside
 
 
 # --- results
@@ -227,6 +229,6 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
         seconds(row["eager"]),
         f"{row['ratio']:.2f}",
         f"{low:.2f} to {high:.2f}",
-        megabytes(row["saved"]),
-        megabytes(row["saved_eager"]),
+        f"{megabytes(row['saved'][0])} ({megabytes(row['saved'][1])})",
+        f"{megabytes(row['saved_eager'][0])} ({megabytes(row['saved_eager'][1])})",
     )

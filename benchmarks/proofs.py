@@ -84,26 +84,33 @@ def section(data: dict[str, Any]) -> Section:
     ]
     rows.append(("import", "", seconds(data["import"]), "", "", ""))
     rows.append(("the whole run", "", seconds(data["whole"]), "", "", ""))
-    slowest, longest = max(per_operation(data["rows"]).items(), key=lambda item: item[1])
+    slowest = max(data["rows"], key=longest)
+    name, together = max(per_operation(data["rows"]).items(), key=lambda item: item[1])
     goals = (
         Goal(
             f"the catalogue derived and proved in {WHOLE:g} s", seconds(data["whole"]), data["whole"] < WHOLE
         ),
         Goal(
-            f"no operation, all its variants together, over {EACH:g} s",
-            f"{slowest} {seconds(longest)}",
-            longest < EACH,
+            f"no operation over {EACH:g} s",
+            f"{slowest['variant']} {seconds(longest(slowest))}; "
+            f"with all its variants {name} {seconds(together)}",
+            longest(slowest) < EACH,
         ),
     )
     columns = ("operation", "derive", "prove", "alone", "theorems", "verdict")
     return Section("prove", "Deriving and proving", METHOD, Table(columns, tuple(rows)), data, goals)
 
 
+def longest(row: dict[str, Any]) -> float:
+    """Seconds of an operation: the longer of the two ways of measuring."""
+    return max(row["derive"] + row["prove"], row["alone"])
+
+
 def per_operation(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of each operation with all its variants: the longer of the two ways of measuring."""
+    """Seconds of each operation with all its variants."""
     times: dict[str, float] = defaultdict(float)
     for row in rows:
-        times[row["operation"]] += max(row["derive"] + row["prove"], row["alone"])
+        times[row["operation"]] += longest(row)
     return times
 
 

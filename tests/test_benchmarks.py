@@ -104,8 +104,8 @@ def test_sizes_follow_the_number_of_elements() -> None:
 
 def test_saved_bytes_count_storages_once() -> None:
     contest = kernels.prepare(find("exp"), choose_sizes(find("exp"), TINY, elements=64), torch.float32)
-    assert kernels.saved_bytes(contest, torch.exp) == 64 * 4
-    assert kernels.saved_bytes(contest, torch.sin) == 0
+    assert kernels.saved_bytes(contest, torch.exp) == (64 * 4, 64 * 4)
+    assert kernels.saved_bytes(contest, torch.sin) == (64 * 4, 0)
 
 
 def test_leaves_and_composites() -> None:
