@@ -25,6 +25,7 @@ from gradproof.symbolic.expressions import (
     bracket,
     call,
     index,
+    mul,
     number,
     reduce,
     substitute,
@@ -79,8 +80,20 @@ def worth_a_name(expr: Expr) -> bool:
     if isinstance(expr, Power) and isinstance(expr.base, Entry) and expr.exponent in (2, 3):
         return False
     if isinstance(expr, Mul):
-        return sum(1 for f in expr.factors if f.free) > 1
+        return selection(expr) is None and sum(1 for f in expr.factors if f.free) > 1
     return isinstance(expr, Add | Call | Power | Where) and bool(expr.free)
+
+
+def selection(expr: Mul) -> tuple[Expr, Expr] | None:
+    """The brackets and the rest of `[g == 2] * rest`, `g` over a fixed axis; None for any other product."""
+    places = [f for f in expr.factors if isinstance(f, Bracket) and _is_place(f)]
+    return (mul(*places), mul(*(f for f in expr.factors if f not in places))) if places else None
+
+
+def _is_place(expr: Bracket) -> bool:
+    sides = (expr.left, expr.right), (expr.right, expr.left)
+    fixed = (isinstance(i, Index) and i.axis.size is not None and isinstance(n, Number) for i, n in sides)
+    return expr.relation == "==" and any(fixed)
 
 
 def _nodes(expr: Expr) -> Iterable[Expr]:
@@ -98,8 +111,12 @@ def parts(expr: Expr) -> tuple[Expr, ...]:
 def as_operation(expr: Expr) -> tuple[tuple[Expr, ...], Callable[..., Expr]] | None:
     """An expression of several nodes that is one operation of an array library: its arguments, and its form.
 
-    `|x|`, `max(a, b)`, `min(a, b)`, `log(1 + x)` and `exp(x) - 1`; None for any other.
+    `|x|`, `max(a, b)`, `min(a, b)`, `log(1 + x)` and `exp(x) - 1`, and what stands in one place of a stack;
+    None for any other.
     """
+    if isinstance(expr, Mul) and (chosen := selection(expr)) is not None:
+        place, rest = chosen
+        return (rest,), lambda a: mul(place, a)
     if isinstance(expr, Where):
         if expr is magnitude(expr.yes):
             return (expr.yes,), magnitude
