@@ -62,7 +62,10 @@ def difference(
     def unit(base: Expr) -> bool:
         return positive(base) or base in asked()
 
-    return nf.cleared(plus(nf(left), scale(nf(right), -1)), unit), nf
+    try:
+        return nf.cleared(plus(nf(left), scale(nf(right), -1)), unit), nf
+    except RecursionError:
+        raise TooLargeError("its reductions do not end") from None
 
 
 def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:

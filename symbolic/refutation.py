@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice, product
+from typing import Any
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.domain import Domain, DomainError, parse_domain
@@ -57,8 +58,14 @@ def separated(
             return Witness(shown, a.str(20, radius=False), "undefined")
         if not a.overlaps(b):
             shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
-            return Witness(shown, a.str(20, radius=False), b.str(20, radius=False))
+            return Witness(shown, *_apart(a, b))
     return None
+
+
+def _apart(a: Any, b: Any) -> tuple[str, str]:
+    """Two different numbers with as many digits as it takes to see it."""
+    texts = [(a.str(digits, radius=False), b.str(digits, radius=False)) for digits in (20, 60, 240)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
 
 
 def points(sides: Iterable[Expr], definitions: Mapping[Tensor, Definition]) -> Iterator[Point]:
