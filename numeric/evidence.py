@@ -59,7 +59,7 @@ class Tally:
         own.
         """
         expected = [to_numpy(w) for w in wanted]
-        largest = max((float(np.max(np.abs(w))) for w in expected if w.size), default=0.0)
+        largest = max((float(np.nanmax(np.abs(w))) for w in expected if w.size), default=0.0)
         for name, f, w in zip(names, found, expected, strict=True):
             self.add(to_numpy(f), w, f"{case}: {name}", largest)
 
@@ -70,7 +70,7 @@ class Tally:
             return
         if not wanted.size:
             return
-        scale = max(float(np.max(np.abs(wanted))), largest / 10, 1e-6)
+        scale = max(float(np.nanmax(np.abs(wanted))), largest / 10, 1e-6)
         gap = np.abs(found - wanted)
         gap = np.where(np.isnan(gap), np.inf, gap)
         at = int(np.argmax(gap))

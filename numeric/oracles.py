@@ -134,6 +134,7 @@ def exact(
     The precision rises until every ball is small enough; of an elementwise program only the entries that
     need it are computed again.
     """
+    elementwise = elementwise and inputs[0].ndim == 1
     field = BallField()
     before = ctx.prec
     places: Any = slice(None)

@@ -21,7 +21,7 @@ WIDE = 37
 """A row longer than a vector register, and no multiple of one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """Inputs of an operation (real ones in float64), hyper-parameters, and a word on what is special."""
 
@@ -29,6 +29,10 @@ class Case:
     inputs: tuple[np.ndarray, ...]
     parameters: Mapping[str, float] = field(default_factory=dict[str, float])
     label: str = ""
+
+    def __repr__(self) -> str:
+        given = {t.name: a for t, a in zip(self.operation.inputs, self.inputs, strict=True)}
+        return f"<{self.operation.label}, {self.label}: {given} {dict(self.parameters)}>"
 
     @property
     def real(self) -> tuple[int, ...]:
@@ -179,15 +183,14 @@ def shifted_value(default: Fraction, domain: str) -> float:
 
 def lay(array: np.ndarray, layout: str) -> np.ndarray:
     """The array with other strides; expanded, its first row stands for all of them."""
-    if layout == "contiguous" or not array.size:
+    if layout == "contiguous" or not array.size or not array.ndim:
         return array
     if layout == "transposed":
         return np.ascontiguousarray(array.T).T
     if layout == "sliced":
-        wide = np.repeat(array, 2, axis=-1) if array.ndim else array
-        return wide[..., ::2] if array.ndim else array
+        return np.repeat(array, 2, axis=-1)[..., ::2]
     if layout == "expanded":
-        return np.broadcast_to(array[:1], array.shape) if array.ndim else array
+        return np.broadcast_to(array[:1], array.shape)
     raise ValueError(f"a layout is one of {', '.join(LAYOUTS)}; found {layout!r}")
 
 

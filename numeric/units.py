@@ -24,7 +24,8 @@ def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
     [1.1920928955078125e-07, 1.401298464324817e-45]
     """
     _, exponent = np.frexp(np.where(np.isfinite(values), values, 0))
-    exponent = np.where(np.isinf(values), TOP[dtype], np.minimum(exponent, TOP[dtype]))
+    exponent = np.where(values == 0, LEAST[dtype], np.minimum(exponent, TOP[dtype]))
+    exponent = np.where(np.isinf(values), TOP[dtype], exponent)
     return np.ldexp(1.0, np.maximum(exponent - DIGITS[dtype], LEAST[dtype]))
 
 
