@@ -71,7 +71,7 @@ def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterato
         yield truth(_on_grid(operation, dtype, start), dtype, start)
         return
     sizes = choose_sizes(operation, wide(operation), wanted_sizes(operation))
-    rows = 24 if len(sizes) <= 2 else 6
+    rows = 24 if len(sizes) <= 4 else 6
     fills = [("around 1", ordinary), ("around 0.01", scaled(0.01)), ("around 8", scaled(8)), ("mixed", mixed)]
     for n, (label, fill) in enumerate(fills):
         for repeat in range(4 if depth == "deep" else 1):
