@@ -23,7 +23,7 @@ from gradproof.numeric.rewriting import Context, Row
 from gradproof.numeric.saving import choose
 from gradproof.numeric.stability import ROWS
 from gradproof.symbolic.derivation import derive
-from gradproof.symbolic.expressions import Call, Index, Tensor, index
+from gradproof.symbolic.expressions import Expr, Index, Tensor, index
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
 
 
@@ -92,15 +92,18 @@ def _lower(
 
 
 def _given(program: Program) -> frozenset[Tensor]:
-    """The inputs that stability may go back to: those of an operation that is one leaf function.
+    """The inputs that stability may go back to: those of an operation that works entry by entry.
 
     Elsewhere a derivative is taken from the value of the leaf: that costs less, and is as accurate as the
     rest.
     """
-    statements = flat(program.statements)
-    only = statements[0] if len(statements) == 1 else None
-    leaf = isinstance(only, Definition) and isinstance(only.value, Call)
-    return frozenset(program.inputs) if leaf else frozenset()
+    values: list[Expr] = []
+    for statement in flat(program.statements):
+        if not isinstance(statement, Definition) or len(statement.indices) != 1:
+            return frozenset()
+        values.append(statement.value)
+    single = all(t.axes and t.axes[0].variadic for t in (*program.inputs, *program.outputs))
+    return frozenset() if any(v.bound for v in values) or not single else frozenset(program.inputs)
 
 
 def _tensors(program: Program) -> set[Tensor]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from gradproof.numeric.rewriting import Context, Row, magnitude, positive_part
 from gradproof.numeric.stable_functions import (
     log_sigmoid,
+    one_plus_tanh,
     quotient_to_sigmoid,
     sigmoid_complement,
     sigmoid_slope,
@@ -117,6 +118,12 @@ ROWS: tuple[Row, ...] = (
         "1 - tanh^2 from the input: from a saturated output 1 - t^2 has no digits left",
         tanh_slope,
         _pair(lambda x: ONE - call("tanh", x) ** 2, lambda x: 4 * slope(2 * x)),
+    ),
+    Row(
+        "one plus tanh",
+        "1 + tanh(x) = 2 s(2x): no cancellation where tanh is near -1",
+        one_plus_tanh,
+        _pair(lambda x: ONE + call("tanh", x), lambda x: 2 * _sigmoid(2 * x)),
     ),
     Row(
         "softplus",

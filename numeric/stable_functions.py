@@ -63,6 +63,20 @@ def tanh_slope(node: Expr, context: Context) -> Expr | None:
     return None
 
 
+def one_plus_tanh(node: Expr, context: Context) -> Expr | None:
+    """`c + c tanh(x) = 2 c s(2x)` within a sum."""
+    if not (isinstance(node, Add) and isinstance(node.terms[0], Number)):
+        return None
+    constant = node.terms[0].value
+    for term in node.terms[1:]:
+        coefficient, rest = with_coefficient(term)
+        x = context.leaf(rest, "tanh") if coefficient == constant else None
+        if x is not None:
+            others = (t for t in node.terms[1:] if t is not term)
+            return add(*others, 2 * constant * call("sigmoid", 2 * x))
+    return None
+
+
 def stable_softplus(node: Expr, _: Context) -> Expr | None:
     """`softplus(x) = max(x, 0) + log(1 + exp(-|x|))`."""
     if isinstance(node, Call) and node.function == "softplus":
@@ -106,16 +120,21 @@ def sigmoid_tail(x: Expr) -> Expr:
 
 
 def vanishing_factor(node: Expr, context: Context) -> Expr | None:
-    """`(1 - t^2) (p + q) = (1 - t^2) p + (1 - t^2) q` for a tanh t, where p or q may overflow."""
+    """`v (p + q) = v p + v q` for a factor v that vanishes where p or q may overflow."""
     if not isinstance(node, Mul):
         return None
-    slopes = [f for f in node.factors if _is_tanh_slope(f, context)]
+    slopes = [f for f in node.factors if _is_tanh_slope(f, context) or _is_small(f)]
     others = (f for f in node.factors if f not in slopes)
     sums = [f for f in others if isinstance(f, Add) and any(_grows(t) for t in f.terms)]
     if len(slopes) != 1 or len(sums) != 1:
         return None
     rest = [f for f in node.factors if f is not sums[0]]
     return add(*(mul(*rest, term) for term in sums[0].children))
+
+
+def _is_small(factor: Expr) -> bool:
+    """Whether a factor is `exp(-|x|)`."""
+    return isinstance(factor, Call) and factor.function == "exp" and _never_positive(factor.arguments[0])
 
 
 def _is_tanh_slope(factor: Expr, context: Context) -> bool:

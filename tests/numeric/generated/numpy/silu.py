@@ -3,29 +3,40 @@
 import numpy as np
 
 
-def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
-
-
 def forward(x):
     r"""The sigmoid-weighted linear unit, or swish (Elfwing, Uchibe, Doya 2017), $y = x \, \sigma(x)$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    s = sigmoid(x)                                            # [batch...]
+    part = np.abs(x)                                          # [batch...]
+    part = np.negative(part, out=part)
+    part = np.exp(part, out=part)
+    part += 1
+    part = np.divide(1, part, out=part)
+    s = np.minimum(x, 0)                                      # [batch...]
+    s = np.exp(s, out=s)
+    s *= part
     y = np.multiply(s, x, out=s)                              # [batch...]
     return (y,), (x,)
 
 
 def vjp(saved, dy):
     x, = saved
-    s = sigmoid(x)                                            # [batch...]
-    dx_part = 1 - s                                           # [batch...]
-    dx_part *= x
+    part = np.abs(x)                                          # [batch...]
+    part = np.negative(part, out=part)
+    part = np.exp(part, out=part)
+    part += 1
+    part = np.divide(1, part, out=part)
+    s = np.minimum(x, 0)                                      # [batch...]
+    s = np.exp(s, out=s)
+    s *= part
+    dx_part_part = np.maximum(x, 0)                           # [batch...]
+    dx_part_part = np.negative(dx_part_part, out=dx_part_part)
+    dx_part_part = np.exp(dx_part_part, out=dx_part_part)
+    dx_part = np.multiply(part, x, out=part)                  # [batch...]
+    dx_part *= dx_part_part
     dx_part += 1
-    dx = dy * s                                               # [batch...]
+    dx = np.multiply(dy, s, out=s)                            # [batch...]
     dx *= dx_part
     return (dx,)
 
@@ -33,9 +44,15 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    s = sigmoid(x)                                            # [batch...]
-    s_dot = s * x_dot                                         # [batch...]
-    s_dot *= 1 - s
+    e = np.abs(x)                                             # [batch...]
+    e = np.negative(e, out=e)
+    e = np.exp(e, out=e)
+    part = e + 1                                              # [batch...]
+    s = np.minimum(x, 0)                                      # [batch...]
+    s = np.exp(s, out=s)
+    s /= part
+    s_dot = np.multiply(e, x_dot, out=e)                      # [batch...]
+    s_dot /= part * part
     y_dot = np.multiply(s, x_dot, out=s)                      # [batch...]
     y_dot += s_dot * x
     return (y_dot,)

@@ -12,37 +12,53 @@ $y = \tfrac12 x \, (1 + \tanh(\sqrt{2/\pi} \, (x + 0.044715 \, x^3)))$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    t = x * x                                                 # [batch...]
-    t *= x
-    t *= 8943 / 200000
-    t += x
-    t *= math.sqrt(2) / math.sqrt(math.pi)
-    t = torch.tanh(t, out=t)
-    y = torch.add(t, 1, out=t)                                # [batch...]
+    part = x * x                                              # [batch...]
+    part *= x
+    part *= 8943 / 200000
+    part += x
+    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    e = torch.clamp(e, max=0)
+    e = torch.exp(e, out=e)
+    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
+    e2 = torch.abs(e2, out=e2)
+    e2 = torch.neg(e2, out=e2)
+    e2 = torch.exp(e2, out=e2)
+    part2 = torch.add(e2, 1, out=e2)                          # [batch...]
+    part3 = 1 / part2                                         # [batch...]
+    y = torch.mul(e, part3, out=e)                            # [batch...]
     y *= x
-    y *= 0.5
     return (y,), (x,)
 
 
 def vjp(saved, dy):
     x, = saved
-    t = x * x                                                 # [batch...]
-    t *= x
-    t *= 8943 / 200000
-    t += x
-    t *= math.sqrt(2) / math.sqrt(math.pi)
-    t = torch.tanh(t, out=t)
-    part = t * t                                              # [batch...]
-    part = 1 - part
-    dx_part = part * x                                        # [batch...]
-    dx_part *= math.sqrt(2) / math.sqrt(math.pi)
-    dx = part * x                                             # [batch...]
-    dx *= x
-    dx *= x
-    dx *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 200000)
-    dx += t
+    part = x * x                                              # [batch...]
+    part *= x
+    part *= 8943 / 200000
+    part += x
+    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    e = torch.clamp(e, max=0)
+    e = torch.exp(e, out=e)
+    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
+    e2 = torch.abs(e2, out=e2)
+    e2 = torch.neg(e2, out=e2)
+    e2 = torch.exp(e2, out=e2)
+    part2 = e2 + 1                                            # [batch...]
+    part3 = 1 / part2                                         # [batch...]
+    part4 = torch.square(part2, out=part2)                    # [batch...]
+    part4 = 1 / part4
+    dx_part = e2 * part4                                      # [batch...]
+    dx_part *= x
+    dx_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
+    dx_part_ = e2 * part4                                     # [batch...]
+    dx_part_ *= x
+    dx_part_ *= x
+    dx_part_ *= x
+    dx_part_ *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
+    dx = torch.mul(e, part3, out=e)                           # [batch...]
+    dx *= 2
+    dx += dx_part_
     dx += dx_part
-    dx += 1
     dx *= dy
     dx *= 0.5
     return (dx,)
@@ -51,25 +67,31 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    t = x * x                                                 # [batch...]
-    t *= x
-    t *= 8943 / 200000
-    t += x
-    t *= math.sqrt(2) / math.sqrt(math.pi)
-    t = torch.tanh(t, out=t)
-    part = t + 1                                              # [batch...]
-    part2 = torch.square(t, out=t)                            # [batch...]
-    part2 = 1 - part2
-    t_dot_part = part2 * x_dot                                # [batch...]
-    t_dot_part *= math.sqrt(2) / math.sqrt(math.pi)
-    t_dot = part2 * x_dot                                     # [batch...]
+    part = x * x                                              # [batch...]
+    part *= x
+    part *= 8943 / 200000
+    part += x
+    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    e = torch.clamp(e, max=0)
+    e = torch.exp(e, out=e)
+    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
+    e2 = torch.abs(e2, out=e2)
+    e2 = torch.neg(e2, out=e2)
+    e2 = torch.exp(e2, out=e2)
+    part2 = e2 + 1                                            # [batch...]
+    part3 = 1 / part2                                         # [batch...]
+    part4 = torch.square(part2, out=part2)                    # [batch...]
+    part4 = 1 / part4
+    t_dot_part = e2 * part4                                   # [batch...]
+    t_dot_part *= x_dot
+    t_dot_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
+    t_dot = e2 * part4                                        # [batch...]
+    t_dot *= x_dot
     t_dot *= x
     t_dot *= x
-    t_dot *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 200000)
+    t_dot *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
     t_dot += t_dot_part
-    y_dot_part = torch.mul(t_dot, x, out=t_dot)               # [batch...]
-    y_dot_part *= 0.5
-    y_dot = torch.mul(part, x_dot, out=part)                  # [batch...]
+    y_dot = torch.mul(t_dot, x, out=t_dot)                    # [batch...]
     y_dot *= 0.5
-    y_dot += y_dot_part
+    y_dot.addcmul_(e * part3, x_dot)
     return (y_dot,)

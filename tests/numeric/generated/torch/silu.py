@@ -8,18 +8,35 @@ def forward(x):
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    s = torch.sigmoid(x)                                      # [batch...]
+    part = torch.abs(x)                                       # [batch...]
+    part = torch.neg(part, out=part)
+    part = torch.exp(part, out=part)
+    part += 1
+    part = 1 / part
+    s = torch.clamp(x, max=0)                                 # [batch...]
+    s = torch.exp(s, out=s)
+    s *= part
     y = torch.mul(s, x, out=s)                                # [batch...]
     return (y,), (x,)
 
 
 def vjp(saved, dy):
     x, = saved
-    s = torch.sigmoid(x)                                      # [batch...]
-    dx_part = 1 - s                                           # [batch...]
-    dx_part *= x
+    part = torch.abs(x)                                       # [batch...]
+    part = torch.neg(part, out=part)
+    part = torch.exp(part, out=part)
+    part += 1
+    part = 1 / part
+    s = torch.clamp(x, max=0)                                 # [batch...]
+    s = torch.exp(s, out=s)
+    s *= part
+    dx_part_part = torch.clamp(x, min=0)                      # [batch...]
+    dx_part_part = torch.neg(dx_part_part, out=dx_part_part)
+    dx_part_part = torch.exp(dx_part_part, out=dx_part_part)
+    dx_part = torch.mul(part, x, out=part)                    # [batch...]
+    dx_part *= dx_part_part
     dx_part += 1
-    dx = dy * s                                               # [batch...]
+    dx = torch.mul(dy, s, out=s)                              # [batch...]
     dx *= dx_part
     return (dx,)
 
@@ -27,9 +44,15 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    s = torch.sigmoid(x)                                      # [batch...]
-    s_dot = s * x_dot                                         # [batch...]
-    s_dot *= 1 - s
+    e = torch.abs(x)                                          # [batch...]
+    e = torch.neg(e, out=e)
+    e = torch.exp(e, out=e)
+    part = e + 1                                              # [batch...]
+    s = torch.clamp(x, max=0)                                 # [batch...]
+    s = torch.exp(s, out=s)
+    s /= part
+    s_dot = torch.mul(e, x_dot, out=e)                        # [batch...]
+    s_dot /= part * part
     y_dot = torch.mul(s, x_dot, out=s)                        # [batch...]
     y_dot.addcmul_(s_dot, x)
     return (y_dot,)
