@@ -74,6 +74,9 @@ def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
     if problem is not None:
         return Verdict("undecided", reason=problem)
     if any(_cases_inside(node) for side in (left, right) for node in walk(side)):
+        witness = find_witness(left, right, definitions)
+        if witness is not None:
+            return Verdict("refuted", witness=witness)
         verdict = _by_regions(left, right, definitions, MAX_SPLITS)
         if verdict is not None:
             return verdict

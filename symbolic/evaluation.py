@@ -129,7 +129,7 @@ class Evaluator:
             return arb(int(self.holds(expr, at)))
         if isinstance(expr, Where):
             chosen = self.value(expr.condition, at)
-            if not chosen == 1 and chosen.contains(1):  # noqa: SIM201  (a ball may be neither)
+            if not chosen == 1 and chosen.contains(1):
                 raise UnclearError(f"{expr.condition} cannot be told at this precision")
             return self.value(expr.yes if chosen == 1 else expr.no, at)
         if isinstance(expr, Reduce):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,11 +10,14 @@ from gradproof.symbolic.derivation import active_tensors
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
+    Add,
     Bracket,
     Entry,
     Expr,
+    Mul,
     Number,
     Reduce,
+    Tensor,
     Where,
     add,
     mul,
@@ -52,9 +55,16 @@ def conventions(program: Program) -> Iterator[Convention]:
             for node in dict.fromkeys(walk(d.value)):
                 if isinstance(node, Reduce) and node.kind == "max" and node.tensors & active:
                     yield _tie(node)
-            for at, value in _kinks(d.value):
-                if at.tensor in active:
-                    yield _kink(d.value, at, value)
+            for flag, at, value in _kinks(d.value, active):
+                try:
+                    yield _open(flag) if at is None else _kink(d.value, at, value)
+                except ZeroDivisionError:
+                    yield _open(flag)
+
+
+def _open(flag: Bracket) -> Convention:
+    """Where a condition turns over of which nothing is shown."""
+    return Convention(f"the edge of {flag}", flag, None)
 
 
 def _tie(node: Reduce) -> Convention:
@@ -63,37 +73,41 @@ def _tie(node: Reduce) -> Convention:
     return Convention(f"ties of {node}", shares, ONE)
 
 
-def _kinks(expr: Expr) -> Iterator[tuple[Entry, Fraction]]:
-    """Entries and the values at which a condition on the entry alone turns over."""
-    seen: set[tuple[Entry, Fraction]] = set()
-    for node in walk(expr):
-        if not isinstance(node, Where):
-            continue
-        for flag in walk(node.condition):
-            if isinstance(flag, Bracket):
-                for entry, other in ((flag.left, flag.right), (flag.right, flag.left)):
-                    if (
-                        isinstance(entry, Entry)
-                        and isinstance(other, Number)
-                        and (entry, other.value) not in seen
-                    ):
-                        seen.add((entry, other.value))
-                        yield entry, other.value
+def _kinks(expr: Expr, active: Set[Tensor]) -> Iterator[tuple[Bracket, Entry | None, Expr]]:
+    """The conditions on what moves, with an entry and the value at which they turn over, if there is one."""
+    seen: set[tuple[Entry | None, Expr]] = set()
+    for node in dict.fromkeys(walk(expr)):
+        if isinstance(node, Bracket) and any(t in active and t.dtype == "real" for t in node.tensors):
+            entry, value = _solved(node, active)
+            if entry is None or (entry, value) not in seen:
+                seen.add((entry, value))
+                yield node, entry, value
 
 
-def _kink(expr: Expr, at: Entry, value: Fraction) -> Convention:
+def _solved(flag: Bracket, active: Set[Tensor]) -> tuple[Entry | None, Expr]:
+    """The entry on which a condition depends linearly, and its value where both sides are equal."""
+    difference = add(flag.left, mul(-1, flag.right))
+    for term in difference.terms if isinstance(difference, Add) else (difference,):
+        scale, entry = term.factors if isinstance(term, Mul) and len(term.factors) == 2 else (ONE, term)
+        if isinstance(scale, Number) and isinstance(entry, Entry) and entry.tensor in active:
+            rest = add(difference, mul(-1, term))
+            if entry.tensor not in rest.tensors and entry.tensor.dtype == "real":
+                return entry, NormalForm().tidy(mul(-1 / scale.value, rest))
+    return None, ZERO
+
+
+def _kink(expr: Expr, at: Entry, value: Expr) -> Convention:
     nf = NormalForm()
     slope = tangent(expr, lambda _: ZERO, variable=at)
     place = f"{at} = {value}"
     sides = [nf(_branch(expr, at, value, side)) for side in (-1, 0, 1)]
-    try:
-        left, here, right = (nf(_branch(slope, at, value, side)) for side in (-1, 0, 1))
-    except ZeroDivisionError:
-        shown = nf.tidy(_branch(slope, at, value, 0))
-        return Convention(place, shown, shown, unbounded=True)
     shown = nf.tidy(_branch(slope, at, value, 0))
     if not sides[0] == sides[1] == sides[2]:
         return Convention(place, shown, None)
+    try:
+        left, here, right = (nf(_branch(slope, at, value, side)) for side in (-1, 0, 1))
+    except ZeroDivisionError:
+        return Convention(place, shown, shown, unbounded=True)
     share = _share(here, left, right)
     if share is None:
         return Convention(place, shown, None)
@@ -114,13 +128,14 @@ def _share(here: Poly, left: Poly, right: Poly) -> Fraction | None:
     return share if fits else None
 
 
-def _branch(expr: Expr, at: Entry, value: Fraction, side: int) -> Expr:
+def _branch(expr: Expr, at: Entry, value: Expr, side: int) -> Expr:
     """The expression at the kink, cases chosen as they are at it (0), just below (-1) or just above (1)."""
     if expr is at:
-        return number(value)
+        return value
     if isinstance(expr, Bracket):
         difference = expr.left - expr.right
-        base, slope = _branch(difference, at, value, side), tangent(difference, lambda _: ZERO, variable=at)
+        base = NormalForm().tidy(_branch(difference, at, value, side))
+        slope = tangent(difference, lambda _: ZERO, variable=at)
         if isinstance(base, Number) and isinstance(slope, Number):
             sign = _sign(base.value) or side * _sign(slope.value)
             return ONE if holds(expr.relation, sign) else ZERO

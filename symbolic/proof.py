@@ -172,7 +172,9 @@ def _prove_convention(c: Convention) -> Theorem:
     """The value at a kink is a mean of the derivatives on both sides (Clarke)."""
     name = f"convention at {c.place}"
     if c.hull is None:
-        reason = f"at {c.place} the cases give {c.value}, which is no mean of the derivatives on both sides"
+        reason = (
+            f"at {c.place} the cases give {c.value}, not shown to be a mean of the derivatives on both sides"
+        )
         return Theorem(name, c.value, c.value, Verdict("undecided", reason=reason))
     verdict = prove(c.value, c.hull)
     if verdict.ground is not None:
