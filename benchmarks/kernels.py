@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import statistics
 import time
@@ -32,10 +33,11 @@ METHOD = (
     "outputs and the gradients of all real inputs once with the kernel and once with autograd through the "
     "definition as a careful user writes it in elementary operators (`eager.py`: `einsum`, softmax "
     "shifted by its largest entry, common subexpressions once, `unbind` instead of slices), in turns; the "
-    "times are medians over the rounds and *times* is the median of the rounds' ratios. *Saved* is what "
-    "autograd keeps for the backward pass, all distinct storages (in parentheses those that hold no "
-    "input); kernels keep their inputs for second derivatives. A leaf is one definition of one input with "
-    "at most one function or reduction, or a lookup; leaves have no goal."
+    "times are medians over the rounds and *times* is the median of the rounds' ratios; the C library is "
+    "told to keep freed memory. *Saved* is what autograd keeps for the backward pass, all distinct "
+    "storages (in parentheses those that hold no input); kernels keep their inputs for second "
+    "derivatives. A leaf is one definition of one input with at most one function or reduction, or a "
+    "lookup; leaves have no goal."
 )
 
 Pass = Callable[[], object]
@@ -111,6 +113,16 @@ def time_in_turns(
     return rounds
 
 
+def keep_freed_memory() -> bool:
+    """Let glibc keep what is freed: otherwise page faults are timed, and they come and go."""
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    trim, map_from = -1, -3
+    return bool(set_option(trim, 1 << 30) and set_option(map_from, 32 << 20))
+
+
 def clock(action: Pass) -> float:
     """The seconds that a call takes."""
     started = time.perf_counter()
@@ -182,6 +194,7 @@ def compare(
 
 def run(names: Sequence[str]) -> Section:
     """Every operation and variant, as a section."""
+    keep_freed_memory()
     chosen = [find(name) for name in names] if names else list(operations().values())
     rows = [compare(form, choose_sizes(form)) for operation in chosen for form in operation.variants]
     return section(rows)
