@@ -23,7 +23,7 @@ from gradproof.numeric.lines import (
 from gradproof.numeric.targets.loops import print_loop
 from gradproof.numeric.targets.products import contraction
 from gradproof.numeric.targets.tree import Dims, Node
-from gradproof.numeric.targets.writer import COMPARISONS, Writer
+from gradproof.numeric.targets.writer import COMPARISONS, Writer, reduction_order
 from gradproof.symbolic.expressions import Number, Tensor
 
 
@@ -170,6 +170,26 @@ class Printer(Writer):
         self.spine(made, dims, node)
         return Node("leaf", dims=dims, code=self.name(made))
 
+    def reduced(self, line: Reduction) -> Node:
+        """What a reduction reduces; where that takes several passes, an array of its own.
+
+        Two reductions of the same value share it.
+        """
+        tree = self.trees(reduction_order(line))(line.value)
+        dims = tree.dims
+        if not self.in_place or tree.truth or self.depth(tree, dims) < 2 or not self.large(dims):
+            return tree
+        key = (self.text(tree), dims)
+        if key not in self.terms:
+            made = Tensor(f"{self.name(line.target)}_terms", tuple(i.axis for i in dims))
+            while made in self.names:
+                made = Tensor(f"{made.name}_", made.axes)
+            self.spine(made, dims, self.fused(tree, dims))
+            if self.indent > 1:
+                return Node("leaf", dims=dims, code=self.name(made))
+            self.terms[key] = self.name(made)
+        return Node("leaf", dims=dims, code=self.terms[key])
+
     def depth(self, node: Node, dims: Dims) -> int:
         """How many operations over all the axes the tree holds."""
         if node.op in ("leaf", "raw") or node.dims != dims:
@@ -220,4 +240,5 @@ class Printer(Writer):
         return f"{name} = {self.text(filled)}"
 
     def loop(self, loop: Loop) -> None:
+        self.terms.clear()
         print_loop(self, loop)

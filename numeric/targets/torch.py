@@ -9,7 +9,7 @@ from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
 from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.targets.layout import align
 from gradproof.numeric.targets.tree import Dims, Node
-from gradproof.numeric.targets.writer import COMPARISONS, reduction_order
+from gradproof.numeric.targets.writer import COMPARISONS
 from gradproof.symbolic.expressions import Entry, Index
 
 
@@ -112,8 +112,7 @@ class TorchPrinter(Printer):
         return f"{code}.movedim({source}, {destination})"
 
     def reduction(self, line: Reduction) -> str:
-        order = reduction_order(line)
-        tree = self.trees(order)(line.value)
+        tree = self.reduced(line)
         axes = self.axes_of(line.over, tree.dims)
         code = self.text(tree, 5)
         if line.kind == "max":

@@ -78,6 +78,7 @@ class Writer:
         self.hoisted: dict[str, str] | None = None
         self.written: dict[Tensor, Node] = {}
         self.waiting: list[Tensor] = []
+        self.terms: dict[tuple[str, Dims], str] = {}
 
     # --- names and leaves
 

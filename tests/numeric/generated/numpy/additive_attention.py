@@ -42,8 +42,11 @@ def vjp(saved, dy):
     dp = dy @ memory.swapaxes(-1, -2)                         # [batch..., query, key]
     dscores = p * (dp - (dp * p).sum(-1)[..., None])          # [batch..., query, key]
     du = dscores[..., None] * w_score                         # [batch..., query, key, alignment]
-    dstored = (du * (1 - u * u)).sum(-3)                      # [batch..., key, alignment]
-    dasked = (du * (1 - u * u)).sum(-2)                       # [batch..., query, alignment]
+    dstored_terms = u * u                                     # [batch..., query, key, alignment]
+    dstored_terms = np.subtract(1, dstored_terms, out=dstored_terms)
+    dstored_terms *= du
+    dstored = dstored_terms.sum(-3)                           # [batch..., key, alignment]
+    dasked = dstored_terms.sum(-2)                            # [batch..., query, alignment]
     dquery = dasked @ w_query                                 # [batch..., query, hidden]
     dmemory_sum = dstored @ w_memory                          # [batch..., key, memory]
     dmemory = p.swapaxes(-1, -2) @ dy                         # [batch..., key, memory]

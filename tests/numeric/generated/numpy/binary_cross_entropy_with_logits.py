@@ -19,7 +19,13 @@ $-t \log \sigma(x) - (1 - t) \log(1 - \sigma(x)) = \log(1 + e^x) - t x$.
     Takes logits [examples...], target [examples...]; gives the outputs and what vjp needs.
     """
     lead = logits.shape
-    loss = (np.log1p(np.exp(-np.abs(logits))) + np.maximum(logits, 0) - logits * target).sum() / math.prod(lead)  # []
+    loss_sum_terms = np.abs(logits)                           # [examples...]
+    loss_sum_terms = np.negative(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = np.exp(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = np.log1p(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms += np.maximum(logits, 0)
+    loss_sum_terms -= logits * target
+    loss = loss_sum_terms.sum() / math.prod(lead)             # []
     return (loss,), (logits, target)
 
 
@@ -39,5 +45,8 @@ def jvp(inputs, tangents):
     logits_dot, target_dot = tangents
     lead = logits.shape
     loss_dot_sum = (logits * target_dot).sum()                # []
-    loss_dot = ((logits_dot * (sigmoid(logits) - target)).sum() - loss_dot_sum) / math.prod(lead)  # []
+    loss_dot_sum2_terms = sigmoid(logits)                     # [examples...]
+    loss_dot_sum2_terms -= target
+    loss_dot_sum2_terms *= logits_dot
+    loss_dot = (loss_dot_sum2_terms.sum() - loss_dot_sum) / math.prod(lead)  # []
     return (loss_dot,)

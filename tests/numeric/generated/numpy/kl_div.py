@@ -12,7 +12,10 @@ $\ell_b = \sum_k (t_{bk} \log t_{bk} - t_{bk} x_{bk})$, one for each row, with $
     """
     mask = target > 0                                         # [batch..., classes]
     log_target = np.log(target)                               # [batch..., classes]
-    loss = (np.where(mask, log_target * target, 0) - target * x).sum(-1)  # [batch...]
+    loss_terms = np.multiply(log_target, target, out=log_target)  # [batch..., classes]
+    loss_terms = np.where(mask, loss_terms, 0)
+    loss_terms -= target * x
+    loss = loss_terms.sum(-1)                                 # [batch...]
     return (loss,), (x, target)
 
 
@@ -36,5 +39,7 @@ def jvp(inputs, tangents):
     log_target = np.log(target)                               # [batch..., classes]
     loss_dot_sum = (target * x_dot).sum(-1)                   # [batch...]
     loss_dot_sum2 = (target_dot * x).sum(-1)                  # [batch...]
-    loss_dot = (np.where(mask, target_dot, 0) * (log_target + 1)).sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
+    loss_dot_sum3_terms = np.where(mask, target_dot, 0)       # [batch..., classes]
+    loss_dot_sum3_terms *= log_target + 1
+    loss_dot = loss_dot_sum3_terms.sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
     return (loss_dot,)

@@ -32,6 +32,8 @@ def jvp(inputs, tangents):
     x_sumexp = np.exp(x_shifted).sum(-1)                      # [batch...]
     log_x_sumexp = np.log(x_sumexp)                           # [batch...]
     y = np.subtract(x_shifted, log_x_sumexp[..., None], out=x_shifted)  # [batch..., classes]
-    lse_dot = (x_dot * np.exp(y)).sum(-1)                     # [batch...]
+    lse_dot_terms = np.exp(y, out=y)                          # [batch..., classes]
+    lse_dot_terms *= x_dot
+    lse_dot = lse_dot_terms.sum(-1)                           # [batch...]
     y_dot = x_dot - lse_dot[..., None]                        # [batch..., classes]
     return (y_dot,)

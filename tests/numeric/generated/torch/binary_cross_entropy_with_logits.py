@@ -13,7 +13,13 @@ $-t \log \sigma(x) - (1 - t) \log(1 - \sigma(x)) = \log(1 + e^x) - t x$.
     Takes logits [examples...], target [examples...]; gives the outputs and what vjp needs.
     """
     lead = logits.shape
-    loss = (torch.log1p(torch.exp(-torch.abs(logits))) + torch.clamp(logits, min=0) - logits * target).sum() / math.prod(lead)  # []
+    loss_sum_terms = torch.abs(logits)                        # [examples...]
+    loss_sum_terms = torch.neg(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = torch.exp(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = torch.log1p(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms += torch.clamp(logits, min=0)
+    loss_sum_terms.addcmul_(logits, target, value=-1)
+    loss = loss_sum_terms.sum() / math.prod(lead)             # []
     return (loss,), (logits, target)
 
 
@@ -33,5 +39,8 @@ def jvp(inputs, tangents):
     logits_dot, target_dot = tangents
     lead = logits.shape
     loss_dot_sum = (logits * target_dot).sum()                # []
-    loss_dot = ((logits_dot * (torch.sigmoid(logits) - target)).sum() - loss_dot_sum) / math.prod(lead)  # []
+    loss_dot_sum2_terms = torch.sigmoid(logits)               # [examples...]
+    loss_dot_sum2_terms -= target
+    loss_dot_sum2_terms *= logits_dot
+    loss_dot = (loss_dot_sum2_terms.sum() - loss_dot_sum) / math.prod(lead)  # []
     return (loss_dot,)

@@ -25,7 +25,10 @@ $\ell_b = \sum_k (t_{bk} \log t_{bk} - t_{bk} x_{bk})$, one for each row, with $
     """
     mask = target > 0                                         # [batch..., classes]
     log_target = torch.log(target)                            # [batch..., classes]
-    loss = (select(mask, log_target * target, 0) - target * x).sum(-1)  # [batch...]
+    loss_terms = torch.mul(log_target, target, out=log_target)  # [batch..., classes]
+    loss_terms = select(mask, loss_terms, 0)
+    loss_terms.addcmul_(target, x, value=-1)
+    loss = loss_terms.sum(-1)                                 # [batch...]
     return (loss,), (x, target)
 
 
@@ -49,5 +52,7 @@ def jvp(inputs, tangents):
     log_target = torch.log(target)                            # [batch..., classes]
     loss_dot_sum = (target * x_dot).sum(-1)                   # [batch...]
     loss_dot_sum2 = (target_dot * x).sum(-1)                  # [batch...]
-    loss_dot = (select(mask, target_dot, 0) * (log_target + 1)).sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
+    loss_dot_sum3_terms = select(mask, target_dot, 0)         # [batch..., classes]
+    loss_dot_sum3_terms *= log_target + 1
+    loss_dot = loss_dot_sum3_terms.sum(-1) - loss_dot_sum2 - loss_dot_sum  # [batch...]
     return (loss_dot,)

@@ -31,6 +31,8 @@ def jvp(inputs, tangents):
     x_sumexp = torch.exp(x_shifted).sum(-1)                   # [batch...]
     log_x_sumexp = torch.log(x_sumexp)                        # [batch...]
     y = torch.sub(x_shifted, log_x_sumexp[..., None], out=x_shifted)  # [batch..., classes]
-    lse_dot = (x_dot * torch.exp(y)).sum(-1)                  # [batch...]
+    lse_dot_terms = torch.exp(y, out=y)                       # [batch..., classes]
+    lse_dot_terms *= x_dot
+    lse_dot = lse_dot_terms.sum(-1)                           # [batch...]
     y_dot = x_dot - lse_dot[..., None]                        # [batch..., classes]
     return (y_dot,)
