@@ -17,8 +17,11 @@ from gradproof.symbolic.expressions import (
     Mul,
     Number,
     Parameter,
+    Power,
+    Relation,
     Where,
     mul,
+    power,
     rewrite,
 )
 from gradproof.symbolic.formulas import Formula, written
@@ -89,6 +92,9 @@ class Cases:
             return ONE if holds(expr.relation, sign) else ZERO
         if not expr.children:
             return expr
+        if self.smooth and isinstance(expr, Power) and expr.exponent > 0 and expr.exponent.denominator > 1:
+            base = self.resolve(expr.base)
+            return ZERO if self.place.vanishes(base) else power(base, expr.exponent)
         return expr.rebuild(tuple(self.resolve(child) for child in expr.children))
 
     def _product(self, expr: Mul) -> Expr:
@@ -134,8 +140,8 @@ class Cases:
         if self.smooth and relation == ">=":
             sign = strict_sign(self.place, subject)
             if sign == 0:
-                raise UndecidedError(f"a root of {subject}, which is 0")
-            return sign > 0
+                self.equalities.append(subject)
+            return sign >= 0
         if known.sign == 0:
             return relation == ">="
         if relation == "!=" and known.nonzero:
@@ -147,12 +153,12 @@ class Cases:
         if known.sign == -1 and relation == ">=":
             raise OpenSignError(self.place, missing)
         if assuming and relation != ">=":
-            self.place.assume(subject, relation)
+            self.place.assume(subject, _relation(relation))
             return True
         if (self.place.normal(subject), relation) in self.place.asserted:
             return True
         if assuming and relation == ">=":
-            self.place.assume(subject, relation)
+            self.place.assume(subject, _relation(relation))
             return True
         raise OpenSignError(self.place, missing or [subject])
 
@@ -164,3 +170,10 @@ def replace_parameters(expr: Expr, values: Mapping[str, Expr]) -> Expr:
         return values.get(node.name, node) if isinstance(node, Parameter) else node
 
     return rewrite(expr, visit)
+
+
+def _relation(text: str) -> Relation:
+    """The relation of a demand on the sign of a scalar."""
+    if text not in (">", ">=", "!="):
+        raise TypeError(f"the demand {text!r} is none on a scalar")
+    return text

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from flint import fmpq
 
-from gradproof.symbolic.domain import REALS, Interval
+from gradproof.symbolic.domain import POSITIVE, REALS, Interval
 from gradproof.symbolic.expressions import (
     Add,
     Call,
@@ -25,6 +25,7 @@ from gradproof.symbolic.expressions import (
     Number,
     Parameter,
     Power,
+    Relation,
     walk,
 )
 from gradproof.symbolic.isolation import (
@@ -60,7 +61,7 @@ class Fact:
     """`expr relation 0`, with the relations `>`, `>=`, `<`, `==`, `!=`."""
 
     expr: Expr
-    relation: str
+    relation: Relation
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ class Cell:
     frame: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
     facts: tuple[Fact, ...] = ()
     label: tuple[str, ...] = ()
+    steps: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
+    """What a variable that was put in stands for, in those of the claim."""
+
+    def stepped(self, name: str, meaning: Expr) -> Cell:
+        """The cell with a positive variable more, which stands for an expression."""
+        made = self.within(name, POSITIVE)
+        return replace(made, steps={**self.steps, name: meaning})
 
     def framed(self, name: str, value: Expr, label: str = "") -> Cell:
         """The cell with a variable in terms of others."""
@@ -138,8 +146,13 @@ class Place:
         integers = self.cell.integers
         self.intervals = {n: tightened(i, n in integers) for n, i in self.cell.intervals.items()}
         self.facts += self.cell.facts
-        self.tower = Tower(lambda _, p: self.known(p).sign or None, self.cell.frame, integers)
+        self.tower = Tower(lambda _, p: self._size_sign(p), self.cell.frame, integers)
         self.tower.forgotten = self._forget
+
+    def _size_sign(self, poly: Polynomial) -> int | None:
+        """The sign with which a polynomial is its own size; where it is 0, either one is."""
+        sign = self.known(poly).sign
+        return 1 if sign == 0 else sign
 
     def _forget(self) -> None:
         self.signs.clear()
@@ -177,7 +190,7 @@ class Place:
         if len(open_) == 1:
             self.signs[str(open_[0].base)] = Known(sign, self.known(open_[0].base).nonzero)
 
-    def assume(self, subject: Expr, relation: str) -> None:
+    def assume(self, subject: Expr, relation: Relation) -> None:
         """Take for granted that `subject relation 0`: what is asked is asked only where it holds."""
         fact = Fact(subject, relation)
         self.asserted.add((self.normal(subject), relation))
@@ -272,6 +285,7 @@ class Place:
             lambda: self._by_terms(poly),
             lambda: interval_sign(self.range(shown)),
             lambda: self._by_shifts(poly, places),
+            lambda: self._by_discriminant(poly, places),
             lambda: self._by_balls(shown, names),
         ):
             made = attempt()
@@ -279,6 +293,15 @@ class Place:
                 return made
             best = made if best is NOTHING else best
         return best
+
+    def coefficients_of(self, expr: Expr) -> list[Fraction] | None:
+        """The coefficients, from the lowest, of an irreducible polynomial in one variable, not linear."""
+        poly = self.tower(expr).above
+        places = self.tower.used(poly)
+        if len(places) != 1 or not isinstance(self.tower.atoms[places[0]], Parameter):
+            return None
+        found = self._coefficients(poly, places[0])
+        return found if len(found) > 2 else None
 
     def _by_roots(self, poly: Polynomial, places: Sequence[int]) -> Known:
         """The sign of a polynomial in one generator, from where its roots lie."""
@@ -337,6 +360,39 @@ class Place:
                 closed = any(c for _, _, c in chosen)
                 return Known(made.sign, made.nonzero and (not closed or _has_constant(shifted, made.sign)))
         return NOTHING
+
+    def _by_discriminant(self, poly: Polynomial, places: Sequence[int]) -> Known:
+        """A quadratic polynomial in a variable whose discriminant is negative."""
+        for place in places:
+            if not isinstance(self.tower.atoms[place], Parameter):
+                continue
+            n = len(poly.degrees()) - 1 - place
+            if poly.degrees()[n] != 2 or self._moves_with(place, places):
+                continue
+            first = poly.derivative(n)
+            twice = first.derivative(n)
+            discriminant = first * first - 2 * twice * poly
+            inside, lead = (self._of_poly(p) for p in (discriminant, twice))
+            if inside.sign == -1 and lead.nonzero and lead.sign:
+                return Known(lead.sign, inside.nonzero)
+        return NOTHING
+
+    def _moves_with(self, place: int, places: Sequence[int]) -> bool:
+        """Whether another generator depends on the variable at a place."""
+        name = self.tower.atoms[place].key
+        return any(name in parameters(self.tower.atoms[p]) for p in places if p != place)
+
+    def _of_poly(self, poly: Polynomial) -> Known:
+        """What is known of the sign of a polynomial, from its factors."""
+        content, factors = self.tower.factors(poly)
+        sign: int | None = 1 if content > 0 else -1
+        nonzero = content != 0
+        for base, times in factors:
+            known = self.known(base)
+            nonzero = nonzero and known.nonzero
+            if times % 2:
+                sign = None if sign is None or known.sign is None else sign * known.sign
+        return Known(sign, nonzero)
 
     def _by_balls(self, shown: Expr, names: set[str]) -> Known:
         """The sign over a bounded interval of one variable, cut into pieces."""

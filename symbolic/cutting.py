@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 
-from gradproof.symbolic.cases import OpenSignError, strict_sign
+from gradproof.symbolic.cases import OpenSignError, replace_parameters, strict_sign
 from gradproof.symbolic.cells import (
     Cell,
     Fact,
     Place,
     parameters,
 )
-from gradproof.symbolic.domain import POSITIVE, Interval
+from gradproof.symbolic.domain import Interval
 from gradproof.symbolic.expressions import (
     ZERO,
     Call,
@@ -22,6 +22,7 @@ from gradproof.symbolic.expressions import (
     Number,
     Parameter,
     Power,
+    Relation,
     add,
     call,
     mul,
@@ -33,7 +34,11 @@ from gradproof.symbolic.isolation import ball as value_ball
 from gradproof.symbolic.isolation import ball_sign, interval_point, outward
 from gradproof.symbolic.tower import Polynomial, rational
 
+MARK = "'"
+"""Behind this mark stands the number of a variable that was put in."""
+
 _fresh = count()
+_THREE: tuple[Relation, ...] = ("<", "==", ">")
 
 
 class UnsolvableError(Exception):
@@ -172,9 +177,10 @@ def cut(error: OpenSignError, avoid: str | None = None) -> list[Cell]:
             except UnsolvableError:
                 continue
         if names:
+            shown = written(original(place.cell, expr))
             return [
-                place.cell.knowing(Fact(expr, relation)).labelled(f"{written(expr)} {relation} 0")
-                for relation in ("<", "==", ">")
+                place.cell.knowing(Fact(expr, relation)).labelled(f"{shown} {relation} 0")
+                for relation in _THREE
             ]
     raise UnsolvableError(f"the sign of {error}")
 
@@ -204,7 +210,8 @@ def cut_at(place: Place, expr: Expr, name: str, zeros: list[Expr]) -> list[Cell]
         high = walls[n] if n < len(walls) else None
         cells.append(between(place.cell, name, low, high, (expr,)))
         if high is not None and not off_grid(place.cell, name, high):
-            cells.append(place.cell.framed(name, high, f"{name} = {written(high)}"))
+            here, there = (written(original(place.cell, e)) for e in (parameter(name), high))
+            cells.append(place.cell.framed(name, high, f"{here} = {there}"))
     return [c for c in cells if not c.empty]
 
 
@@ -220,14 +227,16 @@ def between(cell: Cell, name: str, low: Expr | None, high: Expr | None, signed: 
     `signed` are expressions that are not 0 there: their signs are added to what is known, if they are told.
     """
     old = cell.intervals[name]
-    label = _between_label(name, low, high, old)
+    shown = [original(cell, e) if e is not None else None for e in (parameter(name), low, high)]
+    label = _between_label(written(shown[0] or parameter(name)), shown[1], shown[2], old)
     end = low if low is not None else high
     if (low is None) != (high is None) and end is not None and parameters(end):
         free = old.high is None if low is not None else old.low is None
         if free and name not in cell.integers:
             step = fresh(name)
             sign = 1 if low is not None else -1
-            return cell.within(step, POSITIVE).framed(name, end + sign * parameter(step), label)
+            meaning = original(cell, sign * (parameter(name) - end))
+            return cell.stepped(step, meaning).framed(name, end + sign * parameter(step), label)
     interval, core = old, old
     for value, side in ((low, -1), (high, 1)):
         if value is not None and not parameters(value):
@@ -241,9 +250,14 @@ def between(cell: Cell, name: str, low: Expr | None, high: Expr | None, signed: 
     return cell.within(name, interval, label).knowing(*facts)
 
 
+def original(cell: Cell, expr: Expr) -> Expr:
+    """An expression in the variables of the claim."""
+    return replace_parameters(expr, cell.steps)
+
+
 def fresh(name: str) -> str:
     """A name for a step of a variable that no formula can hold."""
-    return f"{name}'{next(_fresh)}"
+    return f"{name.partition(MARK)[0]}{MARK}{next(_fresh)}"
 
 
 def _between_label(name: str, low: Expr | None, high: Expr | None, old: Interval) -> str:

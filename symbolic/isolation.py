@@ -159,13 +159,15 @@ def interval_point(interval: Interval) -> Fraction:
     return low + 1 if high is None else (low + high) / 2
 
 
-def root_places(coefficients: Sequence[Fraction], interval: Interval) -> Iterator[tuple[int, Any]]:
+def root_places(
+    coefficients: Sequence[Fraction], interval: Interval, least: int = 64
+) -> Iterator[tuple[int, Any]]:
     """The real roots of an irreducible polynomial, not linear: -1 below, 0 inside, 1 above an interval."""
     scale = 1
     for c in coefficients:
         scale *= c.denominator
     poly = fmpz_poly([int(c * scale) for c in coefficients])
-    for precision in (*PRECISIONS, 4096):
+    for precision in (p for p in (*PRECISIONS, 4096) if p >= least):
         before, ctx.prec = ctx.prec, precision
         try:
             pairs: Any = poly.complex_roots()

@@ -203,9 +203,18 @@ def _with(cell: Cell, name: str, value: Expr) -> Cell:
 
 
 def _shown(place: Place, expr: Expr) -> tuple[Expr, Expr]:
-    """Numerator and denominator."""
-    q = place.tower.quotient(expr)
-    return place.tower.expr(q.above), place.tower.expr(q.below)
+    """Numerator and denominator, in which `r/b` is written `1/r^(n-1)` for a root `r^n = b`."""
+    tower = place.tower
+    above, below = tower.quotient(expr)
+    for at, (degree, relation) in tower.relations.items():
+        root = tower.generator(tower.atoms[at])
+        base = root**degree - relation
+        while not base.is_constant() and divmod(above, root)[1].is_zero():
+            rest, remainder = divmod(below, base)
+            if not remainder.is_zero():
+                break
+            above, below = divmod(above, root)[0], rest * root ** (degree - 1)
+    return tower.expr(above), tower.expr(below)
 
 
 def _power_limit(germ: Place, wall: Place, step: Expr, expr: Expr) -> Expr | Infinite | None:

@@ -10,18 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 
 from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, replace_parameters, strict_sign
 from gradproof.symbolic.cells import Cell, Place, parameters
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
 from gradproof.symbolic.domain import Domain, Interval
-from gradproof.symbolic.expressions import Expr, Parameter, number, parameter, walk
+from gradproof.symbolic.expressions import Call, Expr, Parameter, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
 from gradproof.symbolic.verdict import Ground, Verdict
-from gradproof.symbolic.witnesses import cell_points, points, separated
+from gradproof.symbolic.witnesses import (
+    angles,
+    cell_points,
+    points,
+    root_points,
+    separated,
+    separated_at_root,
+)
 
 MAX_CELLS = 300
 MAX_WALLS = 24
@@ -251,7 +258,13 @@ class Decision:
         return None
 
     def at_points(self) -> Iterator[Verdict]:
-        for point in points(self.domains):
+        turning = any(
+            isinstance(node, Call) and node.function in ("sin", "cos")
+            for side in (self.left, self.right)
+            for part in (side.formula.value, *(d.subject for d in side.formula.demands))
+            for node in walk(part)
+        )
+        for point in chain(points(self.domains), angles(self.domains) if turning else ()):
             found = self.check(point)
             if found is not None:
                 yield found
@@ -259,7 +272,11 @@ class Decision:
     def at_failures(self) -> Iterator[Verdict]:
         for failure in self.failures:
             for point in cell_points(failure.cell, self.domains):
-                found = self.check_failure(point, failure) if failure.wall else self.check(point)
+                found = self.check_failure(point, failure)
+                if found is not None:
+                    yield found
+            for root in root_points(failure.cell, self.domains):
+                found = separated_at_root(root, self.left.formula, failure.left, failure.right)
                 if found is not None:
                     yield found
 
@@ -276,7 +293,7 @@ class Decision:
         return separated(point, left, right)
 
     def check_failure(self, point: Mapping[str, Expr], failure: Failure) -> Verdict | None:
-        """Whether the sides surely differ at a point of a wall, where their values have been found."""
+        """Whether the sides surely differ at a point of a cell, on which their values have been found."""
         place = Place(Cell({}, self.integers, point))
         try:
             if not Cases(place).defined(self.left.formula, assuming=False):
