@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from gradproof.numeric.fields import Field
@@ -198,12 +199,12 @@ class Values:
     def mul(self, e: Mul) -> Held:
         total: Held | None = None
         for factor in _divisors_last(e.factors):
-            below = isinstance(factor, Power) and factor.exponent == -1
-            other = self.guarded(self(factor.base)) if below else self(factor)
+            divisor = factor.base if isinstance(factor, Power) and factor.exponent == -1 else None
+            below = divisor is not None
+            other = self(factor) if divisor is None else self.guarded(self(divisor))
             if total is None:
-                total = (
-                    Held(self.field.power(other.array, factor.exponent), other.indices) if below else other
-                )
+                inverse = self.field.power(other.array, Fraction(-1)) if below else other.array
+                total = Held(inverse, other.indices)
                 continue
             (a, b), over = self.joined(total, other)
             total = Held(self.field.divide(a, b) if below else a * b, over)

@@ -59,7 +59,8 @@ def second_order(
     given = [c.detach().requires_grad_() for c in cotangents]
     outputs = function(*leaves, **parameters)
     first = torch.autograd.grad(outputs, real, given, create_graph=True, allow_unused=True)
-    joined = sum((a * v).sum() for a, v in zip(_filled(first, real), directions, strict=True))
+    parts = [(a * v).sum() for a, v in zip(_filled(first, real), directions, strict=True)]
+    joined = torch.stack(parts).sum()
     if not joined.requires_grad:
         return [torch.zeros_like(x) for x in (*real, *given)]
     found = torch.autograd.grad(joined, [*real, *given], allow_unused=True)
@@ -72,7 +73,7 @@ def push_forward(
     """The tangents of the outputs by forward mode; `tangents` are those of the real inputs."""
     import torch
 
-    real = [i for i in inputs if i.is_floating_point()]
+    real = [i.contiguous() for i in inputs if i.is_floating_point()]
 
     def alone(*values: Any) -> tuple[Any, ...]:
         rest = iter(values)

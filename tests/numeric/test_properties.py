@@ -26,8 +26,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWa
 LABELS = [variant.label for each in operations().values() for variant in each.variants]
 ELEMENTWISE = [label for label in LABELS if is_elementwise(find(label))]
 ROWS = ["softmax", "log_softmax", "logsumexp", "cross_entropy", "max", "attention", "attention(mask=padding)"]
-few = settings(max_examples=8, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=200, suppress_health_check=list(HealthCheck))
+CHECKS = (
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.filter_too_much,
+    HealthCheck.large_base_example,
+)
+few = settings(max_examples=8, suppress_health_check=CHECKS)
+many = settings(max_examples=200, suppress_health_check=CHECKS)
 
 
 def agree(case: Case, target: str) -> None:
