@@ -67,6 +67,19 @@ def reached(statements: Statements, start: Iterable[Tensor]) -> frozenset[Tensor
     return frozenset(found)
 
 
+def wanted(outputs: Iterable[Tensor], statements: Statements) -> set[Tensor]:
+    """The tensors that the outputs may depend on."""
+    found = set(outputs)
+    for s in reversed(statements):
+        if isinstance(s, Definition):
+            found |= s.value.tensors if s.target in found else set()
+        elif found & set(s.targets):
+            found |= {x.outside for x in s.scanned} | {x.initial for x in s.scanned if x.initial is not None}
+            found |= {c.initial for c in s.carried if c.initial is not None}
+            found |= {t for d in s.body for t in d.value.tensors}
+    return found
+
+
 # --- tangents
 
 
@@ -102,15 +115,32 @@ def tangent_equations(
     of = {tangent_of(t): t for t in forward}
     moving = list(moving)
     equations = [
-        Equation(f"tangent of {of[t].name}", tangent(forward[of[t]].value, along.dot), d.value, forward)
+        Equation(f"tangent of {of[t].name}", _read_at(forward[of[t]], d.indices, along.dot), d.value, forward)
         for t, d in tangents.items()
-        if t in of and d.indices == forward[of[t]].indices
+        if t in of
     ]
-    problems = [f"{t.name} is the tangent of nothing" for t in tangents if t not in of]
+    moved = reached(statements, moving)
+    made_there = {t for s in statements if isinstance(s, Recurrence) for t in s.targets}
+    missing = sorted(made_there & moved & wanted(program.outputs, statements), key=lambda t: t.name)
+    problems = [f"{t.name} has no tangent" for t in missing if tangent_of(t) not in named]
+    given = set(derivation.program.inputs)
+    problems += [
+        f"the tangent of {t.name} is read, not defined" for t in of.values() if tangent_of(t) in given
+    ]
+    problems += [
+        f"the tangent of {t.name} is read, not defined" for t in made_there if tangent_of(t) in given
+    ]
+    problems += [f"{t.name} is the tangent of nothing" for t in tangents if t not in of]
     problems += [f"{t.name} has no tangent" for t in moving if tangent_of(t) not in derivation.program.inputs]
     problems += [f"{t.name} has no tangent" for t in program.outputs if tangent_of(t) not in named]
-    problems += list(wiring(statements, made, tangent_of, reached(statements, moving)))
+    problems += list(wiring(statements, made, tangent_of, moved))
     return equations, problems
+
+
+def _read_at(d: Definition, over: Sequence[Index], dot: Callable[[Entry], Expr]) -> Expr:
+    """The tangent of a definition at indices that may have other names than its own."""
+    moved = refresh(tangent(d.value, dot), {*over, *d.indices})
+    return substitute(moved, dict(zip(d.indices, over, strict=True)))
 
 
 def taylor_equations(

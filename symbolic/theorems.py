@@ -18,7 +18,7 @@ from gradproof.symbolic.derivation import Derivation, Reversed, canonical_indice
 from gradproof.symbolic.expressions import ZERO, Expr, Tensor, add, entry, mul, total
 from gradproof.symbolic.forward import tangent_name
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
-from gradproof.symbolic.pushforward import reached
+from gradproof.symbolic.pushforward import reached, wanted
 from gradproof.symbolic.tangent import Tangents
 
 
@@ -122,8 +122,8 @@ def stages(program: Program, derivation: Derivation) -> tuple[list[Stage], list[
     made = [t for s in statements if isinstance(s, Recurrence) for t in s.targets]
     nodes = [t for t in program.inputs if t.dtype == "real"]
     adjoints = {**derivation.adjoints, **{t: derivation.results[t.name] for t in nodes}}
-    wanted = _wanted(program, statements)
-    nodes += [t for t in made if t in wanted and t not in adjoints]
+    needed = wanted(program.outputs, statements)
+    nodes += [t for t in made if t in needed and t not in adjoints]
     whole = Stage(
         forward,
         backward,
@@ -137,25 +137,12 @@ def stages(program: Program, derivation: Derivation) -> tuple[list[Stage], list[
     moving = reached(statements, (t for t in program.inputs if t.dtype == "real"))
     steps = [_step(r, adjoints, moving) for r in derivation.recurrences]
     problems = [p for r in derivation.recurrences for p in wiring(r, adjoints)]
-    problems += _unmatched(statements, derivation, wanted)
+    problems += _unmatched(statements, derivation, needed)
     return [whole, *steps], problems
 
 
-def _wanted(program: Program, statements: Sequence[Definition | Recurrence]) -> set[Tensor]:
-    """The tensors that the outputs may depend on."""
-    found = set(program.outputs)
-    for s in reversed(statements):
-        if isinstance(s, Definition):
-            found |= s.value.tensors if s.target in found else set()
-        elif found & set(s.targets):
-            found |= {x.outside for x in s.scanned} | {x.initial for x in s.scanned if x.initial is not None}
-            found |= {c.initial for c in s.carried if c.initial is not None}
-            found |= {t for d in s.body for t in d.value.tensors}
-    return found
-
-
 def _unmatched(
-    statements: Sequence[Definition | Recurrence], derivation: Derivation, wanted: Set[Tensor]
+    statements: Sequence[Definition | Recurrence], derivation: Derivation, needed: Set[Tensor]
 ) -> list[str]:
     forward = [r.forward for r in derivation.recurrences]
     backward = [r.backward for r in derivation.recurrences]
@@ -167,7 +154,7 @@ def _unmatched(
         if not any(s is t for t in statements):
             problems.append(f"the recurrence {s.name} is not in the program")
     for s in statements:
-        if isinstance(s, Recurrence) and wanted & set(s.targets) and sum(s is f for f in forward) != 1:
+        if isinstance(s, Recurrence) and needed & set(s.targets) and sum(s is f for f in forward) != 1:
             problems.append(f"the recurrence {s.name} has not one adjoint")
     return problems
 

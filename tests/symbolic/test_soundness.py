@@ -31,8 +31,9 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.functions import largest_share
 from gradproof.symbolic.language import indicator, indices, sum_over
-from gradproof.symbolic.operation import Builder, Definition, Operation, find, operation, real
+from gradproof.symbolic.operation import Builder, Definition, Operation, Recurrence, find, operation, real
 from gradproof.symbolic.proof import decide_pairing, prove, prove_operation
+from gradproof.symbolic.pushforward import tangent_equations
 from gradproof.symbolic.theorems import stages
 from gradproof.symbolic.verdict import combine
 
@@ -276,6 +277,31 @@ def test_what_a_recurrence_hands_back_flows_on() -> None:
     over = (index("t", TIME), index("h", HIDDEN))
     program = replace(d.program, statements=(*d.program.statements, Definition(nothing, over, number(0))))
     assert not _passes(doubled, replace(d, program=program, results={**d.results, "x": nothing}))
+
+
+def _judged(derivation: Derivation) -> bool:
+    equations, problems = tangent_equations(doubled.program, derivation, doubled.inputs)
+    verdicts = [prove(e.left, e.right, definitions=e.definitions) for e in equations]
+    return not problems and combine(verdicts) == "proved"
+
+
+def test_a_tangent_is_neither_forgotten_nor_read_unproved() -> None:
+    d = derive(doubled, "jvp")
+    *before, last = d.program.statements
+    assert _judged(d) and isinstance(last, Definition) and last.target.name == "y_dot"
+    (n,) = last.indices
+    state, start, through, seed = (
+        entry(Tensor(name, last.target.axes), n) for name in ("c_last", "s0", "c_last_dot", "s0_dot")
+    )
+    assert last.value is state * seed + through * start
+    still = [s for s in before if not isinstance(s, Recurrence)]
+    forgotten = (*still, replace(last, value=state * seed))
+    assert not _judged(replace(d, program=replace(d.program, statements=forgotten)))
+    free = (*d.program.inputs, Tensor("c_last_dot", last.target.axes))
+    assert not _judged(replace(d, program=replace(d.program, statements=(*still, last), inputs=free)))
+    elsewhere = index("other", n.axis)
+    renamed = Definition(last.target, (elsewhere,), entry(Tensor("s0", last.target.axes), elsewhere))
+    assert not _judged(replace(d, program=replace(d.program, statements=(*before, renamed))))
 
 
 # --- kinks
