@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from benchmarks import against_sympy, kernels, proofs, reports
@@ -30,6 +31,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--json", action="store_true", help="print JSON, and nothing else, to standard output"
     )
     parser.add_argument("--out", type=Path, help=f"the Markdown record; {RECORD.name} for a complete run")
+    parser.add_argument("--threads", type=int, help="PyTorch's threads; with 1, processor time is measured")
     return parser.parse_args(arguments)
 
 
@@ -37,6 +39,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; 0 unless something could not be measured at all."""
     asked = parse(arguments)
     messages = Console(stderr=True, highlight=False)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
     sections: list[Section] = []
     for part in [asked.only] if asked.only else PARTS:
         for measure in PARTS[part]:
