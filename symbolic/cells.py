@@ -73,6 +73,10 @@ class Cell:
     frame: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
     facts: tuple[Fact, ...] = ()
     label: tuple[str, ...] = ()
+    ends: Mapping[str, tuple[Expr | None, Expr | None]] = field(
+        default_factory=dict[str, "tuple[Expr | None, Expr | None]"]
+    )
+    """Between which values a variable lies where the ends of its interval are rounded outwards."""
     steps: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
     """What a variable that was put in stands for, in those of the claim."""
 
@@ -102,6 +106,12 @@ class Cell:
     def knowing(self, *facts: Fact) -> Cell:
         """The cell with facts added."""
         return replace(self, facts=(*self.facts, *facts))
+
+    def ending(self, name: str, low: Expr | None, high: Expr | None) -> Cell:
+        """The cell with closer ends for a variable."""
+        before = self.ends.get(name, (None, None))
+        closer = (low if low is not None else before[0], high if high is not None else before[1])
+        return replace(self, ends={**self.ends, name: closer})
 
     def labelled(self, label: str) -> Cell:
         """The cell with a text added to its description."""

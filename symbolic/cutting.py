@@ -32,6 +32,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.isolation import ball as value_ball
 from gradproof.symbolic.isolation import ball_sign, interval_point, outward
+from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import Polynomial, rational
 
 MARK = "'"
@@ -192,6 +193,10 @@ def inside(place: Place, name: str, zeros: list[Expr]) -> list[Expr]:
     for zero in zeros:
         above = 1 if interval.low is None else strict_sign(place, zero - interval.low)
         below = 1 if interval.high is None else strict_sign(place, interval.high - zero)
+        low, high = place.cell.ends.get(name, (None, None))
+        beyond = (zero - low if low is not None else None, high - zero if high is not None else None)
+        if any(e is not None and place.sign(e)[0].strict in (-1, 0) for e in beyond):
+            continue
         if (above > 0 or (above == 0 and interval.low_closed)) and (
             below > 0 or (below == 0 and interval.high_closed)
         ):
@@ -203,7 +208,10 @@ def cut_at(place: Place, expr: Expr, name: str, zeros: list[Expr]) -> list[Cell]
     """The cells between and on the values of a variable at which an expression is 0."""
     walls = inside(place, name, zeros)
     if not walls:
-        raise UnsolvableError(f"the sign of {expr}")
+        side = side_of(place, expr, name, zeros)
+        if side is not None:
+            return [place.cell.knowing(side)]
+        return [place.cell.knowing(*signs_at(place.cell, name, core_of(place.cell, name), (expr,)))]
     cells: list[Cell] = []
     for n in range(len(walls) + 1):
         low = walls[n - 1] if n else None
@@ -243,11 +251,54 @@ def between(cell: Cell, name: str, low: Expr | None, high: Expr | None, signed: 
             interval, core = interval.meet(_beyond(value, side)), core.meet(_beyond(value, side, core=True))
     facts = [Fact(parameter(name) - low, ">")] if low is not None and not isinstance(low, Number) else []
     facts += [Fact(high - parameter(name), ">")] if high is not None and not isinstance(high, Number) else []
-    for expr in signed:
-        if parameters(expr) == {name} and not core.empty:
-            sign = ball_sign(expr, {name: interval_point(core)}, 256)
-            facts += [Fact(expr, ">" if sign > 0 else "<")] if sign else []
-    return cell.within(name, interval, label).knowing(*facts)
+    made = cell.within(name, interval, label).ending(name, low, high).knowing(*facts)
+    if core.empty or not signed:
+        return made
+    told = [e for e in signed if parameters(e) == {name}]
+    return made.knowing(*signs_at(made, name, core, told, needed=False))
+
+
+def side_of(place: Place, expr: Expr, name: str, zeros: Sequence[Expr]) -> Fact | None:
+    """The sign of an expression that is linear in a variable, where its only zero lies beside the cell."""
+    variable = parameter(name)
+    rate = tangent(replace_parameters(expr, {name: variable}), lambda e: e, variable=variable)
+    if len(zeros) != 1 or name in parameters(rate):
+        return None
+    slope = place.sign(rate)[0].strict
+    low, high = place.cell.ends.get(name, (None, None))
+    if not slope:
+        return None
+    if low is not None and place.sign(zeros[0] - low)[0].strict in (-1, 0):
+        return Fact(expr, ">" if slope > 0 else "<")
+    if high is not None and place.sign(high - zeros[0])[0].strict in (-1, 0):
+        return Fact(expr, "<" if slope > 0 else ">")
+    return None
+
+
+def core_of(cell: Cell, name: str) -> Interval:
+    """An interval with rational ends that lies in the cell."""
+    core = cell.intervals[name]
+    for value, side in zip(cell.ends.get(name, (None, None)), (-1, 1), strict=True):
+        if value is not None:
+            if parameters(value):
+                raise UnsolvableError(f"a sign between ends that vary: {written(value)}")
+            core = core.meet(_beyond(value, side, core=True))
+    return core
+
+
+def signs_at(
+    cell: Cell, name: str, core: Interval, exprs: Sequence[Expr], *, needed: bool = True
+) -> list[Fact]:
+    """The signs of expressions that are nowhere 0 on a cell, from one point of it; raises UnsolvableError."""
+    facts: list[Fact] = []
+    for expr in exprs:
+        alone = parameters(expr) == {name} and not core.empty
+        sign = ball_sign(expr, {name: interval_point(core)}, 256) if alone else None
+        if sign:
+            facts.append(Fact(expr, ">" if sign > 0 else "<"))
+        elif needed:
+            raise UnsolvableError(f"the sign of {written(expr)}")
+    return facts
 
 
 def original(cell: Cell, expr: Expr) -> Expr:

@@ -66,7 +66,9 @@ class Piece:
 
 def slope(expr: Expr, name: str, variable: Expr) -> Expr:
     """The derivative of an expression without cases by a parameter."""
-    return tangent(expr, lambda e: e, variable=variable) if name in parameters(expr) else number(0)
+    if name not in parameters(expr):
+        return number(0)
+    return tangent(replace_parameters(expr, {name: variable}), lambda e: e, variable=variable)
 
 
 def profile(

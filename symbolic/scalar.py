@@ -16,7 +16,7 @@ from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, repla
 from gradproof.symbolic.cells import Cell, Place, parameters
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
 from gradproof.symbolic.domain import Domain, Interval
-from gradproof.symbolic.expressions import Call, Expr, Parameter, number, parameter, walk
+from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
@@ -32,7 +32,7 @@ from gradproof.symbolic.witnesses import (
 
 MAX_CELLS = 300
 MAX_WALLS = 24
-MAX_SECONDS = 20
+MAX_SECONDS = 8
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Decision:
     failures: list[Failure] = field(default_factory=list[Failure])
     reasons: dict[str, None] = field(default_factory=dict[str, None])
     compared: bool = False
+    found: Verdict | None = None
     cells: int = 0
     until: float = 0
 
@@ -81,6 +82,8 @@ class Decision:
             return Verdict("undecided", reason=f"{fixed[0]} takes whole numbers: no derivative by it")
         for cell in self.first_cells():
             self.explore(cell, 0)
+        if self.found is not None:
+            return self.found
         if not self.failures and not self.reasons and not self.compared:
             return Verdict("undecided", reason="the left side has no value anywhere on the domain")
         if not self.failures and not self.reasons:
@@ -102,6 +105,8 @@ class Decision:
 
     def explore(self, cell: Cell, depth: int) -> None:
         """Decide the claim on a cell, which is cut where a sign is not known."""
+        if self.found is not None:
+            return
         self.cells += 1
         if self.cells > MAX_CELLS or depth > 40 or time.perf_counter() > self.until:
             self.reasons["too many cases to tell apart"] = None
@@ -111,7 +116,7 @@ class Decision:
         except OpenSignError as problem:
             try:
                 smaller = cut(problem, avoid=self.line)
-            except (UnsolvableError, UndecidedError) as why:
+            except (UnsolvableError, UndecidedError, TooLargeError, ZeroDivisionError) as why:
                 self.reasons[f"not decided: {why}"] = None
                 return
             except OpenSignError as other:
@@ -127,7 +132,10 @@ class Decision:
             self.reasons[f"a side has no value: {problem}"] = None
         else:
             self.regions.update(dict.fromkeys(regions))
+            first = bool(failures) and not self.failures
             self.failures += failures
+            if first:
+                self.found = self.refutation()
 
     def explore_parts(self, problem: OpenSignError, depth: int) -> None:
         """Cut by a sign that another cut rests on."""
@@ -136,7 +144,7 @@ class Decision:
                 parts = cut(problem, avoid=self.line)
             except OpenSignError as other:
                 problem = other
-            except (UnsolvableError, UndecidedError) as why:
+            except (UnsolvableError, UndecidedError, TooLargeError, ZeroDivisionError) as why:
                 self.reasons[f"not decided: {why}"] = None
                 return
             else:
@@ -313,14 +321,8 @@ def value_on(place: Place, side: Side, *, assuming: bool) -> Value:
     if value is None:
         return "undefined"
     for name in reversed(side.by):
-        domains = {p.name: p for p in leaves(value)}
-        value = slope(value, name, domains[name]) if name in domains else number(0)
+        value = slope(value, name, parameter(name))
     return value
-
-
-def leaves(expr: Expr) -> list[Parameter]:
-    """The parameters inside, as expressions."""
-    return [node for node in walk(expr) if isinstance(node, Parameter)]
 
 
 def insert(place: Place, walls: list[Expr], value: Expr) -> None:
@@ -348,5 +350,8 @@ def domain_text(domain: Domain) -> str:
 def decide(left: Side, right: Side, domains: Mapping[str, Domain]) -> Verdict:
     """Whether two sides are equal at every point of the domain where the left one has a value."""
     started = time.perf_counter()
-    verdict = Decision(left, right, domains).verdict()
+    try:
+        verdict = Decision(left, right, domains).verdict()
+    except (ArithmeticError, RecursionError, TooLargeError) as problem:
+        verdict = Verdict("undecided", reason=f"not decided: {problem}")
     return replace(verdict, seconds=time.perf_counter() - started)
