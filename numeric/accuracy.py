@@ -65,15 +65,20 @@ def truth(case: Case, dtype: str, seed: int) -> Truth:
 
 
 def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterator[Truth]:
-    """The grid of all magnitudes for an elementwise operation; else rows of several magnitudes."""
+    """The grid of all magnitudes for an elementwise operation; else rows of several magnitudes.
+
+    Of several inputs the first has the magnitude and the others, such as weights, are around 1.
+    """
     start = zlib.crc32(operation.label.encode()) + seed
     if is_elementwise(operation):
         yield truth(_on_grid(operation, dtype, start), dtype, start)
         return
     sizes = choose_sizes(operation, wide(operation), wanted_sizes(operation))
     rows = 24 if len(sizes) <= 4 else 6
+    first = next(t for t in operation.inputs if t.dtype == "real")
     fills = [("around 1", ordinary), ("around 0.01", scaled(0.01)), ("around 8", scaled(8)), ("mixed", mixed)]
-    for n, (label, fill) in enumerate(fills):
+    for n, (size, fill) in enumerate(fills):
+        label, fill = f"{first.name} {size}", _only(first, fill)
         for repeat in range(4 if depth == "deep" else 1):
             case = make_case(
                 operation, sizes, (rows,), start + 10 * n + repeat, fill=fill, full=True, label=label

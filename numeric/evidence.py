@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+LEAST_SCALE = 1e-3
+"""What an error is relative to at least, for inputs around 1: a result may be 0 altogether."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -70,7 +73,7 @@ class Tally:
             return
         if not wanted.size:
             return
-        scale = max(float(np.nanmax(np.abs(wanted))), largest / 10, 1e-6)
+        scale = max(float(np.nanmax(np.abs(wanted))), largest / 10, LEAST_SCALE)
         gap = np.abs(found - wanted)
         gap = np.where(np.isnan(gap), np.inf, gap)
         at = int(np.argmax(gap))

@@ -58,7 +58,9 @@ def second_order(
     real = [i for i in leaves if i.is_floating_point()]
     given = [c.detach().requires_grad_() for c in cotangents]
     outputs = function(*leaves, **parameters)
-    first = torch.autograd.grad(outputs, real, given, create_graph=True, allow_unused=True)
+    reached = [(o, c) for o, c in zip(outputs, given, strict=True) if o.requires_grad]
+    found = [o for o, _ in reached], real, [c for _, c in reached]
+    first = torch.autograd.grad(*found, create_graph=True, allow_unused=True)
     parts = [(a * v).sum() for a, v in zip(_filled(first, real), directions, strict=True)]
     joined = torch.stack(parts).sum()
     if not joined.requires_grad:

@@ -91,9 +91,12 @@ class Wanted:
 
 
 def want(case: Case, seed: int) -> Wanted:
-    """The oracle's outputs and gradients of a case."""
+    """The oracle's outputs and gradients of a case.
+
+    The oracle sees contiguous copies: PyTorch's own batch norm gives a gradient of 0 for expanded weights.
+    """
     operation = case.operation
-    inputs = tensors(case.inputs)
+    inputs = [t.contiguous() for t in tensors(case.inputs)]
     plain = definition(operation)
     outputs = plain(*inputs, **case.parameters)
     cotangents = random_like([o.numpy() for o in outputs], seed)
