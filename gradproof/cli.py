@@ -211,7 +211,7 @@ def report(
         typer.launch(str(built.first_page.resolve()))
     if built.failures:
         return INTERNAL
-    return REFUTED if built.failed_checks else _STATUS[built.verdict]
+    return _STATUS[built.verdict]
 
 
 # --- what the commands share

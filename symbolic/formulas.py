@@ -284,8 +284,9 @@ def written(expr: Expr) -> str:
     return expr.key
 
 
-def _constant_last(expr: Expr) -> bool:
-    return isinstance(expr, Number)
+def _constant_last(expr: Expr) -> tuple[bool, bool]:
+    """Constants stand last, and a term with a minus behind one without."""
+    return isinstance(expr, Number), written(expr).startswith("-")
 
 
 def _written_product(expr: Mul | Power) -> str:

@@ -22,6 +22,8 @@ from gradproof.symbolic.expressions import (
     Relation,
     Size,
     Where,
+    add,
+    mul,
 )
 
 _RANGES = {
@@ -107,7 +109,7 @@ def zero_one(expr: Expr) -> bool:
     if isinstance(expr, Where):
         return all(zero_one(part) for part in expr.children)
     if isinstance(expr, Add):
-        other = ONE - expr
+        other = add(ONE, *(mul(-1, term) for term in expr.terms))
         return not isinstance(other, Add) and zero_one(other)
     return idempotent(expr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def _draw(curves: Sequence[Curve], across: str, up: str, marks: str) -> str:
             axes.legend(frameon=False, labelcolor=_INK)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _clean(buffer.getvalue())
+    return _own_names(_clean(buffer.getvalue()))
 
 
 def _plot(axes: Any, curves: Sequence[Curve], marks: str) -> None:
@@ -79,6 +80,13 @@ def _plot(axes: Any, curves: Sequence[Curve], marks: str) -> None:
         else:
             axes.plot(curve.inputs, curve.values, ".", color=colour, label=curve.label, markersize=3)
             axes.set_xscale("symlog", linthresh=1e-3)
+
+
+def _own_names(svg: str) -> str:
+    """The drawing with names that no other drawing on a page has."""
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r'\bid="', f'id="p{mark}-', svg)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>p{mark}-", svg)
 
 
 def _clean(svg: str) -> str:
