@@ -199,6 +199,10 @@ def report(
     wanted = [_find(name) for name in names] if names else list(operations().values())
     if out.exists() and not out.is_dir():
         raise MisuseError(f"--out {out}: this is a file, not a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise MisuseError(f"--out {out}: no folder can be made there ({problem.strerror})") from None
     with _progress(len(wanted)) as advance:
         built = build_report(wanted, out, form.value, advance)
     for failure in built.failures:

@@ -338,7 +338,7 @@ def insert(place: Place, walls: list[Expr], value: Expr) -> None:
 
 def describe(cell: Cell, remark: str = "") -> str:
     """A cell in words."""
-    shown = ", ".join(dict.fromkeys(cell.label)) or "everywhere"
+    shown = ", ".join(dict.fromkeys(cell.label)) or "wherever the left side has a value"
     return f"{shown}: {remark}" if remark else shown
 
 
