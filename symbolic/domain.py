@@ -129,7 +129,9 @@ class Domain:
 
     def __str__(self) -> str:
         shown = " or ".join(map(str, self.intervals))
-        return f"integer in {shown}" if self.integer else shown
+        if self.integer:
+            return "integer" if shown == "real" else f"integer in {shown}"
+        return shown
 
     def contains(self, value: Fraction) -> bool:
         """Whether a number lies in the domain.

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, product
+from math import prod
 
 from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, replace_parameters, strict_sign
 from gradproof.symbolic.cells import Cell, Place, parameters
@@ -80,6 +81,8 @@ class Decision:
         fixed = sorted(self.integers & {*self.left.by, *self.right.by})
         if fixed:
             return Verdict("undecided", reason=f"{fixed[0]} takes whole numbers: no derivative by it")
+        if prod(len(d.intervals) for d in self.domains.values()) > MAX_CELLS:
+            return Verdict("undecided", reason="the domain has too many parts")
         for cell in self.first_cells():
             self.explore(cell, 0)
         if self.found is not None:

@@ -22,6 +22,8 @@ from gradproof.symbolic.signs import holds
 from gradproof.symbolic.verdict import Verdict, Witness
 
 MAX_POINTS = 80
+MAX_MIXED = 5
+"""Up to so many variables all combinations of their simplest values are tried."""
 ANGLES = tuple(Fraction(n, d) for n, d in ((1, 2), (1, 1), (-1, 2), (3, 2), (-1, 1), (1, 4), (1, 6), (2, 1)))
 MAX_SHOWN = 60
 """An exact value longer than that is shown by its first 20 digits."""
@@ -32,11 +34,24 @@ def points(domains: Mapping[str, Domain]) -> Iterator[dict[str, Expr]]:
     names = list(domains)
     most = {0: 1, 1: 32, 2: 9, 3: 5}.get(len(names), 4)
     samples = [list(islice(domains[n].samples(), most)) for n in names]
-    places = sorted(
-        product(*(range(len(s)) for s in samples)), key=lambda p: (sum(p), len(p) - len(set(p)), p)
-    )
+    places = _mixed(samples) if len(names) <= MAX_MIXED else _staggered(samples)
     for place in islice(places, MAX_POINTS):
         yield {n: number(samples[k][place[k]]) for k, n in enumerate(names)}
+
+
+def _mixed(samples: Sequence[Sequence[Fraction]]) -> list[tuple[int, ...]]:
+    """All combinations of samples by their numbers, those of simple and of different ones first."""
+    found = product(*(range(len(s)) for s in samples))
+    return sorted(found, key=lambda p: (sum(p), len(p) - len(set(p)), p))
+
+
+def _staggered(samples: Sequence[Sequence[Fraction]]) -> Iterator[tuple[int, ...]]:
+    """The first samples, then one variable moved at a time, then all of them by different steps."""
+    yield tuple(0 for _ in samples)
+    for at in range(min(len(samples), MAX_POINTS // 2)):
+        yield tuple(int(k == at) % len(s) for k, s in enumerate(samples))
+    for step in range(1, MAX_POINTS // 2):
+        yield tuple((k * step + step) % len(s) for k, s in enumerate(samples))
 
 
 def angles(domains: Mapping[str, Domain]) -> Iterator[dict[str, Expr]]:
