@@ -1,4 +1,4 @@
-"""The command line: `gradproof list | derive | show | prove | report`. Each command imports what it needs."""
+"""The command line, `gradproof COMMAND`. Each command imports what it needs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 if TYPE_CHECKING:
+    from gradproof.symbolic.claims_file import Line
     from gradproof.symbolic.operation import Operation
     from gradproof.symbolic.verdict import Verdict
+    from gradproof.workers import Answer
 
 PROVED, REFUTED, UNDECIDED, MISUSE, INTERNAL = range(5)
 """What the exit status says; INTERFACES: 3 is misuse or unreadable input, 4 an internal error."""
@@ -183,6 +185,40 @@ def prove(
 
 
 @app.command()
+def claims(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Claims, one JSON object a line.")],
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each claim.")] = 30,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes side by side. Default: cores.")] = None,
+    json: Json = False,
+) -> int:
+    """Judge files of claims: functions, and what is said to be their derivative."""
+    from gradproof.symbolic.claims_file import read_claims
+    from gradproof.workers import Task, judge_lines
+
+    lines = [line for path in files for line in _read(path, read_claims)]
+    answers: dict[int, Answer] = {}
+    printed = 0
+    with _progress(len(lines)) as advance:
+        for number, answer in judge_lines(lines, Task(timeout), jobs):
+            answers[number] = answer
+            advance(answer.line.id[:28], len(answers))
+            while json and printed in answers:
+                _print_line(answers[printed])
+                printed += 1
+    made = [answers[n] for n in range(len(lines))]
+    if not json:
+        from gradproof.table import print_answers
+
+        print_answers(made, _console())
+    verdicts = {a.verdict.verdict for a in made}
+    if "refuted" in verdicts:
+        return REFUTED
+    if any((a.verdict.reason or "").startswith("parse:") for a in made):
+        return MISUSE
+    return UNDECIDED if "undecided" in verdicts else PROVED
+
+
+@app.command()
 def report(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[OPERATION]...", help="All operations by default.")
@@ -228,6 +264,21 @@ def _find(name: str) -> Operation:
         return find(name)
     except (KeyError, ValueError) as problem:
         raise MisuseError(str(problem.args[0])) from None
+
+
+def _read(path: Path, read: Callable[[Path], list[Line]]) -> list[Line]:
+    try:
+        return read(path)
+    except OSError as problem:
+        raise MisuseError(f"{path}: {problem.strerror or problem}") from None
+    except UnicodeDecodeError:
+        raise MisuseError(f"{path}: this is no UTF-8 text") from None
+
+
+def _print_line(answer: Answer) -> None:
+    import json
+
+    typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
 
 
 def _console(stderr: bool = False) -> Any:

@@ -33,7 +33,8 @@ from gradproof.symbolic.witnesses import (
 
 MAX_CELLS = 300
 MAX_WALLS = 24
-MAX_SECONDS = 8
+MAX_SECONDS = 8.0
+"""Without another limit."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Decision:
     left: Side
     right: Side
     domains: Mapping[str, Domain]
+    seconds: float = MAX_SECONDS
     regions: dict[str, None] = field(default_factory=dict[str, None])
     failures: list[Failure] = field(default_factory=list[Failure])
     reasons: dict[str, None] = field(default_factory=dict[str, None])
@@ -77,7 +79,7 @@ class Decision:
 
     def verdict(self) -> Verdict:
         """The verdict."""
-        self.until = time.perf_counter() + MAX_SECONDS
+        self.until = time.perf_counter() + self.seconds
         fixed = sorted(self.integers & {*self.left.by, *self.right.by})
         if fixed:
             return Verdict("undecided", reason=f"{fixed[0]} takes whole numbers: no derivative by it")
@@ -350,11 +352,11 @@ def domain_text(domain: Domain) -> str:
     return str(domain) if len(domain.intervals) == 1 else "real"
 
 
-def decide(left: Side, right: Side, domains: Mapping[str, Domain]) -> Verdict:
+def decide(left: Side, right: Side, domains: Mapping[str, Domain], seconds: float = MAX_SECONDS) -> Verdict:
     """Whether two sides are equal at every point of the domain where the left one has a value."""
     started = time.perf_counter()
     try:
-        verdict = Decision(left, right, domains).verdict()
+        verdict = Decision(left, right, domains, seconds).verdict()
     except (ArithmeticError, RecursionError, TooLargeError) as problem:
         verdict = Verdict("undecided", reason=f"not decided: {problem}")
     return replace(verdict, seconds=time.perf_counter() - started)

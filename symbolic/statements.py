@@ -13,7 +13,7 @@ from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, read_domains
 from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.roundings import rounded, rounding_note
-from gradproof.symbolic.scalar import Side, decide
+from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide
 from gradproof.symbolic.scalar_functions import NoRowError
 from gradproof.symbolic.verdict import Verdict
 
@@ -36,17 +36,28 @@ def prove_text(
     >>> found.verdict, dict(found.witness.point)
     ('refuted', {'x': '-1'})
     """
+    return prove_sides(typed(left, latex, "left side"), typed(right, latex, "right side"), domain, where)
+
+
+def prove_sides(
+    left: Typed,
+    right: Typed,
+    domain: str | Mapping[str, str] | None = None,
+    where: Sequence[str] = (),
+    seconds: float = MAX_SECONDS,
+) -> Verdict:
+    """The same of two sides that have been read, in about so many seconds."""
     started = time.perf_counter()
     domains = read_domains(domain)
-    sides = [_typed(text, latex, name) for text, name in ((left, "left"), (right, "right"))]
     try:
-        verdict = _decide(sides, domains, where)
+        verdict = _decide((left, right), domains, where, seconds)
     except NoRowError as problem:
         verdict = Verdict("undecided", reason=str(problem))
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
-def _typed(text: str, latex: bool, name: str) -> Typed:
+def typed(text: str, latex: bool, name: str) -> Typed:
+    """A side as it was typed; raises ParseError, which starts with what the side is called."""
     try:
         if latex:
             from gradproof.symbolic.claims_latex import parse_latex_side
@@ -54,12 +65,14 @@ def _typed(text: str, latex: bool, name: str) -> Typed:
             return parse_latex_side(text)
         return parse_side(text)
     except ParseError as problem:
-        raise ParseError(f"{name} side: {problem}") from None
+        raise ParseError(f"{name}: {problem}") from None
 
 
-def _decide(sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str]) -> Verdict:
+def _decide(
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], seconds: float
+) -> Verdict:
     reader = Reader(domains)
-    verdict = _judge(sides, domains, where, reader)
+    verdict = _judge(sides, domains, where, reader, seconds)
     if verdict.verdict == "refuted" and reader.decimals:
         notes = _rounding_notes(sides, domains, where, reader)
         verdict = replace(verdict, notes=(*verdict.notes, *notes))
@@ -67,7 +80,11 @@ def _decide(sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequen
 
 
 def _judge(
-    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+    sides: Sequence[Typed],
+    domains: Mapping[str, Domain],
+    where: Sequence[str],
+    reader: Reader,
+    seconds: float = MAX_SECONDS,
 ) -> Verdict:
     try:
         left, right = (reader.formula(side.body) for side in sides)
@@ -78,7 +95,7 @@ def _judge(
         raise ParseError(str(problem)) from None
     names = dict.fromkeys((*reader.names, *sides[0].by, *sides[1].by))
     used = {name: domains.get(name, Domain()) for name in names}
-    return decide(Side(left, sides[0].by), Side(right, sides[1].by), used)
+    return decide(Side(left, sides[0].by), Side(right, sides[1].by), used, seconds)
 
 
 def _rounding_notes(

@@ -89,6 +89,28 @@ class Verdict:
             "seconds": self.seconds,
         }
 
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Verdict:
+        """The verdict of what `to_dict` made.
+
+        >>> made = Verdict("refuted", witness=Witness({"x": "0"}, "1", "2"))
+        >>> Verdict.from_dict(made.to_dict()) == made
+        True
+        """
+        ground, witness = data["ground"], data["witness"]
+        if ground is not None:
+            bound = None if ground["bound"] is None else Bound(**ground["bound"])
+            parts = (tuple(ground[name]) for name in ("sizes", "regions", "assumes"))
+            ground = Ground(ground["kind"], *parts, bound=bound)
+        return Verdict(
+            data["verdict"],
+            ground,
+            None if witness is None else Witness(**witness),
+            data["reason"],
+            tuple(data["notes"]),
+            data["seconds"],
+        )
+
     def _repr_markdown_(self) -> str:
         from gradproof.symbolic.plain import verdict_lines
 

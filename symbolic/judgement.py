@@ -1,0 +1,44 @@
+"""The verdict on a claim: formulas over scalars go one way, expressions over tensors another."""
+
+from __future__ import annotations
+
+from gradproof.symbolic.claims import ParseError
+from gradproof.symbolic.claims_file import Claim
+from gradproof.symbolic.domain import DomainError
+from gradproof.symbolic.scalar import MAX_SECONDS
+from gradproof.symbolic.statements import Typed, prove_sides, typed
+from gradproof.symbolic.verdict import Verdict
+
+
+def judge(claim: Claim, *, seconds: float = MAX_SECONDS) -> Verdict:
+    """The verdict on a claim; what cannot be read is *undecided* with a reason that starts with `parse:`.
+
+    `seconds` is about how long it may take.
+
+    >>> judge(Claim("a", "tanh(x)", ("x",), "1 - tanh(x)**2", {"x": "real"})).verdict
+    'proved'
+    >>> judge(Claim("b", "1 +", ("x",), "1")).reason
+    'parse: function: column 4: the formula ends where a number or a name was expected'
+    """
+    try:
+        return _judge_indexed(claim) if claim.indexed else _judge_scalar(claim, seconds)
+    except (ParseError, DomainError) as problem:
+        return unreadable(str(problem))
+
+
+def unreadable(problem: str) -> Verdict:
+    """The verdict on what cannot be read."""
+    return Verdict("undecided", reason=f"parse: {problem}")
+
+
+def _judge_scalar(claim: Claim, seconds: float) -> Verdict:
+    function = typed(claim.function, claim.latex, "function")
+    stated = typed(claim.claim, claim.latex, "claim")
+    left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
+    return prove_sides(left, stated, claim.domain, claim.where, seconds)
+
+
+def _judge_indexed(claim: Claim) -> Verdict:
+    """Here claims over tensors plug in: `axes` is given, or a VJP, JVP, Jacobian or Hessian is claimed."""
+    del claim
+    return Verdict("undecided", reason="claims over tensors are not judged yet")
