@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["backwards"]  # imported by test_backwards.py, as tests.backwards
+
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
