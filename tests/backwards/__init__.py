@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import activations, pointwise
+from . import activations, kinks, pointwise, reductions
 from .case import Case
 
-TOPICS = (pointwise, activations)
+TOPICS = (pointwise, activations, kinks, reductions)
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)
