@@ -1,0 +1,158 @@
+"""Comparisons that a program makes: decided by the real numbers that travel along, and recorded side by
+side.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.reals import Floats
+from gradproof.numeric.exact.values import AmbiguousError, Value
+
+NEAR = 1e-9
+"""Floats whose relative distance is below this are not told apart by floats."""
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A comparison in the user's program: what is compared, and the line."""
+
+    what: str
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.what} at {self.line}"
+
+
+@dataclass
+class Branches:
+    """The outcomes met at each site, and whether floats alone may decide (they may in a run that only
+    looks around).
+    """
+
+    outcomes: dict[Site, set[object]] = field(default_factory=dict[Site, set[object]])
+    required: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
+
+    def record(self, what: str, outcomes: Iterable[object], required: Iterable[object]) -> None:
+        site = Site(what, user_line())
+        self.outcomes.setdefault(site, set()).update(outcomes)
+        self.required[site] = self.required.get(site, frozenset()) | frozenset(required)
+
+    def missing(self) -> dict[Site, frozenset[object]]:
+        """The outcomes that no run has met, by site."""
+        open_sides = {site: needed - self.outcomes[site] for site, needed in self.required.items()}
+        return {site: sides for site, sides in open_sides.items() if sides}
+
+    def merge(self, other: Branches) -> None:
+        for site, outcomes in other.outcomes.items():
+            self.outcomes.setdefault(site, set()).update(outcomes)
+        for site, required in other.required.items():
+            self.required[site] = self.required.get(site, frozenset()) | required
+
+    def compare(self, a: Value, b: Value, what: str, equality: bool = False) -> Array:
+        """-1, 0 or 1 for each entry; `equality` asks only whether they are equal.
+
+        Entries are equal if their residues are: identically, or because the inputs are (`x > 0` at `x = 0`).
+        """
+        sides = order(a, b)
+        if a.constant is None or b.constant is None:
+            if equality:
+                self.record(what, (bool(side == 0) for side in np.unique(sides)), (False,))
+            else:
+                self.record(what, (int(side) for side in np.unique(sides)), (-1, 1) if np.any(sides) else ())
+        return sides
+
+
+def order(a: Value, b: Value) -> Array:
+    """The signs of `a - b`; raises `AmbiguousError` where they cannot be told."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    a, b = a.expand(shape), b.expand(shape)
+    x, y = a.reals, b.reals
+    if isinstance(a.numbers.reals, Floats):
+        with np.errstate(invalid="ignore"):
+            difference = x - y
+        sides = np.asarray(np.sign(difference))
+        near = np.abs(difference) <= NEAR * np.maximum(np.abs(x), np.abs(y))
+        same = x == y  # infinities of one sign among them
+        sides[same] = 0
+        if np.any(np.isnan(sides)):
+            raise AmbiguousError("a comparison with NaN")
+        if not np.any(near & ~same | same & np.isfinite(x)):
+            return sides.astype(np.int8)
+        equal = _equal(a, b)
+        if equal is None:
+            return sides.astype(np.int8)
+        unclear = (near & ~same | same & np.isfinite(x)) & ~equal
+        if np.any(unclear & ~_real_constants(a, b)):
+            raise AmbiguousError("a comparison of numbers that floats cannot tell apart")
+        sides[near & equal] = 0
+        return sides.astype(np.int8)
+    sides = np.empty(shape, dtype=np.int8)
+    for position in np.ndindex(shape):
+        sides[position] = _order_balls(x[position], y[position])
+    return sides
+
+
+def _equal(a: Value, b: Value) -> Array | None:
+    """Where the residues are equal; None where a run has none."""
+    if a.formal is None or b.formal is None:
+        return None
+    levels = min(a.formal.levels, b.formal.levels)
+    if levels == 0:
+        return None
+    return np.asarray(
+        np.all(a.formal.rows(levels).primal == b.formal.rows(levels).primal, axis=0), dtype=bool
+    )
+
+
+def _real_constants(a: Value, b: Value) -> bool:
+    return a.constant is not None and b.constant is not None
+
+
+def _order_balls(x: Any, y: Any) -> int:
+    if x.is_nan() or y.is_nan():
+        raise AmbiguousError("a comparison with NaN")
+    if x > y:
+        return 1
+    if x < y:
+        return -1
+    if x == y or (x.is_exact() and y.is_exact()):
+        return 0
+    raise AmbiguousError("a comparison that balls cannot tell apart")
+
+
+_OUTSIDE = (
+    str(Path(torch.__file__).parent),
+    str(Path(np.__file__).parent),
+    sysconfig.get_paths()["stdlib"] + "/",
+    str(Path(__file__).resolve().parent),
+    "<",
+)
+
+
+@lru_cache(maxsize=4096)
+def _is_the_users(filename: str) -> bool:
+    within = "site-packages" in filename and not filename.startswith(_OUTSIDE)
+    return within or not (filename.startswith(_OUTSIDE) or str(Path(filename).resolve()).startswith(_OUTSIDE))
+
+
+def user_line() -> str:
+    """The innermost line that is the user's: outside of PyTorch, NumPy, the standard library and this
+    package.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if _is_the_users(frame.f_code.co_filename):
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "autograd"

@@ -1,0 +1,184 @@
+"""Numbers that stand in a program, as exact numbers: the dyadic rationals that floats are, or what they
+stand for.
+
+A float that is the correctly rounded value of an entry of a stated table may stand for it: a fraction or
+decimal of
+few digits, or a product of a fraction with roots of 2 and 3, powers of the root of pi, e, and the
+logarithms of 2 and 10.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradproof.numeric.exact import functions
+from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
+
+MAX_DIGITS = 12
+"""Decimals of at most so many digits are recognized."""
+MAX_DENOMINATOR = 1000
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """`factor * 2^(twos/2) * 3^(threes/2) * sqrt(pi)^roots_of_pi * log(2)^log2 * log(10)^log10 * e^e`."""
+
+    factor: Fraction
+    twos: int = 0
+    threes: int = 0
+    roots_of_pi: int = 0
+    log2: int = 0
+    log10: int = 0
+    e: int = 0
+
+    def __str__(self) -> str:
+        names = {
+            "sqrt(2)": self.twos,
+            "sqrt(3)": self.threes,
+            "log(2)": self.log2,
+            "log(10)": self.log10,
+            "e": self.e,
+        }
+        if self.roots_of_pi % 2:
+            names["sqrt(pi)"] = self.roots_of_pi
+        else:
+            names["pi"] = self.roots_of_pi // 2
+        parts = [name if power == 1 else f"{name}^{power}" for name, power in names.items() if power]
+        return " ".join([*([] if self.factor == 1 and parts else [str(self.factor)]), *parts])
+
+
+@dataclass
+class Constants:
+    """How the numbers of a program are read: literally, or with `meant`, as what they are rounded from."""
+
+    meant: bool = False
+    used: dict[float, str] = field(default_factory=dict[float, str])
+    """Which floats stood for what."""
+
+    def scalar(self, numbers: Numbers, number: Any) -> Value:
+        """A Python number."""
+        if isinstance(number, bool | int):
+            return numbers.scalar(int(number))
+        if isinstance(number, complex):
+            raise UndecidableError("complex numbers")
+        if not math.isfinite(number):
+            return infinite(numbers, np.array(number))
+        symbol = recognize(number) if self.meant else None
+        if symbol is None:
+            return numbers.scalar(Fraction(number))
+        return self._symbol(numbers, number, symbol)
+
+    def _symbol(self, numbers: Numbers, number: float, symbol: Symbol) -> Value:
+        if Fraction(number) != symbol.factor or symbol != Symbol(symbol.factor):
+            self.used[number] = str(symbol)
+        value = numbers.scalar(symbol.factor)
+        if symbol.twos:
+            value = value * functions.power(numbers.scalar(2), Fraction(symbol.twos, 2))
+        if symbol.threes:
+            value = value * functions.power(numbers.scalar(3), Fraction(symbol.threes, 2))
+        if symbol.roots_of_pi:
+            value = value * functions.power(functions.sqrt_pi(value), Fraction(symbol.roots_of_pi))
+        if symbol.log2:
+            value = value * functions.power(functions.log(numbers.scalar(2)), Fraction(symbol.log2))
+        if symbol.log10:
+            value = value * functions.power(functions.log(numbers.scalar(10)), Fraction(symbol.log10))
+        if symbol.e:
+            value = value * functions.power(functions.exp(numbers.scalar(1)), Fraction(symbol.e))
+        return value
+
+    def lift(self, numbers: Numbers, tensor: torch.Tensor) -> Value:
+        """A tensor of numbers: literally, but that a single float may stand for what it is rounded from."""
+        array = tensor.detach().to(torch.float64 if tensor.is_floating_point() else torch.int64).numpy()
+        if array.ndim == 0 and tensor.is_floating_point():
+            return self.scalar(numbers, _shortest(float(array), tensor.dtype) if self.meant else float(array))
+        if tensor.is_floating_point() and not np.all(np.isfinite(array)):
+            return infinite(numbers, array)
+        fractions = np.empty(array.shape, dtype=object)
+        for position in np.ndindex(array.shape):
+            fractions[position] = Fraction(array[position].item())
+        return numbers.constant(fractions)
+
+
+def infinite(numbers: Numbers, array: np.ndarray) -> Value:
+    """Constants among which are infinities or NaN: known to the real numbers only."""
+    from gradproof.numeric.exact.specials import mark
+
+    return mark(numbers, array)
+
+
+def _shortest(number: float, dtype: torch.dtype) -> float:
+    """A float32 as the double with the same shortest decimal."""
+    if dtype == torch.float32:
+        return float(str(np.float32(number)))
+    return number
+
+
+@lru_cache(maxsize=4096)
+def recognize(number: float) -> Symbol | None:
+    """What a float is the correctly rounded value of, if that is in the table.
+
+    >>> str(recognize(0.3989422804014327)), str(recognize(0.044715)), recognize(0.3989422804014)
+    ('sqrt(2)^-1 sqrt(pi)^-1', '8943/200000', None)
+    """
+    simple = Fraction(number).limit_denominator(MAX_DENOMINATOR)
+    if float(simple) == number:
+        return Symbol(simple)
+    digits = repr(number)
+    if len(digits.split("e")[0].replace("-", "").replace(".", "").strip("0")) <= MAX_DIGITS:
+        return Symbol(Fraction(digits))
+    found = _table().get(abs(number))
+    if found is None:
+        return None
+    return found if number > 0 else Symbol(-found.factor, *(getattr(found, n) for n in _POWERS))
+
+
+_POWERS = ("twos", "threes", "roots_of_pi", "log2", "log10", "e")
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[float, Symbol]:
+    """The floats of all entries, simplest entries first."""
+    from flint import arb, ctx
+
+    table: dict[float, Symbol] = {}
+    ratios = sorted(
+        {Fraction(n, d) for n in range(1, 13) for d in range(1, 13)},
+        key=lambda f: f.numerator + f.denominator,
+    )
+    before, ctx.prec = ctx.prec, 200
+    try:
+        irrational = [
+            powers
+            for twos in (-1, 0, 1)
+            for threes in (-1, 0, 1)
+            for pis in range(-4, 5)
+            for log2, log10, e in (
+                (0, 0, 0),
+                (1, 0, 0),
+                (-1, 0, 0),
+                (0, 1, 0),
+                (0, -1, 0),
+                (0, 0, 1),
+                (0, 0, -1),
+            )
+            if (powers := (twos, threes, pis, log2, log10, e)) != (0,) * 6
+        ]
+        irrational.sort(key=lambda powers: sum(map(abs, powers)))
+        for powers in irrational:
+            twos, threes, pis, log2, log10, e = powers
+            base = arb(2).sqrt() ** twos * arb(3).sqrt() ** threes * arb.const_sqrt_pi() ** pis
+            base = base * arb(2).log() ** log2 * arb(10).log() ** log10 * arb(1).exp() ** e
+            for ratio in ratios:
+                table.setdefault(
+                    float((base * ratio.numerator / ratio.denominator).mid()), Symbol(ratio, *powers)
+                )
+    finally:
+        ctx.prec = before
+    return table

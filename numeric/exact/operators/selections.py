@@ -1,0 +1,167 @@
+"""Operators that choose entries by comparing them: maxima, sorting, ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradproof.numeric.exact.branches import order
+from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.operators.reductions import along, axes_of
+from gradproof.numeric.exact.storages import gather
+from gradproof.numeric.exact.values import Value
+
+aten: Any = torch.ops.aten
+prims: Any = torch.ops.prims
+
+
+def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
+    """For each entry along an axis, how many of the others are smaller; equal ones keep their order."""
+    slices = along(a, axis)
+    ranks = [np.zeros(slices[0].shape, dtype=np.int64) for _ in slices]
+    for i in range(len(slices)):
+        for j in range(i + 1, len(slices)):
+            sides = order(slices[i], slices[j])
+            ranks[i] += sides > 0
+            ranks[j] += sides <= 0
+    result = np.stack(ranks, axis=axis)
+    if a.constant is None and len(slices) > 1:
+        top = result.argmax(axis=axis)
+        count = len(slices)
+        seen = {f"entry {int(k)} of {count}" for k in np.unique(top)}
+        run.branches.record(what, seen, {f"entry {k} of {count}" for k in range(count)})
+    return result
+
+
+def take_along(a: Value, indices: Array, axis: int) -> Value:
+    """Entries at `indices` along an axis."""
+    positions = np.arange(int(np.prod(a.shape, dtype=int))).reshape(a.shape)
+    return gather([a], np.take_along_axis(positions, indices, axis=axis))
+
+
+def extreme(run: Execution, a: Value, axis: int, largest: bool, what: str) -> Array:
+    """The index of the largest or smallest entry along an axis, the first of equal ones; the axis is kept."""
+    value = a if largest else -a
+    slices = along(value, axis)
+    best = slices[0]
+    index = np.zeros(best.shape, dtype=np.int64)
+    from gradproof.numeric.exact.operators.pointwise import choose
+
+    for k, other in enumerate(slices[1:], start=1):
+        sides = order(other, best)
+        index = np.where(sides > 0, k, index)
+        best = choose(sides > 0, other, best)
+    if a.constant is None and len(slices) > 1:
+        count = len(slices)
+        seen = {f"entry {int(k)} of {count}" for k in np.unique(index)}
+        run.branches.record(what, seen, {f"entry {k} of {count}" for k in range(count)})
+    return np.expand_dims(index, axis)
+
+
+def _squeeze(value: Value, axes: list[int]) -> Value:
+    return value.map(lambda array: array.squeeze(axis=tuple(axes)))
+
+
+def _flat_axis(a: Value, axes: list[int]) -> Value:
+    """The axes to reduce, moved to the end and joined into one."""
+    keep = [k - len(a.shape) for k in range(len(a.shape)) if k - len(a.shape) not in axes]
+    order_ = keep + sorted(axes)
+
+    def move(array: Array) -> Array:
+        lead = array.ndim - len(a.shape)
+        moved = array.transpose(*range(lead), *(array.ndim + k for k in order_))
+        return moved.reshape((*array.shape[:lead], *(a.shape[k] for k in keep), -1))
+
+    return a.map(move)
+
+
+def _amax(run: Execution, a: Value, dims: Any, keepdim: bool, largest: bool, what: str) -> Value:
+    axes = axes_of(a.shape, dims)
+    if not axes:
+        return a
+    flat = _flat_axis(a, axes)
+    index = extreme(run, flat, -1, largest, what)
+    result = _squeeze(take_along(flat, index, -1), [-1])
+    if keepdim:
+        shape = tuple(1 if k - len(a.shape) in axes else n for k, n in enumerate(a.shape))
+        result = result.map(
+            lambda array: array.reshape((*array.shape[: array.ndim - len(result.shape)], *shape))
+        )
+    return result
+
+
+@handles(aten.amax, aten.max.default, prims.amax)
+def amax(run: Execution, a: Value, dims: Any = None, keepdim: bool = False, **named: Any) -> Value:
+    return _amax(run, a, dims, keepdim, True, "max")
+
+
+@handles(aten.amin, aten.min.default, prims.amin)
+def amin(run: Execution, a: Value, dims: Any = None, keepdim: bool = False, **named: Any) -> Value:
+    return _amax(run, a, dims, keepdim, False, "min")
+
+
+def _extreme_along(run: Execution, a: Value, dim: int, keepdim: bool, largest: bool, what: str) -> Any:
+    if not a.shape:
+        return a, torch.zeros((), dtype=torch.int64)
+    (axis,) = axes_of(a.shape, dim)
+    index = extreme(run, a, axis, largest, what)
+    values = take_along(a, index, axis)
+    if keepdim:
+        return values, torch.from_numpy(index)
+    return _squeeze(values, [axis]), torch.from_numpy(index.squeeze(axis))
+
+
+@handles(aten.max.dim)
+def max_dim(run: Execution, a: Value, dim: int, keepdim: bool = False) -> Any:
+    return _extreme_along(run, a, dim, keepdim, True, "max")
+
+
+@handles(aten.min.dim)
+def min_dim(run: Execution, a: Value, dim: int, keepdim: bool = False) -> Any:
+    return _extreme_along(run, a, dim, keepdim, False, "min")
+
+
+@handles(aten.argmax)
+def argmax(run: Execution, a: Value, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+    flat = a if dim is not None else _flat_axis(a, axes_of(a.shape, None))
+    return _extreme_along(run, flat, -1 if dim is None else dim, keepdim, True, "argmax")[1]
+
+
+@handles(aten.argmin)
+def argmin(run: Execution, a: Value, dim: Any = None, keepdim: bool = False) -> torch.Tensor:
+    flat = a if dim is not None else _flat_axis(a, axes_of(a.shape, None))
+    return _extreme_along(run, flat, -1 if dim is None else dim, keepdim, False, "argmin")[1]
+
+
+@handles(aten.sort.default, aten.sort.stable)
+def sort(run: Execution, a: Value, dim: int = -1, descending: bool = False, **named: Any) -> Any:
+    if not a.shape:
+        return a, torch.zeros((), dtype=torch.int64)
+    dim, descending = named.get("dim", dim), named.get("descending", descending)
+    (axis,) = axes_of(a.shape, dim)
+    ranks = ranked(run, -a if descending else a, axis, "sort")
+    index = np.argsort(ranks, axis=axis, kind="stable")
+    return take_along(a, index, axis), torch.from_numpy(index)
+
+
+@handles(aten.topk)
+def topk(run: Execution, a: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    values, index = sort(run, a, dim, largest)
+    (axis,) = axes_of(a.shape, dim)
+    cut = (..., slice(0, k), *([slice(None)] * (-axis - 1)))
+    return values.map(lambda array: array[cut]), index[cut]
+
+
+@handles(aten.argsort)
+def argsort(run: Execution, a: Value, dim: int = -1, descending: bool = False) -> torch.Tensor:
+    return sort(run, a, dim, descending)[1]
+
+
+@handles(aten.median.dim, aten.kthvalue.default)
+def median(run: Execution, a: Value, *args: Any) -> Any:
+    from gradproof.numeric.exact.values import UndecidableError
+
+    raise UndecidableError("a median")

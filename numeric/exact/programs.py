@@ -1,0 +1,199 @@
+"""A program and its backward, run once: on given numbers, in given systems, with what it met on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+import gradproof.numeric.exact.operators  # noqa: F401 (its rows register themselves)
+from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.exact.constants import Constants
+from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.scalars import EscapeGuard
+from gradproof.numeric.exact.storages import ExactTensor, new_tensor
+from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, UndecidableError, Value
+
+Layout = Callable[[Shape, torch.dtype], torch.Tensor]
+"""A way to lay a tensor out: a tensor on the device `meta` of a shape, with strides."""
+
+PASSED_ON = (UndecidableError, AmbiguousError, CircularError)
+"""What is no fault of the program."""
+
+
+class ForwardError(Exception):
+    """The forward raised: the inputs are not accepted."""
+
+
+class BackwardError(Exception):
+    """The forward returned and the backward raised."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An input of a run: exact numbers and how they are laid out, or data that is passed as it is."""
+
+    value: Value | None = None
+    data: Any = None
+    dtype: torch.dtype = torch.float64
+    layout: Layout | None = None
+    wanted: bool = True
+    """Whether the gradient with respect to it is asked for."""
+
+
+@dataclass
+class Settings:
+    """What a run computes in, and what it records."""
+
+    numbers: Numbers
+    branches: Branches = field(default_factory=Branches)
+    constants: Constants = field(default_factory=Constants)
+    seed: int = 0
+    """Of the generators of PyTorch, NumPy and Python, so that what is drawn at random is data."""
+    used: dict[str, str] = field(default_factory=dict[str, str])
+    """The operators met, and whether each was executed, decomposed or transcribed."""
+
+
+Draw = Callable[[int, Shape], Argument]
+"""Draws the cotangent of an output, given its position and shape."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The outputs of a run and, for each of them that depends on inputs, its cotangent and the claimed
+    gradients.
+    """
+
+    outputs: tuple[Value, ...]
+    cotangents: tuple[Value | None, ...]
+    claims: tuple[tuple[Value | None, ...] | None, ...]
+    seconds: tuple[SecondOrder, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """A claimed gradient of an output with respect to an input, paired with its own cotangent and derived.
+
+    `claims` are its gradients with respect to the inputs, then with respect to the cotangent of the output.
+    """
+
+    output: int
+    wrt: int
+    gradient: Value
+    cotangent: Value
+    claims: tuple[Value | None, ...]
+
+
+class Program(Protocol):
+    """A function with a backward of its own, in PyTorch or NumPy."""
+
+    def evaluate(
+        self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
+    ) -> Evaluated:
+        """Run forward and backward; raises `ForwardError`, `BackwardError` or one of `PASSED_ON`."""
+        ...
+
+
+@dataclass(frozen=True)
+class TorchProgram:
+    """A function of tensors that PyTorch's autograd can derive, by rules of its own or of the user's."""
+
+    function: Callable[..., Any]
+
+    def evaluate(
+        self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
+    ) -> Evaluated:
+        inputs = [_tensor(argument) for argument in arguments]
+        wanted = [
+            x for x, a in zip(inputs, arguments, strict=True) if isinstance(x, ExactTensor) and a.wanted
+        ]
+        run = Execution(settings.numbers, settings.branches, settings.constants)
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                torch.manual_seed(settings.seed)
+                outputs = self._forward(run, inputs)
+                cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
+                claims = [
+                    None if u is None else self._backward(run, y, wanted, u, order > 1)
+                    for y, u in zip(outputs, cotangents, strict=True)
+                ]
+                seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
+        finally:
+            settings.used.update(run.used.operators)
+        return Evaluated(
+            tuple(y.read() for y in outputs),
+            tuple(None if u is None else u.read() for u in cotangents),
+            tuple(None if c is None else tuple(None if g is None else g.read() for g in c) for c in claims),
+            tuple(seconds),
+        )
+
+    def _forward(self, run: Execution, inputs: list[Any]) -> list[ExactTensor]:
+        try:
+            with run, EscapeGuard(run):
+                result = self.function(*inputs)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            raise ForwardError(f"{type(error).__name__}: {error}") from error
+        leaves = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, torch.Tensor)]
+        return [run.lift(leaf) for leaf in leaves if leaf.is_floating_point()]
+
+    def _cotangent(self, position: int, output: ExactTensor, draw: Draw) -> ExactTensor | None:
+        if not output.requires_grad:
+            return None
+        argument = draw(position, tuple(output.shape))
+        assert argument.value is not None
+        return _exact(argument.value, output.dtype, argument.layout, argument.wanted)
+
+    def _backward(
+        self, run: Execution, output: ExactTensor, wanted: list[Any], cotangent: ExactTensor, graph: bool
+    ) -> tuple[ExactTensor | None, ...]:
+        try:
+            with run, EscapeGuard(run):
+                found = torch.autograd.grad(
+                    [output], wanted, [cotangent], retain_graph=True, create_graph=graph, allow_unused=True
+                )
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            raise BackwardError(f"{type(error).__name__}: {error}") from error
+        return tuple(None if g is None else run.lift(g) for g in found)
+
+    def _second_order(
+        self,
+        run: Execution,
+        wanted: list[Any],
+        cotangents: list[ExactTensor | None],
+        claims: list[tuple[ExactTensor | None, ...] | None],
+        draw: Draw,
+    ) -> list[SecondOrder]:
+        found: list[SecondOrder] = []
+        for k, (cotangent, gradients) in enumerate(zip(cotangents, claims, strict=True)):
+            for i, gradient in enumerate(gradients or ()):
+                if gradient is None or cotangent is None:
+                    continue
+                paired = draw(-1 - i, tuple(gradient.shape))
+                assert paired.value is not None
+                second = _exact(paired.value, gradient.dtype, paired.layout, False)
+                if gradient.requires_grad:
+                    derived = self._backward(run, gradient, [*wanted, cotangent], second, False)
+                else:
+                    derived = (None,) * (len(wanted) + 1)
+                values = tuple(None if g is None else g.read() for g in derived)
+                found.append(SecondOrder(k, i, gradient.read(), second.read(), values))
+        return found
+
+
+def _tensor(argument: Argument) -> Any:
+    if argument.value is None:
+        return argument.data.clone() if isinstance(argument.data, torch.Tensor) else argument.data
+    return _exact(argument.value, argument.dtype, argument.layout, argument.wanted)
+
+
+def _exact(value: Value, dtype: torch.dtype, layout: Layout | None, requires_grad: bool) -> ExactTensor:
+    like = None if layout is None else layout(value.shape, dtype)
+    return new_tensor(value, dtype, requires_grad, like)

@@ -1,0 +1,248 @@
+"""Numbers as residues in a tower of prime fields: exact, and blind to which real number they stand for.
+
+What the tower cannot follow is an atom: residues drawn afresh for each argument, with the relations that
+are known
+(`exp(log S) = S`). A weaker theory of an atom makes fewer programs equal, never more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from gradproof.numeric.exact.duals import Array, Dual, Shape, System
+from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
+from gradproof.numeric.exact.towers import Tower
+
+
+class ZeroDivisorError(Exception):
+    """A residue that must be inverted is 0: the numbers drawn were unlucky, or the program divides by 0."""
+
+
+@dataclass
+class Residues(System):
+    """Residues over a tower; `seed` fixes the residues of atoms."""
+
+    tower: Tower
+    seed: int
+    unclean_roots: int = 0
+    """How many roots were taken of what has none: their squares are not what stood under the root."""
+    arguments: dict[int, Array] = field(default_factory=dict[int, Array])
+    """The rows of S for each log S, by the residue of S modulo the last prime."""
+    _powers: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+
+    @property
+    def levels(self) -> int:
+        return len(self.tower.primes)
+
+    def moduli(self, levels: int, trailing: int) -> Array:
+        """The primes of the last `levels` rows, followed by `trailing` axes of length 1."""
+        primes = np.array(self.tower.primes[self.levels - levels :], dtype=object)
+        return primes.reshape((levels,) + (1,) * trailing)
+
+    def reduce(self, array: Array, axis: int) -> Array:
+        return array % self.moduli(array.shape[axis], array.ndim - axis - 1)
+
+    def zeros(self, shape: Shape) -> Dual:
+        zeros = np.empty((self.levels, *shape), dtype=object)
+        zeros.fill(0)
+        return Dual(zeros)
+
+    def constant(self, fractions: Array) -> Dual:
+        flat = fractions.reshape(-1)
+        rows = np.empty((self.levels, flat.size), dtype=object)
+        known: dict[Fraction, list[int]] = {}
+        for position, fraction in enumerate(flat):
+            column = known.get(fraction)
+            if column is None:
+                column = known[fraction] = self.residues_of(fraction)
+            for level, residue in enumerate(column):
+                rows[level, position] = residue
+        return Dual(rows.reshape((self.levels, *fractions.shape)))
+
+    def residues_of(self, fraction: Fraction) -> list[int]:
+        return [fraction.numerator * pow(fraction.denominator, -1, p) % p for p in self.tower.primes]
+
+    def draw(self, shape: Shape, random: Random) -> Array:
+        """Independent, uniform residues."""
+        count = int(np.prod(shape, dtype=int))
+        rows = np.empty((self.levels, count), dtype=object)
+        for level, prime in enumerate(self.tower.primes):
+            for position in range(count):
+                rows[level, position] = random.randrange(prime)
+        return rows.reshape((self.levels, *shape))
+
+    def by_rows(self, primal: Array, function: Callable[[int, int], int], levels: int | None = None) -> Array:
+        """Apply `function(level, residue)` to each entry, the first row being the last but `levels - 1` of
+        the tower.
+        """
+        flat = primal.reshape((primal.shape[0], math.prod(primal.shape[1:])))
+        result = np.empty(flat.shape, dtype=object)
+        lowest = self.levels - (primal.shape[0] if levels is None else levels)
+        for row in range(flat.shape[0]):
+            for column, residue in enumerate(flat[row]):
+                result[row, column] = function(lowest + row, residue)
+        return result.reshape(primal.shape)
+
+    def reciprocal_of(self, primal: Array) -> Array:
+        primes = self.tower.primes
+
+        def invert(level: int, residue: int) -> int:
+            return pow(residue, -1, primes[level]) if residue else 0
+
+        return self.by_rows(primal, invert)
+
+    # exp and log
+
+    def exp(self, a: Dual) -> Dual:
+        linear = a.primal if a.logs is None else self.reduce(a.primal - self._atoms_of(a.logs, a.levels), 0)
+        primal = self._raise(linear, self.tower.roots)
+        if a.logs is not None:
+            primal = self._multiply_out(primal, a.logs)
+        return self.chain(a, primal, lambda: primal)
+
+    def turn(self, a: Dual) -> tuple[Array, Array]:
+        """Cosine and sine: half the sum and the difference of `e^(iu)` and its inverse."""
+        turned = self._raise(a.primal, self.tower.turns)
+        inverse = self.reciprocal_of(turned)
+        levels = turned.shape[0]
+        first = self.levels - levels
+        primes = self.tower.primes[first:]
+        trailing = turned.ndim - 1
+        half = np.array([pow(2, -1, p) for p in primes], dtype=object).reshape((levels,) + (1,) * trailing)
+        over_i = np.array(
+            [-u % p for u, p in zip(self.tower.units[first:], primes, strict=True)], dtype=object
+        )
+        over_i = over_i.reshape((levels,) + (1,) * trailing)
+        cosine = self.reduce((turned + inverse) * half, 0)
+        sine = self.reduce((turned - inverse) * half % self.moduli(levels, trailing) * over_i, 0)
+        return cosine, sine
+
+    def _raise(self, exponents: Array, bases: tuple[int, ...]) -> Array:
+        """`bases[k + 1]^c` modulo the next prime for each residue `c` of level k: one row fewer."""
+        if exponents.shape[0] == 0:
+            return exponents
+
+        def raise_base(level: int, exponent: int) -> int:
+            key = (bases[level + 1], exponent)
+            power = self._powers.get(key)
+            if power is None:
+                power = self._powers[key] = pow(key[0], exponent, self.tower.primes[level + 1])
+            return power
+
+        return self.by_rows(
+            exponents[:-1], lambda level, exponent: raise_base(level, exponent), exponents.shape[0]
+        )
+
+    def log(self, a: Dual) -> Dual:
+        """An atom for each argument, with `exp(log S) = S`; the logarithm of 1 is 0."""
+        if a.levels == 0:
+            return self.chain(a, a.primal, lambda: a.primal)
+        logs = np.empty(a.shape, dtype=object)
+        for position in np.ndindex(a.shape):
+            rows = a.primal[(slice(None), *position)]
+            logs[position] = self._log_of(rows)
+        primal = self._atoms_of(logs, a.levels)
+        result = self.chain(a, primal, lambda: self.reciprocal_of(a.primal))
+        return replace(result, logs=logs)
+
+    def _log_of(self, rows: Array) -> LogSum:
+        key = int(rows[-1])
+        if key == 1:
+            return NO_LOGS
+        known = self.arguments.get(key)
+        if known is None or len(known) < len(rows):
+            self.arguments[key] = rows
+        return LogSum({key: Fraction(1)})
+
+    def _atoms_of(self, logs: Array, levels: int) -> Array:
+        result = np.empty((levels, *logs.shape), dtype=object)
+        for position in np.ndindex(logs.shape):
+            column = [0] * levels
+            for argument, coefficient in _terms(logs[position]):
+                atom = self.atom("log", argument, levels)
+                factor = self.residues_of(coefficient)[self.levels - levels :]
+                column = [c + f * x for c, f, x in zip(column, factor, atom, strict=True)]
+            for row in range(levels):
+                result[(row, *position)] = column[row]
+        return self.reduce(result, 0)
+
+    def atom(self, name: str, argument: object, levels: int) -> list[int]:
+        """Residues for the value of a function at an argument: the same whenever they are asked for."""
+        random = Random(f"{self.seed}/{name}/{argument}")
+        return [random.randrange(p) for p in self.tower.primes][self.levels - levels :]
+
+    def _multiply_out(self, primal: Array, logs: Array) -> Array:
+        """Multiply by `S^c` for each `c log S` of the exponent."""
+        known = [len(self.arguments[key]) for log in logs.reshape(-1) for key in log.terms]
+        levels = min([primal.shape[0], *known])
+        result = primal[primal.shape[0] - levels :].copy()
+        for position in np.ndindex(logs.shape):
+            for argument, coefficient in _terms(logs[position]):
+                rows = self.arguments[argument]
+                for row in range(levels):
+                    level = self.levels - levels + row
+                    power = self.power_of(level, int(rows[len(rows) - levels + row]), coefficient)
+                    spot = (row, *position)
+                    result[spot] = result[spot] * power % self.tower.primes[level]
+        return result
+
+    # Powers
+
+    def power_of(self, level: int, residue: int, exponent: Fraction) -> int:
+        """A rational power; where the exponent is no integer, the root that is a power of odd order itself.
+
+        What has no such root gets an atom s for it, with `f^(k/n) = s^k` and no relation between s and f.
+        """
+        prime = self.tower.primes[level]
+        if residue == 0:
+            return 0
+        if exponent.denominator == 1:
+            return pow(residue, exponent.numerator, prime)
+        q, projection = self.tower.odd_parts[level]
+        if pow(residue, projection, prime) == residue:
+            return pow(residue, exponent.numerator * pow(exponent.denominator, -1, q) % q, prime)
+        self.unclean_roots += 1
+        root = Random(f"{self.seed}/root/{exponent.denominator}/{level}/{residue}").randrange(1, prime)
+        return pow(root, exponent.numerator, prime)
+
+    def power(self, a: Dual, exponent: Fraction) -> Dual:
+        """`x^c`, with the derivative `c x^(c - 1)`."""
+        primal = self.by_rows(a.primal, lambda level, r: self.power_of(level, r, exponent))
+        scale, primes = self.residues_of(exponent), self.tower.primes
+
+        def slope() -> Array:
+            return self.by_rows(
+                a.primal, lambda k, r: scale[k] * self.power_of(k, r, exponent - 1) % primes[k]
+            )
+
+        return self.chain(a, primal, slope)
+
+    # Functions of which only some relations are kept
+
+    def atoms(self, name: str, primal: Array, odd: bool) -> Array:
+        """A fresh number for each argument; of an odd function, opposite numbers for opposite arguments."""
+        levels = primal.shape[0]
+        result = np.empty(primal.shape, dtype=object)
+        if levels == 0:
+            return result
+        top = self.tower.primes[-1]
+        for position in np.ndindex(primal.shape[1:]):
+            key = int(primal[(-1, *position)])
+            sign = 1
+            if odd and key > top - key:
+                key, sign = top - key, -1
+            column = [0] * levels if odd and key == 0 else self.atom(name, key, levels)
+            for row in range(levels):
+                result[(row, *position)] = sign * column[row]
+        return self.reduce(result, 0)
+
+
+def _terms(entry: Any) -> list[tuple[int, Fraction]]:
+    return list(entry.terms.items())

@@ -1,0 +1,128 @@
+"""What leaves a tensor for Python: followed as an exact scalar, or stopped; never a constant."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from gradproof.numeric.exact.branches import user_line
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.storages import ExactTensor
+from gradproof.numeric.exact.values import UndecidableError
+
+
+class EscapedError(UndecidableError):
+    """A value left the tensors in a way that cannot be followed."""
+
+
+class ExactScalar:
+    """A number that `item()` returned: arithmetic and comparisons go on in the tensor that it came from."""
+
+    def __init__(self, tensor: ExactTensor) -> None:
+        self.tensor = tensor
+
+    def __bool__(self) -> bool:
+        return bool(self.tensor != 0)
+
+    def __float__(self) -> float:
+        raise EscapedError(f"float() of a tensor at {user_line()}")
+
+    def __int__(self) -> int:
+        raise EscapedError(f"int() of a tensor at {user_line()}")
+
+    __index__ = __int__
+    __complex__ = __float__
+
+    def __format__(self, spec: str) -> str:
+        return "a number"
+
+    def __hash__(self) -> int:
+        raise EscapedError(f"a tensor's value used as a key at {user_line()}")
+
+
+def _delegate(name: str, function: Callable[..., Any], reflected: bool = False) -> None:
+    def method(self: ExactScalar, *others: Any) -> Any:
+        plain = [other.tensor if isinstance(other, ExactScalar) else other for other in others]
+        result = function(*plain, self.tensor) if reflected else function(self.tensor, *plain)
+        if isinstance(result, ExactTensor):
+            return ExactScalar(result) if result.ndim == 0 else result
+        return bool(result) if isinstance(result, torch.Tensor) and result.ndim == 0 else result
+
+    setattr(ExactScalar, name, method)
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _delegate(f"__{_name}__", getattr(operator, _name))
+    _delegate(f"__r{_name}__", getattr(operator, _name), reflected=True)
+for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs"):
+    _delegate(f"__{_name}__", getattr(operator, _name))
+
+_ITEM = {torch.Tensor.item, torch.Tensor.__float__, torch.Tensor.__int__, torch.Tensor.__index__}
+_MEMORY = {
+    torch.Tensor.numpy,
+    torch.Tensor.__array__,
+    torch.Tensor.data_ptr,
+    torch.Tensor.untyped_storage,
+    torch.Tensor.storage,
+    torch.Tensor.__reduce_ex__,
+}
+
+
+class EscapeGuard(TorchFunctionMode):
+    """Intercepts the ways out of tensors while a program runs."""
+
+    def __init__(self, run: Execution) -> None:
+        super().__init__()
+        self.run = run
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if args and isinstance(args[0], torch.Tensor):
+            answered = self._leave(func, args[0])
+            if answered is not NotImplemented:
+                return answered
+        args, kwargs = tree_map(_unwrap, (args, kwargs))
+        return func(*args, **kwargs)
+
+    def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
+        if isinstance(tensor, ExactTensor):
+            if func is torch.Tensor.item:
+                return ExactScalar(_scalar(tensor))
+            if func is torch.Tensor.tolist:
+                return _to_list(tensor)
+            if func in _ITEM:
+                raise EscapedError(f"{func.__name__.strip('_')}() of a tensor at {user_line()}")
+            if func is torch.Tensor.__bool__:
+                return bool((tensor != 0).item())
+        if func in _MEMORY and self.run.is_exact(tensor):
+            raise EscapedError(
+                f"the memory of a tensor ({func.__name__.strip('_')}) is read at {user_line()}"
+            )
+        if not tensor.is_floating_point() and func in (torch.Tensor.__bool__, torch.Tensor.item):
+            return self._data_item(func, tensor)
+        return NotImplemented
+
+    def _data_item(self, func: Any, tensor: torch.Tensor) -> Any:
+        value = func(tensor)
+        if tensor.dtype == torch.bool and func is torch.Tensor.__bool__:
+            self.run.branches.record("a Python branch", {value}, {value})
+        return value
+
+
+def _unwrap(leaf: Any) -> Any:
+    return leaf.tensor if isinstance(leaf, ExactScalar) else leaf
+
+
+def _scalar(tensor: Any) -> Any:
+    return tensor if tensor.ndim == 0 else tensor.reshape(())
+
+
+def _to_list(tensor: ExactTensor) -> Any:
+    if tensor.ndim == 0:
+        return ExactScalar(tensor)
+    return [_to_list(entry) for entry in tensor.unbind(0)]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,118 @@
+"""Storages of exact numbers and the tensors that look into them: no real memory, so that no value escapes
+unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import as_strided
+
+from gradproof.numeric.exact.duals import Array, Shape
+from gradproof.numeric.exact.values import Value, concatenate
+
+
+class ExactStorage:
+    """What a PyTorch storage is, with exact numbers: one axis of entries, shared by all views of it."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value  # shape (entries,)
+
+    def read(self, size: Shape, stride: Shape, offset: int) -> Value:
+        return self.value.map(lambda array: view_strided(array, size, stride, offset))
+
+    def write(self, value: Value, size: Shape, stride: Shape, offset: int) -> None:
+        count = self.value.shape[0]
+        positions = np.arange(count)
+        view_strided(positions, size, stride, offset)[...] = count + np.arange(prod(size)).reshape(size)
+        self.value = gather([self.value, value], positions)
+
+
+def view_strided(array: Array, size: Shape, stride: Shape, offset: int) -> Array:
+    """A strided view of the last axis."""
+    if 0 in size:
+        return np.empty((*array.shape[:-1], *size), dtype=array.dtype)
+    item = array.strides[-1]
+    strides = (*array.strides[:-1], *(step * item for step in stride))
+    return as_strided(array[..., offset:], (*array.shape[:-1], *size), strides)
+
+
+def flatten(value: Value) -> Value:
+    """All entries on one axis, in row-major order."""
+    axes, count = len(value.shape), prod(value.shape)
+    if axes == 1:
+        return value
+    return value.map(lambda array: array.reshape((*array.shape[: array.ndim - axes], count)))
+
+
+def gather(values: Sequence[Value], positions: Array) -> Value:
+    """Entries by their positions in all the values, flattened and joined."""
+    joined = flatten(values[0]) if len(values) == 1 else concatenate([flatten(value) for value in values])
+    return joined.map(lambda array: array[..., positions])
+
+
+class ExactTensor(torch.Tensor):
+    """A tensor whose numbers stand in an `ExactStorage`; `meta` has its size, strides and aliases, and no
+    memory.
+    """
+
+    storage_: ExactStorage
+    meta: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, storage: ExactStorage, meta: torch.Tensor, requires_grad: bool = False) -> ExactTensor:
+        tensor: Any = torch.Tensor._make_wrapper_subclass(
+            cls,
+            meta.size(),
+            strides=meta.stride(),
+            storage_offset=meta.storage_offset(),
+            dtype=meta.dtype,
+            device=torch.device("cpu"),
+            requires_grad=requires_grad,
+        )
+        tensor.storage_ = storage
+        tensor.meta = meta
+        return tensor
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__()
+
+    def __repr__(self, *, tensor_contents: object = None) -> str:
+        return f"ExactTensor(shape={tuple(self.shape)}, dtype={self.dtype})"
+
+    def read(self) -> Value:
+        meta = self.meta
+        return self.storage_.read(tuple(meta.size()), meta.stride(), int(meta.storage_offset()))
+
+    def write(self, value: Value) -> None:
+        meta = self.meta
+        size = tuple(meta.size())
+        self.storage_.write(value.expand(size), size, meta.stride(), int(meta.storage_offset()))
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise RuntimeError(f"{func} was called on an exact tensor outside of an exact execution")
+
+
+def new_tensor(
+    value: Value, dtype: torch.dtype, requires_grad: bool = False, like: torch.Tensor | None = None
+) -> ExactTensor:
+    """A tensor of its own with the entries of `value`, laid out as `like` (contiguous without it)."""
+    meta = torch.empty(value.shape, dtype=dtype, device="meta") if like is None else like
+    size, stride, offset = tuple(meta.size()), meta.stride(), int(meta.storage_offset())
+    count = 1 + offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
+    if meta.is_contiguous() and offset == 0 and count == prod(size):
+        return ExactTensor(ExactStorage(flatten(value)), meta, requires_grad)
+    storage = ExactStorage(value.numbers.zeros((count,)))
+    storage.write(value.expand(size), size, stride, offset)
+    return ExactTensor(storage, meta, requires_grad)
+
+
+def without_constant(value: Value) -> Value:
+    """The same array, no longer known to be constant."""
+    return replace(value, constant=None)
