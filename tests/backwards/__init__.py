@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import activations, kinks, pointwise, reductions
+from . import activations, kinks, pointwise, products, reductions, softmaxes
 from .case import Case
 
-TOPICS = (pointwise, activations, kinks, reductions)
+TOPICS = (pointwise, activations, kinks, reductions, products, softmaxes)
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

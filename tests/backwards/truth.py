@@ -118,15 +118,22 @@ def cotangents_of(case: Case, outputs: Sequence[Any], chosen: bool) -> list[Tens
 
 
 def gradient(
-    program: Program, inputs: Sequence[Any], cotangents: Sequence[Tensor | None], wrt: tuple[int, ...] | None
+    program: Program,
+    inputs: Sequence[Any],
+    cotangents: Sequence[Tensor | None],
+    wrt: tuple[int, ...] | None,
+    again: bool = False,
 ) -> Values:
-    """The VJP that autograd gives, zeros for an input that is cut off."""
+    """The VJP that autograd gives, zeros for an input that is cut off; `again`: the second time."""
     values, leaves = prepared(inputs, wrt)
     outputs = run(program, values)
     real = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if c is not None and o.requires_grad]
     if not real:
         return tuple(torch.zeros_like(leaf) for leaf in leaves)
-    found = torch.autograd.grad([o for o, _ in real], leaves, [c for _, c in real], allow_unused=True)
+    outputs, duals = [o for o, _ in real], [c for _, c in real]
+    if again:
+        torch.autograd.grad(outputs, leaves, duals, allow_unused=True, retain_graph=True)
+    found = torch.autograd.grad(outputs, leaves, duals, allow_unused=True)
     return tuple(torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True))
 
 
@@ -164,7 +171,7 @@ def both(case: Case, inputs: Sequence[Any], chosen: bool) -> tuple[Values, Value
         return second_gradient(program, values, cotangents, wrt), second_gradient(
             plain, values, cotangents, wrt
         )
-    claim = gradient(program, values, cotangents, wrt)
+    claim = gradient(program, values, cotangents, wrt, again=case.diagnosis == "in-place change")
     if case.declared:
         (cotangent,) = cotangents
         meant = as_tuple(case.declared(cotangent, *values))
@@ -199,7 +206,7 @@ def directional(case: Case, inputs: Sequence[Any]) -> tuple[float, float]:
         moved = [v if w is None else v + step * w for v, w in zip(values, ways, strict=True)]
         with torch.no_grad():
             found = [o for o in run(program, moved) if is_real(o)]
-        return sum(float((o * w).sum()) for o, w in zip(found, weights, strict=True))
+        return sum(float((o * w).detach().sum()) for o, w in zip(found, weights, strict=True))
 
     step = 1e-3
     once = (along(step) - along(-step)) / (2 * step)
@@ -208,7 +215,7 @@ def directional(case: Case, inputs: Sequence[Any]) -> tuple[float, float]:
     first, second = (4 * half - once) / 3, (4 * quarter - half) / 3
     true = gradient(plain_program(case), values, weights, None)
     pairs = zip(true, (w for w in ways if w is not None), strict=True)
-    return sum(float((g * w).sum()) for g, w in pairs), (16 * second - first) / 15
+    return sum(float((g * w).detach().sum()) for g, w in pairs), (16 * second - first) / 15
 
 
 def derivatives(case: Case, inputs: Sequence[Any]) -> Values:
