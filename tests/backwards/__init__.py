@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import activations, kinks, pointwise, products, reductions, softmaxes
+from . import activations, kinks, losses, normalizations, pointwise, products, reductions, softmaxes
 from .case import Case
 
-TOPICS = (pointwise, activations, kinks, reductions, products, softmaxes)
+TOPICS = (pointwise, activations, kinks, reductions, products, softmaxes, losses, normalizations)
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

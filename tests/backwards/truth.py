@@ -180,14 +180,13 @@ def both(case: Case, inputs: Sequence[Any], chosen: bool) -> tuple[Values, Value
 
 
 def difference(claim: Values, truth: Values) -> float:
-    """The largest difference of an entry relative to its true value (to the largest, where that is 0)."""
+    """The largest difference of an entry, relative to the largest true entry of its gradient."""
     worst = 0.0
     for a, b in zip(claim, truth, strict=True):
         if a.shape != b.shape or not bool(torch.isfinite(a).all()):
             return float("inf")
         if a.numel():
-            scale = b.abs().where(b != 0, b.abs().max()).where(b.abs().max() > 0, torch.ones_like(b))
-            worst = max(worst, float(((a - b).abs() / scale).max()))
+            worst = max(worst, float((a - b).abs().max() / (b.abs().max() or 1.0)))
     return worst
 
 
