@@ -183,6 +183,7 @@ def difference(claim: Values, truth: Values) -> float:
     """The largest difference of an entry, relative to the largest true entry of its gradient."""
     worst = 0.0
     for a, b in zip(claim, truth, strict=True):
+        a, b = a.detach(), b.detach()
         if a.shape != b.shape or not bool(torch.isfinite(a).all()):
             return float("inf")
         if a.numel():
