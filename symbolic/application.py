@@ -22,7 +22,17 @@ from gradproof.symbolic.expressions import (
     reduce,
     size,
 )
-from gradproof.symbolic.programs import Definition, flat, index_names
+from gradproof.symbolic.mistakes import MistakeError, listed
+from gradproof.symbolic.programs import (
+    Carried,
+    Collected,
+    Definition,
+    Recurrence,
+    Scanned,
+    flat,
+    index_names,
+    made_by,
+)
 
 if TYPE_CHECKING:
     from gradproof.symbolic.operation import Operation
@@ -40,7 +50,7 @@ def match_axes(operation: Operation, arguments: Sequence[Tensor]) -> dict[Axis, 
     """
     declared = operation.program.inputs
     if len(arguments) != len(declared):
-        raise ValueError(
+        raise MistakeError(
             f"{operation.label} takes {len(declared)} inputs ({', '.join(map(repr, declared))}), "
             f"found {len(arguments)}"
         )
@@ -50,19 +60,27 @@ def match_axes(operation: Operation, arguments: Sequence[Tensor]) -> dict[Axis, 
         lead = len(have.axes) - len(fixed)
         many = [a for a in want.axes if a.variadic]
         if lead < 0 or (lead > 0 and not many) or want.axes[: len(many)] != tuple(many):
-            raise ValueError(f"{operation.label}: {want!r} does not fit {have!r}: {len(have.axes)} axes")
+            raise MistakeError(f"{operation.label}: {want!r} does not fit {have!r}: {len(have.axes)} axes")
+        if want.dtype != have.dtype and not (want.dtype == "real" and have.dtype == "boolean"):
+            raise MistakeError(
+                f"{operation.label}: {want!r} is {want.dtype}, found {have!r}, which is {have.dtype}"
+            )
         pairs = [(axis, (new,)) for axis, new in zip(fixed, have.axes[lead:], strict=True)]
         for axis, new in [*((a, have.axes[:lead]) for a in many), *pairs]:
             if found.setdefault(axis, new) != new:
-                raise ValueError(
-                    f"{operation.label}: axis {axis.name} of {want!r} stands for {found[axis]} elsewhere, "
-                    f"found {new} in {have!r}"
+                raise MistakeError(
+                    f"{operation.label}: axis {axis.name} of {want!r} stands for {_shown(found[axis])} "
+                    f"elsewhere, found {_shown(new)} in {have!r}"
                 )
             if axis.size is not None and new[0].size != axis.size:
-                raise ValueError(
+                raise MistakeError(
                     f"{operation.label}: axis {axis.name} has size {axis.size}, found {new[0]} in {have!r}"
                 )
     return found
+
+
+def _shown(axes: tuple[Axis, ...]) -> str:
+    return listed(a.name for a in axes) if axes else "no axis"
 
 
 # --- opening an application
@@ -118,22 +136,57 @@ class Renaming:
         over = tuple(new for old in given.indices for new in self.index(old))
         return Definition(self.tensors[given.target], over, self(given.value), given.source or source)
 
+    def recurrence(self, given: Recurrence, source: str) -> Recurrence:
+        (axis,) = self.axes.get(given.axis, (given.axis,))
+
+        def to(tensor: Tensor) -> Tensor:
+            return self.tensors.get(tensor, tensor)
+
+        def edge(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else to(tensor)
+
+        return Recurrence(
+            given.name,
+            axis,
+            tuple(self.definition(d, source) for d in given.body),
+            tuple(Carried(to(c.before), to(c.after), edge(c.initial), to(c.last)) for c in given.carried),
+            tuple(Scanned(to(s.inside), to(s.outside), edge(s.initial), s.shift) for s in given.scanned),
+            tuple(Collected(to(c.inside), to(c.outside), edge(c.initial), c.shift) for c in given.collected),
+            tuple((to(i), to(o)) for i, o in given.summed),
+            given.reverse,
+        )
+
 
 def instantiate(
     operation: Operation,
     arguments: Sequence[Tensor],
     results: Sequence[Tensor],
     rename: Callable[[str], str],
-) -> tuple[Definition, ...]:
-    """The definitions of an operation over the caller's tensors and axes, its own tensors renamed."""
+) -> tuple[Definition | Recurrence, ...]:
+    """The statements of an operation over the caller's tensors and axes, its own tensors renamed."""
     program, axes = operation.program, match_axes(operation, arguments)
-    definitions = [d for d in flat(program.statements) if isinstance(d, Definition)]
-    if len(definitions) < len(flat(program.statements)):
-        raise ValueError(f"{operation.label} repeats along an axis and cannot be applied inside another")
+    statements = flat(program.statements)
     tensors = dict(zip(program.inputs, arguments, strict=True))
-    tensors |= dict(zip(program.outputs, results, strict=True))
-    for inner in (d.target for d in definitions):
+    tensors |= {o: r for o, r in zip(program.outputs, results, strict=True) if o not in tensors}
+    for inner in (t for s in statements for t in made_by(s)):
         moved = replace(inner, name=rename(inner.name), axes=expand(inner.axes, axes))
         tensors.setdefault(inner, moved)
     moving = Renaming(tensors, axes, index_names(program))
-    return tuple(moving.definition(d, operation.label) for d in definitions)
+    made: list[Definition | Recurrence] = []
+    for s in statements:
+        if isinstance(s, Definition):
+            made.append(moving.definition(s, operation.label))
+            continue
+        _check_steps(operation, s, axes)
+        made.append(moving.recurrence(s, operation.label))
+    return tuple(made)
+
+
+def _check_steps(operation: Operation, r: Recurrence, axes: Mapping[Axis, tuple[Axis, ...]]) -> None:
+    """The axis of a recurrence stays the only one of its kind among those of its tensors."""
+    along = axes.get(r.axis, (r.axis,))
+    others = {new for old in axes if old != r.axis for new in axes[old]}
+    if len(along) != 1 or along[0] in others:
+        raise MistakeError(
+            f"{operation.label} runs along {_shown(along)}, which is also a batch axis of its inputs here"
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradproof.symbolic.mistakes import MistakeError, check_count, check_name
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -25,10 +27,10 @@ class Axis:
     variadic: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"an axis is named by an identifier, found {self.name!r}")
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"axis {self.name}: a fixed size is at least 1, found {self.size}")
+        check_name(self.name, "an axis")
+        if self.size is not None:
+            check_count(self.size, 1, f"axis {self.name}: a fixed size")
+        check_count(self.minimum, 0, f"axis {self.name}: the smallest size")
 
     def __repr__(self) -> str:
         return f"Axis({self.name})"
@@ -37,6 +39,13 @@ class Axis:
     def nonempty(self) -> bool:
         """Whether at least one index runs over the axis, whatever its size."""
         return self.minimum >= 1 or self.size is not None
+
+
+def check_axis(given: object, what: str) -> Axis:
+    """The axis; raises MistakeError for anything else."""
+    if not isinstance(given, Axis):
+        raise MistakeError(f"{what}, such as Axis('classes'), found {given!r}")
+    return given
 
 
 def batch(name: str = "batch") -> Axis:

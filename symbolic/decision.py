@@ -14,6 +14,7 @@ from gradproof.symbolic.expressions import (
     Call,
     Entry,
     Expr,
+    Index,
     Mul,
     Parameter,
     Power,
@@ -21,9 +22,11 @@ from gradproof.symbolic.expressions import (
     Tensor,
     Where,
     entry,
+    fresh,
     parameter,
     refresh,
     rewrite,
+    substitute,
     walk,
 )
 from gradproof.symbolic.normal_form import NormalForm, factor_content, integral
@@ -68,8 +71,12 @@ def difference(
         raise TooLargeError("its reductions do not end") from None
 
 
-def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
-    """From the cheapest normal form to the most complete one, a point looked for in between."""
+def decide(left: Expr, right: Expr, definitions: Definitions, given: Sequence[Expr] = ()) -> Verdict:
+    """From the cheapest normal form to the most complete one, a point looked for in between.
+
+    The sides are compared where the left one has a value; a proof that cannot do without it may also use, and
+    says so, that what is `given` has values.
+    """
     problem = unfounded((left, right), definitions)
     if problem is not None:
         return Verdict("undecided", reason=problem)
@@ -85,7 +92,7 @@ def decide(left: Expr, right: Expr, definitions: Definitions) -> Verdict:
     for opened, logistic in (({}, False), (light, False), (definitions, False), (definitions, True)):
         try:
             remainder, nf = difference(left, right, opened, logistic=logistic)
-            verdict = None if remainder else _proved(left, right, nf, definitions)
+            verdict = None if remainder else _proved(left, right, nf, definitions, given=given)
         except TooLargeError as problem:
             failed, verdict = f"the normal form is too large: {problem}", None
         except ZeroDivisionError as problem:
@@ -256,7 +263,12 @@ def _contracts(node: Expr) -> bool:
 
 
 def _proved(
-    left: Expr, right: Expr, nf: NormalForm, definitions: Definitions, needs: Sides | None = None
+    left: Expr,
+    right: Expr,
+    nf: NormalForm,
+    definitions: Definitions,
+    needs: Sides | None = None,
+    given: Sequence[Expr] = (),
 ) -> Verdict:
     """The normal forms agree: what is left is that the right side has a value wherever the left one has."""
     if needs is None:
@@ -265,7 +277,10 @@ def _proved(
             tuple(demands(side, nf.definitions, closed=closed, outside=outside)) for side in (left, right)
         )
         needs = made, more
-    found = compare(*needs, nf, definitions)
+    found = compare(*needs, nf, definitions, left.free | right.free)
+    if found.loose and given:
+        more = [d for g in given for d in _everywhere(g, left.free | right.free, definitions)]
+        found = compare((*needs[0], *more), needs[1], nf, definitions, left.free | right.free)
     if found.loose:
         said = ", ".join(found.loose)
         return Verdict("undecided", reason=f"the right side needs {said}, which is not shown")
@@ -276,6 +291,18 @@ def _proved(
         assumes=tuple(f"where {demand}" for demand in found.asked),
     )
     return Verdict("proved", ground=ground)
+
+
+def _everywhere(expr: Expr, outside: frozenset[Index], definitions: Definitions) -> Iterator[Demand]:
+    """What an expression asks for at all values of its free indices, which are renamed apart."""
+    apart: dict[Index, Expr] = {}
+    taken = {*outside, *expr.bound}
+    for i in sorted(expr.free, key=lambda i: i.key):
+        new = fresh(taken, i)
+        taken.add(new)
+        apart[i] = new
+    moved = substitute(expr, apart)
+    yield from demands(moved, definitions, (), tuple(moved.free), outside=outside | moved.free)
 
 
 def _regions(left: Expr, right: Expr, definitions: Definitions) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.axes import Axis, check_axis
+from gradproof.symbolic.domain import DomainError, parse_domain
 from gradproof.symbolic.expressions import DType
+from gradproof.symbolic.mistakes import MistakeError
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,43 @@ class Hyperparameter:
 
 def real(*axes: Axis, domain: str = "real", **when: object) -> Input:
     """A real input; `when` names option values for which it is there, all by default."""
-    return Input(axes, "real", domain, None, when)
+    return Input(_axes(axes), "real", _domain(domain), None, when)
 
 
 def integer(*axes: Axis, over: Axis, beyond: bool = False, **when: object) -> Input:
     """An integer input whose entries index the axis `over`; some may lie `beyond` it, and count as none."""
-    return Input(axes, "integer", "integer" if beyond else "index", over, when)
+    return Input(_axes(axes), "integer", "integer" if beyond else "index", over, when)
 
 
 def boolean(*axes: Axis, **when: object) -> Input:
     """An input of truth values."""
-    return Input(axes, "boolean", "boolean", None, when)
+    return Input(_axes(axes), "boolean", "boolean", None, when)
 
 
 def scalar(default: str | int, domain: str = "real") -> Hyperparameter:
     """A hyper-parameter with its default, written exactly: `scalar("1e-5", "(0, inf)")`."""
-    return Hyperparameter(Fraction(default), domain)
+    if isinstance(default, float):
+        raise MistakeError(
+            f"the default of a hyper-parameter is exact, scalar('{default}'), found the float {default}"
+        )
+    try:
+        return Hyperparameter(Fraction(default), _domain(domain))
+    except ValueError:
+        raise MistakeError(
+            f"the default of a hyper-parameter is a number, as in scalar('1e-5'), found {default!r}"
+        ) from None
+
+
+def _axes(axes: tuple[object, ...]) -> tuple[Axis, ...]:
+    made = tuple(check_axis(axis, "an input has axes") for axis in axes)
+    if any(a.variadic for a in made[sum(a.variadic for a in made) :]):
+        raise MistakeError(f"batch axes come first, found {', '.join(a.name for a in made)}")
+    return made
+
+
+def _domain(text: str) -> str:
+    try:
+        parse_domain(text)
+    except DomainError as problem:
+        raise MistakeError(f"{problem}") from None
+    return text

@@ -142,9 +142,18 @@ class Needs:
 
 
 def compare(
-    left: Iterable[Demand], right: Iterable[Demand], nf: NormalForm, definitions: Mapping[Tensor, Definition]
+    left: Iterable[Demand],
+    right: Iterable[Demand],
+    nf: NormalForm,
+    definitions: Mapping[Tensor, Definition],
+    over: frozenset[Index] = frozenset(),
 ) -> Needs:
-    """The needs of two sides: what the left one asks for may be used where the right one asks for it."""
+    """The needs of two sides: what the left one asks for may be used where the right one asks for it.
+
+    The sides are compared for all values of the indices `over`: where one of their axes is empty nothing is
+    claimed.
+    """
+    present = frozenset(i.axis for i in over)
     sizes: dict[str, None] = {}
     asked: dict[Demand, None] = {}
     for demand in left:
@@ -160,7 +169,9 @@ def compare(
         demand = pending.pop(0)
         sizes |= dict.fromkeys(_sizes(demand.subject))
         made = _tidied(demand, nf)
-        if made is None or met(demand, nf) or any(_covers(known, made, nf) for known in asked):
+        if made is None or met(demand, nf) or any(_covers(known, made, nf, present) for known in asked):
+            continue
+        if isinstance(made.subject, Size) and made.subject.axis in present and made.relation != "on":
             continue
         if isinstance(demand.subject, Entry) and demand.relation == "exists":
             body = _written_out(demand.subject, definitions)
@@ -194,13 +205,13 @@ def _idle(demand: Demand) -> tuple[Index, ...]:
     return tuple(i for i in demand.bound if i not in used)
 
 
-def _covers(known: Demand, wanted: Demand, nf: NormalForm) -> bool:
+def _covers(known: Demand, wanted: Demand, nf: NormalForm, claimed: frozenset[Axis]) -> bool:
     """Whether a demand is the other one for some values of its bound indices, and in force where it is."""
     if known.relation not in _STRONGER[wanted.relation] or known.axis != wanted.axis:
         return False
     here = wanted.subject.free.union(*(g.free for g in wanted.guards))
     idle = _idle(known)
-    present = {i.axis for i in (*here, *wanted.bound)}
+    present = claimed.union(i.axis for i in (*here, *wanted.bound))
     if not all(i.axis.nonempty or i.axis in present for i in idle):
         return False
     over = [i for i in known.bound if i not in idle]

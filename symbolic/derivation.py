@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from gradproof.symbolic.analysis import active_tensors, canonical_indices
 from gradproof.symbolic.expressions import Expr, Tensor, at, put
-from gradproof.symbolic.operation import Condition, Operation, Program, Recurrence
+from gradproof.symbolic.mistakes import MistakeError
+from gradproof.symbolic.operation import Condition, Operation, Program, Recurrence, find
 from gradproof.symbolic.rules import RULES, Context
 
 __all__ = ["Derivation", "Reversed", "Step", "active_tensors", "adjoint_name", "canonical_indices", "derive"]
@@ -96,6 +97,11 @@ def adjoint_name(name: str) -> str:
     return f"d{name}"
 
 
+def _check_operation(given: object) -> None:
+    if not isinstance(given, Operation | Program):
+        raise MistakeError(f"what is derived is an operation, made by @operation(...), found {given!r}")
+
+
 Derive = Callable[[Program, str], Derivation]
 
 
@@ -113,9 +119,9 @@ def _kinds(order: int) -> dict[str, Derive]:
 
 
 def derive(
-    operation: Operation | Program, kind: str = "vjp", *, order: int = 2, conditions: bool = False
+    operation: Operation | Program | str, kind: str = "vjp", *, order: int = 2, conditions: bool = False
 ) -> Derivation:
-    """Derive a derivative of an operation (or of a program) in closed form.
+    """Derive a derivative of an operation (given by itself, by name or as its program) in closed form.
 
     - `"vjp"`: adjoints `dx` of the real inputs from cotangents `dy` of the outputs;
     - `"jvp"`: tangents `y_dot` of the outputs from tangents `x_dot` of the real inputs;
@@ -134,6 +140,9 @@ def derive(
     [b == b1]*y[b,k]*([k == k1] + -1*y[b,k1])
     """
     kinds = _kinds(order)
+    if isinstance(operation, str):
+        operation = find(operation)
+    _check_operation(operation)
     if kind not in kinds:
         raise ValueError(f"a derivation is one of {', '.join(kinds)}; found {kind!r}")
     if isinstance(operation, Program):

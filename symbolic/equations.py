@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from gradproof.symbolic.boxes import (
     EQUALS,
@@ -176,27 +178,33 @@ def _factors(term: Expr) -> tuple[Expr, ...]:
 
 def lines(statements: Iterable[Statement], notation: Notation) -> tuple[Line, ...]:
     """Statements as equations and groups of equations, in order."""
-    return tuple(_line(statement, notation) for statement in statements)
+    return tuple(line for statement in statements for line in _lines(statement, notation))
 
 
-def _line(statement: Statement, notation: Notation) -> Line:
+def _lines(statement: Statement, notation: Notation) -> Iterator[Line]:
     if isinstance(statement, Definition):
-        return equation(statement, notation)
-    if isinstance(statement, Recurrence):
-        return recurrence(statement, notation)
-    return application(statement, notation)
+        yield equation(statement, notation)
+    elif isinstance(statement, Recurrence):
+        yield recurrence(statement, notation)
+    else:
+        yield from application(statement, notation)
 
 
-def application(applied: Application, notation: Notation) -> Group:
-    """An operation applied within another: its own equations over the caller's tensors."""
-    inner: list[Equation] = []
-    for statement in applied.body:
-        made = _line(statement, notation)
-        inner.extend(made.equations if isinstance(made, Group) else (made,))
+def application(applied: Application, notation: Notation) -> Iterator[Group]:
+    """An operation applied within another: its own equations over the caller's tensors.
+
+    A recurrence in it is a group of its own.
+    """
     results = ", ".join(t.name for t in applied.results)
     arguments = ", ".join(t.name for t in applied.arguments)
-    label = applied.operation.label
-    return Group(f"{results} = {label}({arguments})", tuple(inner), source=applied.operation.name)
+    title, source = f"{results} = {applied.operation.label}({arguments})", applied.operation.name
+    for repeats, part in groupby(applied.body, lambda s: isinstance(s, Recurrence)):
+        if repeats:
+            made = (recurrence(r, notation) for r in part if isinstance(r, Recurrence))
+            yield from (replace(r, title=f"{title}, {r.title}", source=source) for r in made)
+        else:
+            inner = tuple(equation(d, notation) for d in part if isinstance(d, Definition))
+            yield Group(title, inner, source=source)
 
 
 def recurrence(repeated: Recurrence, notation: Notation) -> Group:

@@ -8,8 +8,12 @@ from gradproof.symbolic.analysis import canonical_indices, needed, read_outside
 from gradproof.symbolic.derivation import Derivation
 from gradproof.symbolic.expressions import Expr, Tensor, add, entry, number
 from gradproof.symbolic.forward import Pushed, forward_mode, push, tangent
+from gradproof.symbolic.mistakes import MistakeError, check_count
 from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
 from gradproof.symbolic.reverse import reverse_mode
+
+MAX_ORDER = 12
+"""The highest order of a Taylor polynomial that is derived."""
 
 
 def gradient_program(program: Program) -> Program:
@@ -49,10 +53,14 @@ def taylor(program: Program, label: str, order: int) -> Derivation:
     r"""Taylor's polynomial along a direction: $f(x + v) \approx \sum_{n \le N} f^{(n)}(x)[v, \dots, v] / n!$.
 
     Each derivative is the JVP of the one before along the same direction `x_dot`. Raises ValueError for an
-    order below 1.
+    order below 1 or above MAX_ORDER.
     """
-    if order < 1:
-        raise ValueError(f"the order of a Taylor polynomial is at least 1, found {order}")
+    check_count(order, 1, "the order of a Taylor polynomial")
+    if order > MAX_ORDER:
+        raise MistakeError(
+            f"the order of a Taylor polynomial is at most {MAX_ORDER} (each derivative is longer than the "
+            f"one before), found {order}"
+        )
     moving = [t for t in program.inputs if t.dtype == "real"]
     directions = [tangent(t) for t in moving]
     known = last = flat(program.statements)

@@ -41,13 +41,13 @@ class Definition:
 class Application:
     """The results of an operation applied to tensors; its batch axes absorb the leading axes left over.
 
-    `body` has the operation's definitions over the caller's tensors and axes.
+    `body` has the operation's statements over the caller's tensors and axes.
     """
 
     operation: Operation
     arguments: tuple[Tensor, ...]
     results: tuple[Tensor, ...]
-    body: tuple[Definition, ...]
+    body: tuple[Definition | Recurrence, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,14 @@ def flat(statements: Sequence[Statement]) -> tuple[Definition | Recurrence, ...]
         else:
             result.append(statement)
     return tuple(result)
+
+
+def made_by(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
+    """The tensors that a statement defines, those within the steps of a recurrence included."""
+    if isinstance(statement, Definition):
+        return (statement.target,)
+    within = (*(c.before for c in statement.carried), *(s.inside for s in statement.scanned))
+    return (*within, *(d.target for d in statement.body), *statement.targets)
 
 
 def index_names(program: Program) -> frozenset[str]:

@@ -284,6 +284,9 @@ class UnitVector:
         if (hot := made.get(self.image(self.seed))) is not None:
             own, extra = self._split(hot.indices, len(self.seed.axes))
             found.append(Equation(hot.target.name, _deltas(own, extra), hot.value, self.definitions))
+        for t in (t for s in linear if isinstance(s, Recurrence) for t in s.targets if t in self.still):
+            if (hot := made.get(self.image(t))) is not None:
+                found.append(Equation(hot.target.name, ZERO, hot.value, self.definitions))
         mine = [s for s in closed if isinstance(s, Definition) or self._is_mine(s, linear)]
         return found, list(wiring(linear, mine, self.image, self.moving))
 

@@ -166,7 +166,7 @@ def _step(r: Reversed, outer: Mapping[Tensor, Tensor], moving: Set[Tensor]) -> S
     cotangents = [(f.after, b.before) for f, b in zip(r.forward.carried, r.backward.carried, strict=True)]
     arriving = {s.outside: s.inside for s in r.backward.scanned}
     for kept in r.forward.collected:
-        if kept.outside in outer:
+        if kept.outside in outer and outer[kept.outside] in arriving:  # if it is not, the wiring is wrong
             cotangents.append((kept.inside, arriving[outer[kept.outside]]))
     cotangents += [(inside, outer[outside]) for inside, outside in r.forward.summed if outside in outer]
     given = [c.before for c in r.forward.carried] + [s.inside for s in r.forward.scanned]
