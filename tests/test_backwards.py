@@ -62,7 +62,7 @@ def test_wrong_one_differs(case: Case) -> None:
 @pytest.mark.parametrize("case", RIGHT, ids=name_of)
 def test_right_one_agrees(case: Case) -> None:
     close = ROUNDED if case.rounding else CLOSE
-    for inputs in (case.inputs(), *(moved(case.inputs(), seed) for seed in range(0, 80, 10))):
+    for inputs in (case.inputs(), *(moved(case.inputs(), seed) for seed in range(0, 40, 10))):
         claim, truth = both(case, inputs, chosen=False)
         assert difference(claim, truth) < close
     if case.witness:
@@ -89,6 +89,6 @@ def test_true_derivative_of_a_function_of_one_number(case: Case) -> None:
 
 def test_set_is_large_and_varied() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
-    assert len(WRONG) >= 15
-    assert len(RIGHT) >= 15
+    assert len(WRONG) >= 120
+    assert len(RIGHT) >= 120
     assert Counter(case.diagnosis for case in RIGHT) == {None: len(RIGHT)}

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from . import (
     activations,
+    attention,
+    declared,
+    equivalences,
     indexing,
     kinks,
     layouts,
     losses,
+    modules,
     normalizations,
+    numpy_pairs,
+    operators,
     pointwise,
     products,
     recurrent,
     reductions,
+    second_order,
     softmaxes,
     values,
 )
@@ -31,5 +38,12 @@ TOPICS = (
     recurrent,
     values,
     layouts,
+    attention,
+    second_order,
+    numpy_pairs,
+    operators,
+    declared,
+    equivalences,
+    modules,
 )
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

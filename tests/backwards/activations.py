@@ -258,9 +258,9 @@ CASES = (
     wrong("activations/gelu_tanh with the backward of gelu", GeluErfInBackward.apply, X,
           lambda x: F.gelu(x, approximate="tanh"), None, "The exact function's derivative: within 1e-3.",
           derivative=mp_gelu_tanh),
-    right("activations/gelu_tanh expanded", GeluTanhExpanded.apply, X, lambda x: F.gelu(x,
-          approximate="tanh"),
-          "The inner polynomial factored, and (1 - t)(1 + t).", derivative=mp_gelu_tanh),
+    right("activations/gelu_tanh expanded", GeluTanhExpanded.apply, X,
+          lambda x: F.gelu(x, approximate="tanh"), "The inner polynomial factored, and (1 - t)(1 + t).",
+          derivative=mp_gelu_tanh),
     wrong("activations/gelu_tanh with ten digits", GeluTanhTenDigits.apply, X, gelu_tanh_ten_digits, None,
           "sqrt(2 / pi) has ten digits in the forward and all in the backward: 1e-11."),
 )  # fmt: skip
