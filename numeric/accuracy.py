@@ -6,19 +6,21 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradproof.numeric.evidence import Evidence, to_numpy
 from gradproof.numeric.kernels import lower
-from gradproof.numeric.oracles import differentiate, exact, gradient_program
+from gradproof.numeric.oracles import differentiate, exact
 from gradproof.numeric.references import NotCoveredError, definition, reference, wanted_sizes
 from gradproof.numeric.sampling import Case, choose_sizes, is_elementwise, make_case, ordinary, scaled, wide
 from gradproof.numeric.subjects import Subject, tensors
 from gradproof.numeric.units import TOP, errors, grid, rounded
 from gradproof.symbolic.expressions import Tensor
-from gradproof.symbolic.operation import Operation
+from gradproof.symbolic.higher import gradient_program
+from gradproof.symbolic.operation import Operation, Program
 
 if TYPE_CHECKING:
     from gradproof.numeric.verification import Depth
@@ -59,9 +61,13 @@ def truth(case: Case, dtype: str, seed: int) -> Truth:
     cotangents = [
         np.ones(o.shape) if flatly else rounded(chance.standard_normal(o.shape), dtype) for o in outputs
     ]
-    program, _ = gradient_program(operation)
-    gradients = exact(program, [*inputs, *cotangents], case.parameters, elementwise=flatly)
+    gradients = exact(_gradient(operation), [*inputs, *cotangents], case.parameters, elementwise=flatly)
     return Truth(case, cotangents, outputs, gradients, flatly)
+
+
+@lru_cache(maxsize=256)
+def _gradient(operation: Operation) -> Program:
+    return gradient_program(operation.program)
 
 
 def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterator[Truth]:

@@ -26,8 +26,12 @@ class Library(Protocol):
         """The array in another dtype; the array itself where it has it."""
         ...
 
-    def zeros(self, shape: tuple[int, ...], like: Any) -> Any:
-        """Zeros of the dtype and on the device of another array."""
+    def zeros(self, shape: tuple[int, ...], dtype: Any, device: Any) -> Any:
+        """Zeros of a shape and a dtype on a device."""
+        ...
+
+    def extent(self, array: Any) -> tuple[int, int] | None:
+        """The least and the largest entry of an integer array; None where looking would cost much."""
         ...
 
     def quiet(self) -> AbstractContextManager[Any]:
@@ -59,8 +63,11 @@ class NumpyLibrary:
     def cast(self, array: Any, dtype: Any) -> Any:
         return np.asarray(array).astype(dtype, copy=False)
 
-    def zeros(self, shape: tuple[int, ...], like: Any) -> Any:
-        return np.zeros(shape, like.dtype)
+    def zeros(self, shape: tuple[int, ...], dtype: Any, device: Any) -> Any:
+        return np.zeros(shape, dtype)
+
+    def extent(self, array: Any) -> tuple[int, int] | None:
+        return (int(array.min()), int(array.max())) if array.size else None
 
     def quiet(self) -> AbstractContextManager[Any]:
         return np.errstate(all="ignore")
@@ -97,8 +104,17 @@ class TorchLibrary:
     def cast(self, array: Any, dtype: Any) -> Any:
         return array if array.dtype == dtype else array.to(dtype)
 
-    def zeros(self, shape: tuple[int, ...], like: Any) -> Any:
-        return like.new_zeros(shape)
+    def zeros(self, shape: tuple[int, ...], dtype: Any, device: Any) -> Any:
+        return self.torch.zeros(shape, dtype=dtype, device=device)
+
+    def extent(self, array: Any) -> tuple[int, int] | None:
+        """None on other devices, which would have to be waited for, and where a transformation is at work."""
+        if array.device.type != "cpu" or not array.numel() or type(array) is not self.torch.Tensor:
+            return None
+        if self.torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
+            return None
+        low, high = array.aminmax()
+        return int(low), int(high)
 
     def quiet(self) -> AbstractContextManager[Any]:
         return self.torch.no_grad()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._C import _functorch as functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch.autograd import forward_ad
+
+from gradproof.numeric.graphs import trace
 
 if TYPE_CHECKING:
     from gradproof.numeric.kernels import Call, Kernel
@@ -19,57 +22,66 @@ def transforms_active() -> bool:
 
 
 def apply(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Call a kernel so that autograd can follow."""
+    """Call a kernel so that autograd can follow, and torch.compile."""
+    if torch.compiler.is_compiling():
+        return trace(kernel, inputs, parameters)
     call, arrays = kernel.call(inputs, parameters)
-    made = Bound.apply(kernel, call, *arrays)
+    # Under a transformation the backward pass starts from the inputs: nothing else is saved.
+    made = Bound.apply(kernel, call, not transforms_active(), *arrays)
     return tuple(made[: len(kernel.program.outputs)])  # pyright: ignore[reportOptionalSubscript]
 
 
 class Bound(torch.autograd.Function):
     """A kernel as a node of the autograd graph.
 
-    The saved intermediates are outputs of the node that carry no gradient; transformations can then see them.
+    With `saves`, the intermediates for the backward pass are outputs of the node that carry no gradient;
+    without it the backward pass computes them again from the inputs.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(kernel: Kernel, call: Call, *arrays: Any) -> tuple[Any, ...]:
+    def forward(kernel: Kernel, call: Call, saves: bool, *arrays: Any) -> tuple[Any, ...]:
         outputs, kept = kernel.run(call, arrays, in_place=not transforms_active())
-        extra = (k for k, s in zip(kept, _origins(kernel, call), strict=True) if s is None)
+        origins = kernel.origins(call) if saves else ()
+        extra = (k for k, s in zip(kept, origins, strict=False) if s is None)
         return _distinct((*outputs, *extra), arrays)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        kernel, call, *arrays = inputs
-        ctx.kernel, ctx.call, ctx.count = kernel, call, len(arrays)
-        extra = output[len(kernel.program.outputs) :]
+        kernel, call, saves, *arrays = inputs
+        ctx.kernel, ctx.call, ctx.saves, ctx.count = kernel, call, saves, len(arrays)
+        count = len(kernel.program.outputs)
+        extra = output[count:]
         ctx.mark_non_differentiable(*extra)
         ctx.set_materialize_grads(False)
-        origins, count = _origins(kernel, call), len(kernel.program.outputs)
-        # An output that the backward does not read is not kept alive by it.
-        outputs = (o if len(arrays) + n in origins else None for n, o in enumerate(output[:count]))
-        ctx.save_for_backward(*arrays, *outputs, *extra)
-        ctx.save_for_forward(*arrays)
+        kept = tuple(arrays)
+        if saves:
+            # An output that the backward does not read is not kept alive by it.
+            origins = kernel.origins(call)
+            kept += tuple(o if len(arrays) + n in origins else None for n, o in enumerate(output[:count]))
+        # The same for both: the rule that PyTorch makes for vmap remembers only one set.
+        ctx.save_for_backward(*kept, *extra)
+        ctx.save_for_forward(*kept, *extra)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         kernel, call = ctx.kernel, ctx.call
         arrays, output = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         cotangents = gradients[: len(kernel.program.outputs)]
-        if torch.is_grad_enabled():
-            return (None, None, *_differentiable(kernel, call, arrays, cotangents))
+        if torch.is_grad_enabled() or not ctx.saves:
+            return (None, None, None, *_pulled(kernel, call, arrays, cotangents))
         extra = iter(output[len(kernel.program.outputs) :])
         everything = (*arrays, *output)
-        kept = [next(extra) if s is None else everything[s] for s in _origins(kernel, call)]
-        return (None, None, *kernel.pull(call, kept, cotangents, in_place=not transforms_active()))
+        kept = [next(extra) if s is None else everything[s] for s in kernel.origins(call)]
+        in_place = not (transforms_active() or any(map(_is_mapped, cotangents)))
+        return (None, None, None, *kernel.pull(call, kept, cotangents, in_place=in_place))
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Any, ...]:
         kernel, call = ctx.kernel, ctx.call
-        arrays = ctx.saved_tensors[: ctx.count]
-        made = kernel.push(call, arrays, tangents[2:], in_place=False)
-        origins = _origins(kernel, call)
+        made = _pushed(kernel, call, ctx.saved_tensors[: ctx.count], tangents[3:])
+        origins = kernel.origins(call) if ctx.saves else ()
         return (*made, *(None for s in origins if s is None))
 
 
@@ -87,31 +99,47 @@ def _distinct(results: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(made)
 
 
-def _origins(kernel: Kernel, call: Call) -> tuple[int | None, ...]:
-    """For each saved tensor its place among inputs and outputs, or None for one of its own."""
-    as_they_are = call.compute == call.result and not call.shapes.unbatched
-    return _places(kernel, not transforms_active(), call.zeros, as_they_are)
+def _is_mapped(array: Any) -> bool:
+    """Whether an axis of the array is mapped, also by `is_grads_batched`, which is no transformation."""
+    return array is not None and (
+        functorch.is_batchedtensor(array) or functorch.is_legacy_batchedtensor(array)
+    )
 
 
-@lru_cache(maxsize=1024)
-def _places(
-    kernel: Kernel, in_place: bool, zeros: frozenset[str], as_they_are: bool
-) -> tuple[int | None, ...]:
-    program = kernel.program
-    place = {t: n for n, t in enumerate(program.inputs)}
-    if as_they_are:
-        place |= {t: len(program.inputs) + n for n, t in enumerate(program.outputs)}
-    return tuple(place.get(t) for t in kernel.compiled(in_place, zeros).saved)
-
-
-def _differentiable(
-    kernel: Kernel, call: Call, arrays: Sequence[Any], cotangents: Sequence[Any]
-) -> list[Any]:
+def _pulled(kernel: Kernel, call: Call, arrays: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
     """The gradients through the kernel of the gradient, which is itself bound to autograd."""
     given = [
-        call.sample.new_zeros(call.shapes.of(t), dtype=call.result) if c is None else c
+        kernel.zeros(call, t).to(call.result) if c is None else c
         for c, t in zip(cotangents, kernel.program.outputs, strict=True)
     ]
-    parameters = {**dict.fromkeys(call.zeros, 0), **call.parameters}
-    made = iter(apply(kernel.gradient, (*arrays, *given), parameters))
+    made = iter(apply(kernel.gradient, (*arrays, *given), _parameters(call)))
     return [next(made) if t.dtype == "real" else None for t in kernel.program.inputs]
+
+
+def _pushed(kernel: Kernel, call: Call, arrays: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+    """The tangents of the outputs, through the kernel of the tangents, which is itself bound to autograd.
+
+    PyTorch switches forward mode off here, for transformations further out as well: it is switched on again,
+    for inputs without their own tangents.
+    """
+    given = [
+        kernel.zeros(call, t).to(a.dtype) if d is None else d
+        for a, d, t in zip(arrays, tangents, kernel.program.inputs, strict=True)
+        if t.dtype == "real"
+    ]
+    with forward_ad._set_fwd_grad_enabled(True):
+        plain = [_without_tangent(a) for a in arrays]
+        return apply(kernel.tangent, (*plain, *given), _parameters(call))
+
+
+def _parameters(call: Call) -> Mapping[str, Any]:
+    return {**dict.fromkeys(call.zeros, 0), **call.parameters}
+
+
+def _without_tangent(array: Any) -> Any:
+    """The array without the tangent of the forward mode at work; mapped axes stay mapped."""
+    if functorch.is_batchedtensor(array):
+        inner = _without_tangent(functorch.get_unwrapped(array))
+        place, level = functorch.maybe_get_bdim(array), functorch.maybe_get_level(array)
+        return functorch._add_batch_dim(inner, place, level)
+    return forward_ad.unpack_dual(array).primal

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradproof.numeric.canonical import repeated
+from gradproof.numeric.derivatives import tensors_of
 from gradproof.numeric.lines import (
     Edge,
     Line,
@@ -77,7 +78,7 @@ def _lower(
     """The lines of a program and of its derivative, where the latter begin, temporaries and truths."""
     first = flat(program.statements)
     second = needed(flat(derived.statements), derived.outputs)
-    names = {t.name for p in (program, derived) for t in _tensors(p)}
+    names = {t.name for p in (program, derived) for t in tensors_of(p)}
     names |= {p.name for p in program.parameters}
     context = Context(given=_given(program), taken=names, applied=set() if applied is None else applied)
     ready = prepare(first, context, zeros)
@@ -104,17 +105,6 @@ def _given(program: Program) -> frozenset[Tensor]:
         values.append(statement.value)
     single = all(t.axes and t.axes[0].variadic for t in (*program.inputs, *program.outputs))
     return frozenset() if any(v.bound for v in values) or not single else frozenset(program.inputs)
-
-
-def _tensors(program: Program) -> set[Tensor]:
-    found = set(program.inputs)
-    for s in flat(program.statements):
-        if isinstance(s, Recurrence):
-            found |= set(s.targets) | {d.target for d in s.body}
-            found |= {c.before for c in s.carried} | {x.inside for x in s.scanned}
-        else:
-            found.add(s.target)
-    return found
 
 
 def _read(statement: Definition | Recurrence) -> set[Tensor]:

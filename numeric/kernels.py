@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import linecache
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
+from types import ModuleType
 from typing import Any
 
 from gradproof.numeric.arrays import Library, library
+from gradproof.numeric.derivatives import tangent_program
 from gradproof.numeric.rewriting import Row
 from gradproof.numeric.shapes import Shapes, check_shape, measure
 from gradproof.numeric.sources import Source, write_source
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import Tensor
-from gradproof.symbolic.operation import Operation, Program, find
+from gradproof.symbolic.higher import gradient_program
+from gradproof.symbolic.operation import Operation, Program, find, flat, operations
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,14 @@ class Saved:
 class Call:
     """One call of a kernel: its shapes, the dtypes of inputs and results, and its parameters.
 
-    `sample` is an empty array of the dtype and on the device of the computation.
+    It holds no array: under a transformation of torch.func one would belong to the transformation's level.
     """
 
     shapes: Shapes
     given: tuple[Any, ...]
     result: Any
     compute: Any
-    sample: Any
+    device: Any
     parameters: Mapping[str, Any]
     zeros: frozenset[str]
 
@@ -55,14 +59,14 @@ class Compiled:
 
 
 def build(source: Source, label: str) -> Compiled:
-    """Compile a generated source; tracebacks show its lines."""
+    """Compile a generated source as a module that is found by its name; tracebacks show its lines."""
     filename = f"<gradproof {label}>"
+    name = f"gradproof.generated.{label} {hashlib.sha256(source.text.encode()).hexdigest()[:12]}"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
-    space: dict[str, Any] = {"__name__": f"gradproof.generated.{label}"}
-    exec(
-        compile(source.text, filename, "exec"), space
-    )  # generated above from expressions, never typed by a user
-    return Compiled(space["forward"], space["vjp"], space["jvp"], source.saved, source.sizes)
+    module = sys.modules[name] = ModuleType(name)
+    # The text was generated above from expressions, never typed by a user.
+    exec(compile(source.text, filename, "exec"), vars(module))
+    return Compiled(module.forward, module.vjp, module.jvp, source.saved, source.sizes)
 
 
 class Kernel:
@@ -83,9 +87,26 @@ class Kernel:
         self.library: Library = library(target)
         self.variants: dict[tuple[bool, frozenset[str]], Compiled] = {}
         self.sources: dict[tuple[bool, frozenset[str]], Source] = {}
+        self.places: dict[tuple[frozenset[str], bool], tuple[int | None, ...]] = {}
+        if target == "torch":
+            from gradproof.numeric import binding, graphs
+
+            self.key, self.bound = graphs.register(self), binding.apply
 
     def __repr__(self) -> str:
         return f"<{self.target} kernel {self.label}>"
+
+    def __deepcopy__(self, memo: object) -> Kernel:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name where the catalogue has the operation, else by its program."""
+        named = self.label.split("(")[0] in operations()
+        if named and find(self.label).program is self.program:
+            return lower, (self.label, self.target)
+        p = self.program
+        program = Program(p.inputs, p.parameters, flat(p.statements), p.outputs)
+        return Kernel, (program, self.target, self.label, dict(self.defaults), self.doc)
 
     # --- source
 
@@ -124,15 +145,9 @@ class Kernel:
         """Check the inputs of a call; its description, and the inputs as arrays.
 
         Raises ValueError where a number of axes or a size does not fit, TypeError for a wrong dtype or
-        an unknown parameter.
+        an unknown parameter, IndexError for an index beside its axis.
         """
-        names = [p.name for p in self.program.parameters]
-        unknown = set(parameters) - set(names)
-        if unknown:
-            raise TypeError(f"{self.label} has no parameter {', '.join(sorted(unknown))}; it has {names}")
-        missing = [n for n in names if n not in parameters and n not in self.defaults]
-        if missing:
-            raise TypeError(f"{self.label} needs the parameter {', '.join(missing)}")
+        filled = self.filled(parameters)
         if len(inputs) != len(self.program.inputs):
             wanted = ", ".join(map(repr, self.program.inputs))
             raise ValueError(
@@ -140,22 +155,50 @@ class Kernel:
             )
         arrays = [self.array(v, t) for v, t in zip(inputs, self.program.inputs, strict=True)]
         shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
+        for a, t in zip(arrays, self.program.inputs, strict=True):
+            if t.over is not None and t.domain == "index":
+                self.check_places(a, t, shapes.sizes[t.over][0])
         real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
         result, compute = self.library.common(real)
         zeros = frozenset(
             n
-            for n in names
-            if self.defaults.get(n) == 0 and isinstance(v := parameters.get(n, 0), int | float) and v == 0
+            for n, v in filled.items()
+            if self.defaults.get(n) == 0 and isinstance(v, int | float | Fraction) and v == 0
         )
         passed = {n: v for n, v in parameters.items() if n not in zeros}
-        sample = self.library.zeros((0,), self.library.cast(real[0].reshape(-1)[:0], compute))
-        return Call(shapes, tuple(a.dtype for a in arrays), result, compute, sample, passed, zeros), arrays
+        given, device = tuple(a.dtype for a in arrays), real[0].device
+        return Call(shapes, given, result, compute, device, passed, zeros), arrays
+
+    def filled(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Every parameter of the program, those that were not given by their defaults."""
+        names = [p.name for p in self.program.parameters]
+        unknown = set(parameters) - set(names)
+        if unknown:
+            raise TypeError(f"{self.label} has no parameter {', '.join(sorted(unknown))}; it has {names}")
+        missing = [n for n in names if n not in parameters and n not in self.defaults]
+        if missing:
+            raise TypeError(f"{self.label} needs the parameter {', '.join(missing)}")
+        return {n: parameters[n] if n in parameters else self.defaults[n] for n in names}
 
     def array(self, value: Any, tensor: Tensor) -> Any:
         try:
             return self.library.array(value, tensor.dtype)
         except TypeError as error:
             raise TypeError(f"{self.label}: {tensor!r}: {error}") from None
+
+    def check_places(self, array: Any, tensor: Tensor, size: int) -> None:
+        found = self.library.extent(array)
+        if found is not None and not 0 <= found[0] <= found[1] < size:
+            beside = found[0] if found[0] < 0 else found[1]
+            assert tensor.over is not None
+            raise IndexError(
+                f"{self.label}: {tensor!r} indexes the axis {tensor.over.name}, from 0 to {size - 1}; "
+                f"found {beside}"
+            )
+
+    def zeros(self, call: Call, tensor: Tensor) -> Any:
+        """A cotangent or tangent that was not given."""
+        return self.library.zeros(call.shapes.of(tensor), call.compute, call.device)
 
     def enter(self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor]) -> list[Any]:
         """Arrays as the generated code takes them: one dtype, and at least one batch axis."""
@@ -173,6 +216,16 @@ class Kernel:
             a = a[0] if call.shapes.unbatched and _batched(t) else a
             made.append(self.library.cast(a, dtype))
         return made
+
+    def origins(self, call: Call) -> tuple[int | None, ...]:
+        """For each saved array its place among inputs and then outputs, or None for one of its own."""
+        as_they_are = call.compute == call.result and not call.shapes.unbatched
+        key = (call.zeros, as_they_are)
+        if key not in self.places:
+            known = (*self.program.inputs, *(self.program.outputs if as_they_are else ()))
+            place = {t: n for n, t in enumerate(known)}
+            self.places[key] = tuple(place.get(t) for t in self.source_of(True, call.zeros).saved)
+        return self.places[key]
 
     # --- what people call
 
@@ -213,7 +266,7 @@ class Kernel:
         functions = self.compiled(in_place, call.zeros)
         outputs = self.program.outputs
         given = [
-            self.library.zeros(call.shapes.of(t), call.sample) if c is None else self.array(c, t)
+            self.zeros(call, t) if c is None else self.array(c, t)
             for c, t in zip(cotangents, outputs, strict=True)
         ]
         for c, t in zip(given, outputs, strict=True):
@@ -249,7 +302,7 @@ class Kernel:
             if t.dtype != "real":
                 dots.append(None)
                 continue
-            d = self.library.zeros(tuple(a.shape), a) if d is None else self.array(d, t)
+            d = self.zeros(call, t) if d is None else self.array(d, t)
             check_shape(self.label, f"the tangent of {t!r}", tuple(d.shape), tuple(a.shape))
             dots.extend(self.enter(call, [d], [t]))
         made = functions.jvp(
@@ -260,9 +313,7 @@ class Kernel:
     def __call__(self, *inputs: Any, **parameters: Any) -> Any:
         """The output (a tuple where there are several); for PyTorch differentiable, to any order."""
         if self.target == "torch":
-            from gradproof.numeric.binding import apply
-
-            outputs = apply(self, inputs, parameters)
+            outputs = self.bound(self, inputs, parameters)
         else:
             outputs = self.forward(*inputs, **parameters)[0]
         return outputs[0] if len(outputs) == 1 else outputs
@@ -272,21 +323,14 @@ class Kernel:
         """The kernel of the VJP as a function of the inputs and the cotangents."""
         return Kernel(gradient_program(self.program), self.target, f"gradient of {self.label}", self.defaults)
 
+    @cached_property
+    def tangent(self) -> Kernel:
+        """The kernel of the JVP as a function of the inputs and the tangents of the real ones."""
+        return Kernel(tangent_program(self.program), self.target, f"tangent of {self.label}", self.defaults)
+
 
 def _batched(tensor: Tensor) -> bool:
     return any(a.variadic for a in tensor.axes)
-
-
-def gradient_program(program: Program) -> Program:
-    """The VJP of a program with the forward statements before it: inputs and cotangents to gradients."""
-    vjp = derive(program, "vjp").program
-    cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
-    return Program(
-        (*program.inputs, *cotangents),
-        program.parameters,
-        (*program.statements, *vjp.statements),
-        vjp.outputs,
-    )
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from flint import arb, ctx
 
 from gradproof.numeric.fields import BallField, ComplexField
 from gradproof.numeric.interpretation import evaluate
-from gradproof.symbolic.derivation import derive
-from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Operation, Program
 
 Function = Callable[..., tuple[Any, ...]]
@@ -109,20 +106,6 @@ def complex_step(
 
 
 # --- balls
-
-
-@lru_cache(maxsize=256)
-def gradient_program(operation: Operation) -> tuple[Program, tuple[Tensor, ...]]:
-    """The definition and its derived VJP as one program, and the real inputs that its outputs belong to."""
-    vjp = derive(operation, "vjp").program
-    cotangents = vjp.inputs[len(vjp.inputs) - len(operation.outputs) :]
-    program = Program(
-        (*operation.inputs, *cotangents),
-        operation.program.parameters,
-        (*operation.program.statements, *vjp.statements),
-        vjp.outputs,
-    )
-    return program, tuple(t for t in operation.inputs if t.dtype == "real")
 
 
 def exact(

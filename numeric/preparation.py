@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gradproof.numeric.rewriting import Context
@@ -24,7 +24,7 @@ from gradproof.symbolic.expressions import (
     size,
     walk,
 )
-from gradproof.symbolic.operation import Definition, Program, Recurrence, flat
+from gradproof.symbolic.operation import Definition, Recurrence
 from gradproof.symbolic.rules import inline
 
 
@@ -100,20 +100,3 @@ def needed(
             }
             wanted |= {s.initial for s in statement.scanned if s.initial}
     return list(reversed(kept))
-
-
-def flattened(program: Program) -> tuple[Definition | Recurrence, ...]:
-    """The statements of a program with every application opened."""
-    return flat(program.statements)
-
-
-def rename_tensors(expr: Expr, names: Mapping[Tensor, Tensor]) -> Expr:
-    """The expression over other tensors of the same axes."""
-    from gradproof.symbolic.expressions import Entry, entry
-
-    def visit(node: Expr) -> Expr:
-        if isinstance(node, Entry) and node.tensor in names:
-            return entry(names[node.tensor], *node.indices)
-        return node
-
-    return rewrite(expr, visit)

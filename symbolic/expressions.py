@@ -9,7 +9,7 @@ needs a reason is a rule in `rules.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -75,6 +75,10 @@ class Expr:
 
     def __repr__(self) -> str:
         return self.key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are interned like any other node."""
+        return _intern, (type(self), *(getattr(self, f.name) for f in fields(self)))  # pyright: ignore[reportArgumentType]
 
     def _repr_latex_(self) -> str:
         from gradproof.symbolic.latex import displayed, latex

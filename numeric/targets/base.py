@@ -117,13 +117,25 @@ class Printer(Writer):
             self.assign(line.target, dims, code, owned=tree.scalar)
             return
         if tree.op == "leaf":
-            self.assign(line.target, dims, tree.code, owned=False)
+            code, owned = self.alone(line.target, tree)
+            self.assign(line.target, dims, code, owned=owned)
             return
         if tree.truth or not self.large(dims):
             self.assign(line.target, dims, self.text(tree), owned=True)
             return
         self.spine(line.target, dims, self.fused(tree, dims), out)
         self.owned.add(line.target)
+
+    def alone(self, target: Tensor, leaf: Node) -> tuple[str, bool]:
+        """What stands for another array: a copy where the caller would get one array twice."""
+        source = leaf.entry.tensor if leaf.entry is not None else None
+        if target in self.program.outputs and source in (*self.program.outputs, *self.guarded()):
+            return f"{leaf.code}.{self.copying}()", True
+        return leaf.code, False
+
+    def guarded(self) -> tuple[Tensor, ...]:
+        """Arrays of the caller that no result may be."""
+        return ()
 
     def large(self, dims: Dims) -> bool:
         """Whether no other line of the program has all these axes and more: then passes are worth saving."""

@@ -8,7 +8,7 @@ from gradproof.numeric.lines import Gather, Reduction, Scatter, Shift, Stack
 from gradproof.numeric.targets.base import Printer
 from gradproof.numeric.targets.layout import align
 from gradproof.numeric.targets.tree import Dims, Node
-from gradproof.symbolic.expressions import Entry, Index
+from gradproof.symbolic.expressions import Entry, Index, Tensor
 
 
 class NumpyPrinter(Printer):
@@ -55,6 +55,9 @@ class NumpyPrinter(Printer):
             return ""
         args = [self.argument(a, dims) for a in node.args]
         return f"{self.outs[node.op]}({', '.join(args)}, out={written})"
+
+    def guarded(self) -> tuple[Tensor, ...]:
+        return self.program.inputs
 
     def real(self) -> str:
         """An input whose dtype new arrays take."""

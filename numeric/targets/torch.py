@@ -17,6 +17,7 @@ class TorchPrinter(Printer):
     """Prints for torch tensors, on the device and in the dtype of the inputs."""
 
     module = "torch"
+    copying = "clone"
     functions: ClassVar[dict[str, str]] = {
         "exp": "torch.exp",
         "log": "torch.log",

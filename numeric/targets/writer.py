@@ -54,6 +54,7 @@ class Writer:
     """Names, sizes and expressions of one function as text; subclasses say how a library writes them."""
 
     module = ""
+    copying = "copy"
     functions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, program: Straight, *, in_place: bool = True) -> None:

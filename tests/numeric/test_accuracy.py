@@ -11,9 +11,10 @@ import torch
 
 from gradproof.numeric.accuracy import check_accuracy, error_curves
 from gradproof.numeric.evidence import Evidence
-from gradproof.numeric.oracles import exact, gradient_program
+from gradproof.numeric.oracles import exact
 from gradproof.numeric.sampling import is_elementwise
 from gradproof.numeric.units import errors, grid, rounded, ulp
+from gradproof.symbolic.higher import gradient_program
 from gradproof.symbolic.operation import find, operations
 
 torch.set_num_threads(1)
@@ -80,12 +81,11 @@ def test_the_balls_agree_with_mpmath(label: str, function: object) -> None:
 
 
 def test_the_gradient_in_balls_agrees_with_autograd() -> None:
-    program, real = gradient_program(find("softmax"))
+    program = gradient_program(find("softmax").program)
     x, dy = np.random.default_rng(0).standard_normal((2, 3, 5))
     (found,) = exact(program, [x, dy], {})
     leaf = torch.tensor(x, requires_grad=True)
     (wanted,) = torch.autograd.grad(torch.softmax(leaf, -1), leaf, torch.tensor(dy))
-    assert [t.name for t in real] == ["x"]
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-12, atol=1e-15)
 
 

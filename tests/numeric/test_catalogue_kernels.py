@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradproof.numeric.kernels import gradient_program, lower
+from gradproof.numeric.kernels import lower
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
+from gradproof.symbolic.higher import gradient_program
 from gradproof.symbolic.operation import Operation, Program, operations
 from tests.numeric.interpreter import Interpreter
 

@@ -8,17 +8,17 @@ def forward(x):
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    y = x                                                     # [batch...]
+    y = x.copy()                                              # [batch...]
     return (y,), ()
 
 
 def vjp(saved, dy):
-    dx = dy                                                   # [batch...]
+    dx = dy.copy()                                            # [batch...]
     return (dx,)
 
 
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    y_dot = x_dot                                             # [batch...]
+    y_dot = x_dot.copy()                                      # [batch...]
     return (y_dot,)

@@ -59,7 +59,7 @@ def vjp(saved, dh, dc):
     dw_ih = (matrix(da, 2).T @ matrix(x, 1)).reshape(4, hidden, input)  # [gate, hidden, input]
     dw_hh = (matrix(da, 2).T @ matrix(h0, 1)).reshape(4, hidden, hidden)  # [gate, hidden, hidden]
     db_ih = da.sum(tuple(range(len(lead))))                   # [gate, hidden]
-    db_hh = db_ih                                             # [gate, hidden]
+    db_hh = db_ih.copy()                                      # [gate, hidden]
     return (dx, dh0, dc0, dw_ih, dw_hh, db_ih, db_hh)
 
 

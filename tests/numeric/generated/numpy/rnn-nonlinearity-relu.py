@@ -53,7 +53,7 @@ def vjp(saved, dh, dh_last):
     dh0 = dh_after
     dx_steps = da_steps2 @ w_ih                               # [time, batch..., input]
     db_hh = da_steps2.sum(tuple(range(1 + len(lead))))        # [hidden]
-    db_ih = db_hh                                             # [hidden]
+    db_ih = db_hh.copy()                                      # [hidden]
     h_before_steps = np.concatenate((h0[None], h_steps[:-1]))[:time]  # [time, batch..., hidden]
     dw_hh = matrix(da_steps2, 1).T @ matrix(h_before_steps, 1)  # [hidden, hidden]
     dw_ih = matrix(da_steps2, 1).T @ matrix(x_steps, 1)       # [hidden, input]

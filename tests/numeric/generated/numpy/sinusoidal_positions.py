@@ -24,12 +24,12 @@ $y_{t,2i+1} = x_{t,2i+1} + \cos(t \omega_i)$, with the frequency $\omega_i = 100
 
 
 def vjp(saved, dy, *, base=10000):
-    dx = dy                                                   # [batch..., time, pair, part]
+    dx = dy.copy()                                            # [batch..., time, pair, part]
     return (dx,)
 
 
 def jvp(inputs, tangents, *, base=10000):
     x, = inputs
     x_dot, = tangents
-    y_dot = x_dot                                             # [batch..., time, pair, part]
+    y_dot = x_dot.copy()                                      # [batch..., time, pair, part]
     return (y_dot,)

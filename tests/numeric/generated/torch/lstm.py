@@ -85,7 +85,7 @@ def vjp(saved, dh, dh_last, dc_last):
     dc0 = dc_after
     dx_steps = (matrix(da_steps2, 2) @ matrix(w_ih, 1)).reshape(time, *lead, input)  # [time, batch..., input]
     db_hh = da_steps2.sum(tuple(range(1 + len(lead))))        # [gate, hidden]
-    db_ih = db_hh                                             # [gate, hidden]
+    db_ih = db_hh.clone()                                     # [gate, hidden]
     h_before_steps = torch.cat((h0[None], h_steps[:-1]))[:time]  # [time, batch..., hidden]
     dw_hh = (matrix(da_steps2, 2).T @ matrix(h_before_steps, 1)).reshape(4, hidden, hidden)  # [gate, hidden, hidden]
     dw_ih = (matrix(da_steps2, 2).T @ matrix(x_steps, 1)).reshape(4, hidden, input)  # [gate, hidden, input]

@@ -59,7 +59,7 @@ def vjp(saved, dh, dc):
     dw_ih = (matrix(da, 2).T @ matrix(x, 1)).reshape(4, hidden, input)  # [gate, hidden, input]
     dw_hh = (matrix(da, 2).T @ matrix(h0, 1)).reshape(4, hidden, hidden)  # [gate, hidden, hidden]
     db_ih = da.sum(tuple(range(len(lead))))                   # [gate, hidden]
-    db_hh = db_ih                                             # [gate, hidden]
+    db_hh = db_ih.clone()                                     # [gate, hidden]
     dw_c_sum = (c0 * di * i * part2).sum(tuple(range(len(lead))))  # [hidden]
     dw_c_sum2 = (c0 * df * f * part3).sum(tuple(range(len(lead))))  # [hidden]
     dw_c = x.new_empty((3, hidden))                           # [peephole, hidden]

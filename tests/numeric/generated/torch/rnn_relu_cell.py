@@ -46,7 +46,7 @@ def vjp(saved, dh):
     dw_ih = matrix(da, 1).T @ matrix(x, 1)                    # [hidden, input]
     dw_hh = matrix(da, 1).T @ matrix(h0, 1)                   # [hidden, hidden]
     db_ih = da.sum(tuple(range(len(lead))))                   # [hidden]
-    db_hh = db_ih                                             # [hidden]
+    db_hh = db_ih.clone()                                     # [hidden]
     return (dx, dh0, dw_ih, dw_hh, db_ih, db_hh)
 
 
