@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import against_sympy, kernels, proofs, reports
+from benchmarks import against_sympy, gradcheck, kernels, proofs, reports
 from benchmarks.record import Section, machine, show, to_markdown
 
 RECORD = Path(__file__).parent / "results.md"
@@ -19,13 +19,19 @@ PARTS: dict[str, tuple[Callable[[Sequence[str]], Section], ...]] = {
     "prove": (proofs.run, against_sympy.run),
     "report": (reports.run,),
     "kernels": (kernels.run,),
+    "check": (gradcheck.run,),
 }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("operations", nargs="*", metavar="OPERATION", help="all operations by default")
+    parser.add_argument(
+        "operations",
+        nargs="*",
+        metavar="OPERATION",
+        help="all operations by default; for check, topics or cases",
+    )
     parser.add_argument("--only", choices=PARTS, help="run one part; without it all are run")
     parser.add_argument(
         "--json", action="store_true", help="print JSON, and nothing else, to standard output"

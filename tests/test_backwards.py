@@ -21,6 +21,7 @@ from tests.backwards.truth import (
     true_derivatives,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 WRONG = [case for case in CASES if not case.right]
 RIGHT = [case for case in CASES if case.right]
 GRADIENTS = [case for case in CASES if case.form != "equivalent" and case.order == 1]

@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 import torch
 
-from benchmarks import against_sympy, kernels, proofs, record
+from benchmarks import against_sympy, gradcheck, kernels, proofs, record
 from benchmarks.__main__ import run
 from benchmarks.eager import eager, source
 from benchmarks.sharing import share
@@ -20,6 +20,7 @@ from gradproof.symbolic.evaluation import Evaluator, Point
 from gradproof.symbolic.expressions import Entry, Tensor, call, entry, parameter, walk
 from gradproof.symbolic.operation import Operation, find, operations
 from gradproof.symbolic.proof import prove
+from tests.backwards import CASES
 
 FORMS = [form for operation in operations().values() for form in operation.variants]
 SCALAR = [operation for operation in operations().values() if against_sympy.is_scalar(operation)]
@@ -112,6 +113,29 @@ def test_leaves_and_composites() -> None:
     leaves = {form.label for form in FORMS if kernels.is_leaf(form)}
     assert {"exp", "relu", "sum", "embedding"} <= leaves
     assert not leaves & {"softmax", "layer_norm", "linear", "lstm", "gelu"}
+
+
+# --- backwards, right and wrong
+
+
+def test_gradcheck_answers_and_mistakes_are_marked() -> None:
+    chosen = {case.name: case for case in CASES}
+    caught = chosen["losses/squared error without 2"]
+    missed = chosen["pointwise/sigmoid off by 1e-12"]
+    fine = chosen["pointwise/tanh factored"]
+    answers = {case: gradcheck.ask_gradcheck(case, "slow") for case in (caught, missed, fine)}
+    assert [answer.says for answer in answers.values()] == [False, True, True]
+    assert [answer.is_mistaken(case) for case, answer in answers.items()] == [False, True, False]
+    found = [(case, dict.fromkeys((*gradcheck.MODES, "check"), answer)) for case, answer in answers.items()]
+    table = gradcheck.section(found).table.rows
+    assert [row[2].split()[0] for row in table[:3]] == ["wrong", "right!", "right"]
+    assert [row[2] for row in table[3:5]] == ["1 of 2", "1 of 1"]
+
+
+def test_checks_are_not_asked_what_they_cannot_answer() -> None:
+    chosen = [case for case in CASES if case.form == "equivalent" or case.declared]
+    assert len(chosen) > 20
+    assert all(gradcheck.ask_gradcheck(case, "slow") is gradcheck.NOT_ASKED for case in chosen)
 
 
 # --- the records

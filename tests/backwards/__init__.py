@@ -7,6 +7,7 @@ from . import (
     attention,
     declared,
     equivalences,
+    forward_mode,
     indexing,
     kinks,
     layouts,
@@ -45,5 +46,6 @@ TOPICS = (
     declared,
     equivalences,
     modules,
+    forward_mode,
 )
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

@@ -68,6 +68,8 @@ class Case:
     """The witness lies on a kink: the gradient there is compared with Clarke's hull."""
     derivative: Callable[[Any], Any] | None = None
     """Of a function of one number: its value in mpmath, for a derivative at high precision."""
+    forward: bool = False
+    """The Function has a `jvp` rule, too, and that is what is right or wrong."""
     rounding: bool = False
     """Right in exact arithmetic, and badly rounded: only a report on accuracy can show it."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .case import Case, normal
 
@@ -166,6 +167,14 @@ def second_gradient(
     return tuple(torch.zeros_like(e) if g is None else g for g, e in zip(found, ends, strict=True))
 
 
+def tangent(program: Program, inputs: Sequence[Any], tangents: Sequence[Tensor]) -> Values:
+    """The JVP that forward mode gives."""
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(v, t) for v, t in zip(inputs, tangents, strict=True)]
+        found = [forward_ad.unpack_dual(o).tangent for o in run(program, duals)]
+    return tuple(f for f in found if f is not None)
+
+
 def both(case: Case, inputs: Sequence[Any], chosen: bool) -> tuple[Values, Values]:
     """What is claimed and what is true, each as a tuple of gradients."""
     program, parameters = claimed_program(case)
@@ -176,6 +185,9 @@ def both(case: Case, inputs: Sequence[Any], chosen: bool) -> tuple[Values, Value
     cotangents = cotangents_of(case, outputs, chosen)
     if case.form == "equivalent":
         return run(program, values), outputs
+    if case.forward:
+        tangents = tuple(normal(*v.shape, seed=500 + n) for n, v in enumerate(values))
+        return tangent(program, values, tangents), tangent(plain, values, tangents)
     if case.order == 2:
         return second_gradient(program, values, cotangents, wrt), second_gradient(
             plain, values, cotangents, wrt
