@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil, floor
 
 from gradproof.symbolic.cells import (
     Place,
@@ -13,6 +14,7 @@ from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
     Bracket,
+    Call,
     Expr,
     Mul,
     Number,
@@ -20,12 +22,19 @@ from gradproof.symbolic.expressions import (
     Power,
     Relation,
     Where,
+    call,
+    constant,
     mul,
     power,
     rewrite,
+    walk,
 )
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.signs import holds
+from gradproof.symbolic.special import whole
+
+MAX_JUMPS = 64
+"""A cell is cut at up to so many jumps of a floor."""
 
 
 class UndecidedError(Exception):
@@ -67,13 +76,15 @@ class Cases:
     smooth: bool = False
     pinned: bool = False
     equalities: list[Expr] = field(default_factory=list[Expr])
-    decided: dict[Expr, Expr] = field(default_factory=dict[Expr, Expr])
+    decided: dict[tuple[Expr, bool], Expr] = field(default_factory=dict["tuple[Expr, bool]", Expr])
+    asking: bool = False
+    """What is resolved now is only asked for its sign, not differentiated."""
 
     def resolve(self, expr: Expr) -> Expr:
         """The expression without cases; raises OpenSignError where a case is not decided."""
-        found = self.decided.get(expr)
+        found = self.decided.get((expr, self.asking))
         if found is None:
-            found = self.decided[expr] = self._resolve(expr)
+            found = self.decided[(expr, self.asking)] = self._resolve(expr)
         return found
 
     def _resolve(self, expr: Expr) -> Expr:
@@ -92,10 +103,61 @@ class Cases:
             return ONE if holds(expr.relation, sign) else ZERO
         if not expr.children:
             return expr
+        if isinstance(expr, Call) and expr.function == "floor":
+            return self._floor(self.resolve(expr.arguments[0]))
+        if isinstance(expr, Call) and expr.function == "atan2":
+            return self._angle(*(self.resolve(a) for a in expr.arguments))
         if self.smooth and isinstance(expr, Power) and expr.exponent > 0 and expr.exponent.denominator > 1:
             base = self.resolve(expr.base)
             return ZERO if self.place.vanishes(base) else power(base, expr.exponent)
         return expr.rebuild(tuple(self.resolve(child) for child in expr.children))
+
+    def _angle(self, y: Expr, x: Expr) -> Expr:
+        """The angle of a point off the cut `y = 0, x <= 0`, from an axis whose sign is known."""
+        half = constant("pi") / 2
+        right, above = (self.place.sign(e)[0].strict for e in (x, y))
+        if right == 1:
+            return call("atan", y / x)
+        if above:
+            return above * half - call("atan", x / y)
+        unknown = [e for e, sign in ((x, right), (y, above)) if sign is None]
+        if not unknown:
+            raise ZeroDivisionError("an angle on its cut")
+        raise OpenSignError(self.place, unknown)
+
+    def _floor(self, argument: Expr) -> Expr:
+        """The floor on a cell: a whole number, after the cell is cut at those in its range if they are few.
+
+        Otherwise `u - frac(u)`; where a derivative is taken, the jumps are cut off.
+        """
+        if whole(argument):
+            return argument
+        fraction = self.place.normal(call("frac", argument))
+        if isinstance(fraction, Number):
+            value = self.place.normal(argument - fraction)
+            if fraction is ZERO:
+                self.equalities.append(argument - value)
+            return value
+        inner = next(n.arguments[0] for n in walk(fraction) if isinstance(n, Call) and n.function == "frac")
+        found = self.place.range(inner)
+        if found.low is not None and found.high is not None and found.high - found.low <= MAX_JUMPS:
+            low, high = floor(found.low), ceil(found.high)
+            while high - low > 1:
+                middle = (low + high) // 2
+                sign = strict_sign(self.place, inner - middle)
+                if sign == 0:
+                    self.equalities.append(inner - middle)
+                    low = high = middle
+                low, high = (middle, high) if sign > 0 else (low, middle) if sign < 0 else (low, high)
+            if found.high_closed and found.high == high and strict_sign(self.place, inner - high) == 0:
+                low = high
+            return self.place.normal(argument - inner) + low
+        if self.smooth and not self.asking and not self.place.sign(fraction)[0].nonzero:
+            raise OpenSignError(self.place, [fraction])
+        other = self.place.normal(call("frac", -argument))
+        if other.key < fraction.key and self.place.sign(fraction)[0].nonzero:
+            return argument - ONE + call("frac", -argument)
+        return argument - call("frac", argument)
 
     def _product(self, expr: Mul) -> Expr:
         """A product; one factor 0 spares the others, which need not be decided."""
@@ -128,6 +190,13 @@ class Cases:
         return value
 
     def _meets(self, demand: Demand, assuming: bool) -> bool:
+        before, self.asking = self.asking, True
+        try:
+            return self._holds(demand, assuming)
+        finally:
+            self.asking = before
+
+    def _holds(self, demand: Demand, assuming: bool) -> bool:
         for guard in demand.guards:
             if self.resolve(guard) is ZERO:
                 return True

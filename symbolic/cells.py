@@ -26,6 +26,7 @@ from gradproof.symbolic.expressions import (
     Parameter,
     Power,
     Relation,
+    number,
     walk,
 )
 from gradproof.symbolic.isolation import (
@@ -40,6 +41,7 @@ from gradproof.symbolic.isolation import (
     univariate_sign,
 )
 from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tower import (
     MAX_RESTARTS,
     Factor,
@@ -54,6 +56,7 @@ T = TypeVar("T")
 
 MAX_SUBDIVISIONS = 400
 MAX_SHIFTS = 3
+MAX_FACT_TERMS = 6
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,15 @@ class Cell:
         """The cell with a text added to its description."""
         return replace(self, label=(*self.label, label))
 
+    def settled(self) -> Cell:
+        """The cell with the variables of whole numbers in place that can take one value only."""
+        made = self
+        for name in sorted(self.integers & set(self.intervals)):
+            interval = tightened(self.intervals[name], True)
+            if interval.low is not None and interval.low == interval.high and name not in self.steps:
+                made = made.framed(name, number(interval.low), f"{name} = {interval.low}")
+        return made
+
     @property
     def empty(self) -> bool:
         """Whether an interval holds no number that counts."""
@@ -149,6 +161,7 @@ class Place:
     asserted: set[tuple[Expr, str]] = field(default_factory=set["tuple[Expr, str]"])
     signs: dict[str, Known] = field(default_factory=dict[str, Known])
     seen: set[str] = field(default_factory=set[str])
+    learned: list[tuple[Polynomial, int]] = field(default_factory=list["tuple[Polynomial, int]"])
     prepared: bool = False
     busy: bool = False
 
@@ -167,6 +180,7 @@ class Place:
     def _forget(self) -> None:
         self.signs.clear()
         self.seen.clear()
+        self.learned.clear()
         self.prepared = False
 
     def _prepare(self) -> None:
@@ -178,6 +192,8 @@ class Place:
 
     def _learn(self, fact: Fact) -> None:
         content, factors = self.split(self.tower.quotient(fact.expr))
+        if not all(self.known(f.base).nonzero for f in factors if f.times < 0):
+            return  # the normal form may divide by what the fact does not, and says nothing where that is 0
         if fact.relation in (">", "<", "!="):
             for f in factors:
                 if not self.known(f.base).nonzero:
@@ -199,6 +215,7 @@ class Place:
                 open_.append(f)
         if len(open_) == 1:
             self.signs[str(open_[0].base)] = Known(sign, self.known(open_[0].base).nonzero)
+            self.learned.append((open_[0].base, sign))
 
     def assume(self, subject: Expr, relation: Relation) -> None:
         """Take for granted that `subject relation 0`: what is asked is asked only where it holds."""
@@ -296,6 +313,7 @@ class Place:
             lambda: interval_sign(self.range(shown)),
             lambda: self._by_shifts(poly, places),
             lambda: self._by_discriminant(poly, places),
+            lambda: self._by_facts(poly),
             lambda: self._by_balls(shown, names),
         ):
             made = attempt()
@@ -387,6 +405,23 @@ class Place:
                 return Known(lead.sign, inside.nonzero)
         return NOTHING
 
+    def _by_facts(self, poly: Polynomial) -> Known:
+        """A multiple of a fact and a rest, both of the same sign."""
+        own = poly.to_dict()
+        for fact, sign in self.learned:
+            other = fact.to_dict()
+            for monomial in own.keys() & other.keys() if len(other) <= MAX_FACT_TERMS else ():
+                scale = own[monomial] / other[monomial]
+                whole = sign if scale > 0 else -sign
+                rest = poly - fact * scale
+                if rest.is_zero() or len(rest) >= len(own) + len(other) - 2:
+                    continue
+                made = self._by_terms(rest)
+                made = made if made.sign else self._by_shifts(rest, self.tower.used(rest))
+                if made.sign == whole:
+                    return Known(whole, made.nonzero or self.known(fact).nonzero)
+        return NOTHING
+
     def _moves_with(self, place: int, places: Sequence[int]) -> bool:
         """Whether another generator depends on the variable at a place."""
         name = self.tower.atoms[place].key
@@ -442,10 +477,24 @@ class Place:
         if isinstance(atom, Call) and atom.function == "log":
             above, _ = self.sign(atom.arguments[0] - 1)
             return above
-        if isinstance(atom, Call) and atom.function == "erf":
-            return self.sign(atom.arguments[0])[0]
+        if isinstance(atom, Call) and (atom.function == "erf" or atom.function in SPECIAL):
+            told = self.special_sign(atom)
+            if told is not None:
+                return told
         made = interval_sign(self.range(atom))
         return Known(made.sign, made.nonzero or (found is not None and found.nonzero))
+
+    def special_sign(self, atom: Call) -> Known | None:
+        """The sign of a special function, from its row."""
+        row = SPECIAL.get(atom.function)
+        if row is None or row.signed:
+            return self.sign(atom.arguments[0])[0]
+        wanted = row.positive(atom.arguments)
+        if wanted is not None:
+            told = [self.sign(e)[0] for e in wanted]
+            if all(known.sign == 1 and known.nonzero for known in told):
+                return Known(1, True)
+        return None
 
     def range(self, expr: Expr) -> Interval:
         """An interval that holds every value of an expression in the free variables."""
@@ -470,6 +519,8 @@ class Place:
         if isinstance(expr, Call) and expr.function in ("sin", "cos", "erf"):
             closed = expr.function != "erf"
             return Interval(Fraction(-1), Fraction(1), closed, closed)
+        if isinstance(expr, Call) and expr.function in SPECIAL:
+            return SPECIAL[expr.function].bounds
         return REALS
 
 

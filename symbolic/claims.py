@@ -23,6 +23,7 @@ from gradproof.symbolic.formulas import (
     PI,
     Formula,
     TooBigError,
+    apply,
     both,
     choose,
     compare,
@@ -32,7 +33,7 @@ from gradproof.symbolic.formulas import (
     raise_to,
     variable,
 )
-from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW, function
+from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, function
 
 MAX_LENGTH = 4000
 MAX_DEPTH = 80
@@ -240,7 +241,12 @@ def parse_side(text: str) -> Side:
 # --- from syntax to formulas
 
 
-_CONSTANTS: Mapping[str, Formula] = {"pi": PI, "E": EULER, "nan": NAN}
+_CONSTANTS: Mapping[str, Formula] = {
+    "pi": PI,
+    "E": EULER,
+    "nan": NAN,
+    "EulerGamma": -apply("digamma", exact(1)),
+}
 _REFUSED = {
     "e": "`e` is ambiguous: write `E` or `exp(...)` for Euler's number, or give the variable another name",
     "I": "`I` is the imaginary unit; formulas are real",
@@ -348,7 +354,9 @@ class Reader:
             return _CONSTANTS[name]
         if name in _REFUSED and name not in self.domains:
             raise ParseError(f"column {node.column}: {_REFUSED[name]}")
-        if name.startswith("__") or (name in TABLE and name not in self.domains):
+        if name.startswith("__") or (
+            name in TABLE and name not in self.domains and name not in ALSO_VARIABLES
+        ):
             kind = "a function, which needs an argument in parentheses" if name in TABLE else "no variable"
             raise ParseError(f"column {node.column}: {name!r} is {kind}")
         self.names[name] = None
@@ -368,7 +376,15 @@ class Reader:
         if not found.least <= count <= found.most:
             wanted = str(found.least) if found.least == found.most else f"{found.least} to {found.most}"
             raise ParseError(f"column {node.column}: {name} takes {wanted} argument(s), not {count}")
-        return found.build(*(self.formula(part) for part in node.parts))
+        parts = (
+            self.condition(p) if is_condition(p) and found.chooses else self.formula(p) for p in node.parts
+        )
+        try:
+            return found.build(*parts)
+        except (ParseError, TooBigError):
+            raise
+        except ValueError as problem:
+            raise ParseError(f"column {node.column}: {problem}") from None
 
     def _cases(self, node: Syntax) -> Formula:
         if not node.parts:

@@ -32,6 +32,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.isolation import ball as value_ball
 from gradproof.symbolic.isolation import ball_sign, interval_point, outward
+from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import Polynomial, rational
 
@@ -152,11 +153,19 @@ class _Solver:
             return [] if sign <= 0 else self.zeros(atom.arguments[0] - call("log", value))
         if isinstance(atom, Call) and atom.function == "log":
             return self.zeros(atom.arguments[0] - call("exp", value))
-        if isinstance(atom, Call) and atom.function == "erf" and sign == 0:
+        if isinstance(atom, Call) and sign == 0 and (atom.function == "erf" or _signed(atom)):
             return self.zeros(atom.arguments[0])
+        if isinstance(atom, Call) and atom.function == "lambertw":
+            least = strict_sign(self.place, value + 1)
+            return [] if least < 0 else self.zeros(atom.arguments[0] - value * call("exp", value))
         if isinstance(atom, Power) and 0 < atom.exponent < 1:
             return [] if sign < 0 else self.zeros(atom.base - power(value, 1 / atom.exponent))
         raise UnsolvableError(f"{part} = 0")
+
+
+def _signed(atom: Call) -> bool:
+    """Whether a function has the sign of its argument."""
+    return atom.function in SPECIAL and SPECIAL[atom.function].signed
 
 
 # --- cutting
@@ -179,9 +188,11 @@ def cut(error: OpenSignError, avoid: str | None = None) -> list[Cell]:
                 continue
         if names:
             shown = written(original(place.cell, expr))
+            known = place.sign(expr)[0]
             return [
                 place.cell.knowing(Fact(expr, relation)).labelled(f"{shown} {relation} 0")
                 for relation in _THREE
+                if known.sign is None or relation == "==" or relation == ("<" if known.sign < 0 else ">")
             ]
     raise UnsolvableError(f"the sign of {error}")
 

@@ -33,6 +33,7 @@ from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, const, to_expr
 from gradproof.symbolic.signs import idempotent, nonnegative, positive, zero_one
+from gradproof.symbolic.special import SPECIAL
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,9 @@ def demands(
             yield Demand(expr.base, "!=", guards, bound)
     if isinstance(expr, Call) and expr.function == "log":
         yield Demand(expr.arguments[0], ">", guards, bound)
+    if isinstance(expr, Call) and expr.function in SPECIAL:
+        for subject, relation in SPECIAL[expr.function].demands(expr.arguments):
+            yield Demand(subject, relation, guards, bound)
     if isinstance(expr, Entry):
         for position, axis in zip(expr.indices, expr.tensor.axes, strict=True):
             if not _on_axis(position, axis):

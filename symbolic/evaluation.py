@@ -30,6 +30,7 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.signs import holds
+from gradproof.symbolic.special import SPECIAL
 
 
 class UndefinedError(Exception):
@@ -121,6 +122,10 @@ class Evaluator:
         if isinstance(expr, Power):
             return self.power(self.value(expr.base, at), expr.exponent)
         if isinstance(expr, Call):
+            if expr.function in SPECIAL:
+                return SPECIAL[expr.function].value([self.value(a, at) for a in expr.arguments])
+            if not expr.arguments:
+                raise UndefinedError(f"{expr.function} has no value")
             argument = self.value(expr.arguments[0], at)
             if expr.function == "log" and not argument > 0:
                 raise (UndefinedError if argument <= 0 else UnclearError)(f"log of {argument}")

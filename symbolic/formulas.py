@@ -35,6 +35,7 @@ from gradproof.symbolic.expressions import (
     where,
 )
 from gradproof.symbolic.signs import positive
+from gradproof.symbolic.special import SPECIAL, whole
 
 MAX_EXPONENT = 1000
 MAX_BITS = 4096
@@ -230,22 +231,17 @@ def raise_to(base: Formula, exponent: Formula) -> Formula:
     return Formula(made.value, asked + made.demands)
 
 
-def whole(expr: Expr) -> bool:
-    """Whether the value is a whole number by the domains of the parameters."""
-    if isinstance(expr, Number):
-        return expr.value.denominator == 1
-    if isinstance(expr, Parameter):
-        return expr.domain.startswith("integer")
-    kind = type(expr).__name__
-    return kind in ("Add", "Mul") and all(whole(part) for part in expr.children)
-
-
 # --- functions
 
 
-def apply(name: str, x: Formula) -> Formula:
-    """A leaf function that has a value everywhere."""
-    return Formula(call(name, x.value), x.demands)
+def apply(name: str, *arguments: Formula) -> Formula:
+    """A leaf function, or a special function with what it needs to have a value."""
+    values = [a.value for a in arguments]
+    made = Formula(call(name, *values), tuple(d for a in arguments for d in a.demands))
+    if name in SPECIAL:
+        for subject, relation in SPECIAL[name].demands(values):
+            made = made.needing(subject, relation)
+    return made
 
 
 def log(x: Formula) -> Formula:

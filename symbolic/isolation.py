@@ -48,17 +48,29 @@ def interval_sign(interval: Interval) -> Known:
 
 def power_range(base: Interval, exponent: Fraction) -> Interval:
     """The range of a power over an interval."""
+    if exponent < 0:
+        return reciprocal(power_range(base, -exponent))
     if exponent.denominator != 1:
         return POSITIVE if base.sign == 1 else Interval(Fraction(0), None, True)
-    if exponent < 0:
-        sign = base.sign
-        return REALS if not sign else POSITIVE if sign == 1 or exponent % 2 == 0 else -POSITIVE
     if not (base.nonnegative or (-base).nonnegative):
         return Interval(Fraction(0), None, True) if exponent % 2 == 0 else REALS
     result = base
     for _ in range(min(int(exponent), 12) - 1):
         result = result * base
     return result if exponent <= 12 else REALS
+
+
+def reciprocal(interval: Interval) -> Interval:
+    """The range of `1/x` over an interval, 0 left out."""
+    if interval.nonnegative:
+        low = Fraction(0) if interval.high is None else 1 / interval.high if interval.high else None
+        if low is None:
+            return REALS
+        high = 1 / interval.low if interval.low else None
+        return Interval(low, high, interval.high_closed, high is not None and interval.low_closed)
+    if (-interval).nonnegative:
+        return -reciprocal(-interval)
+    return REALS
 
 
 def monotone_range(name: str, inside: Interval) -> Interval:

@@ -31,10 +31,12 @@ from gradproof.symbolic.expressions import (
     Power,
     add,
     call,
+    constant,
     mul,
     number,
     parameter,
     power,
+    rewrite,
     walk,
 )
 from gradproof.symbolic.formulas import Formula
@@ -139,6 +141,9 @@ class Side:
             return expr
         step = parameter(fresh(self.variable.key))
         germ = Place(self._germ(step, _root_degree(expr)))
+        expr = rewrite(expr, lambda node: self._turned(node, germ))
+        if self._continuous(expr):
+            return expr
         at_wall = Place(_with(self.wall.place.cell, step.key, number(0)))
         for _ in range(MAX_HOSPITAL):
             above, below = germ.steady(lambda e=expr: _shown(germ, e))
@@ -174,6 +179,14 @@ class Side:
         except ZeroDivisionError:
             return False
         return True
+
+    def _turned(self, node: Expr, germ: Place) -> Expr:
+        """An angle that is steep at the wall, measured from the other axis: `atan u = pi/2 - atan(1/u)`."""
+        if not isinstance(node, Call) or node.function != "atan" or self._continuous(node):
+            return node
+        half = constant("pi") / 2
+        (u,) = node.arguments
+        return strict_sign(germ, u) * half - call("atan", 1 / u)
 
     def _germ(self, step: Expr, degree: int) -> Cell:
         """The points of the piece next to the wall, which a power of the step moves away from."""

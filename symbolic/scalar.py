@@ -15,16 +15,19 @@ from math import prod
 
 from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, replace_parameters, strict_sign
 from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.constancy import constantly_zero
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
 from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
-from gradproof.symbolic.verdict import Ground, Verdict
+from gradproof.symbolic.verdict import Ground, GroundKind, Verdict
+from gradproof.symbolic.windows import COUNTER, windows
 from gradproof.symbolic.witnesses import (
     angles,
     cell_points,
+    defined_by_balls,
     points,
     root_points,
     separated,
@@ -70,6 +73,9 @@ class Decision:
     found: Verdict | None = None
     cells: int = 0
     until: float = 0
+    kind: GroundKind = "normal-form"
+    meaning: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
+    """What the variables of the claim are in those of the domains, where that differs."""
 
     def __post_init__(self) -> None:
         self.variables = {n: parameter(n, domain_text(self.domains[n])) for n in self.domains}
@@ -92,7 +98,7 @@ class Decision:
         if not self.failures and not self.reasons and not self.compared:
             return Verdict("undecided", reason="the left side has no value anywhere on the domain")
         if not self.failures and not self.reasons:
-            return Verdict("proved", ground=Ground("normal-form", regions=tuple(self.regions)))
+            return Verdict("proved", ground=Ground(self.kind, regions=tuple(self.regions)))
         found = self.refutation()
         if found is not None:
             return found
@@ -112,6 +118,7 @@ class Decision:
         """Decide the claim on a cell, which is cut where a sign is not known."""
         if self.found is not None:
             return
+        cell = cell.settled()
         self.cells += 1
         if self.cells > MAX_CELLS or depth > 40 or time.perf_counter() > self.until:
             self.reasons["too many cases to tell apart"] = None
@@ -166,8 +173,12 @@ class Decision:
         if isinstance(left, str):
             return [describe(cell, f"the left side is {left}")], []
         right = value_on(place, self.right, assuming=False)
-        if isinstance(right, str) or not place.vanishes(left - right):
+        if isinstance(right, str):
             return [], [Failure(cell, left, right)]
+        if not place.vanishes(left - right):
+            if not constantly_zero(cell, left - right):
+                return [], [Failure(cell, left, right)]
+            self.kind = "decision-procedure"
         self.compared = True
         return [describe(cell)], []
 
@@ -293,6 +304,11 @@ class Decision:
                 if found is not None:
                     yield found
 
+    def texts(self, point: Mapping[str, Expr]) -> dict[str, str]:
+        """A point in the variables of the claim."""
+        shown = {n: self.meaning.get(n, v) for n, v in point.items() if not n.startswith(COUNTER)}
+        return {n: written(replace_parameters(v, point)) for n, v in shown.items()}
+
     def check(self, point: Mapping[str, Expr]) -> Verdict | None:
         """Whether the sides surely differ at a point around which the left side is smooth."""
         place = Place(Cell({}, self.integers, point))
@@ -303,7 +319,9 @@ class Decision:
             right = value_on(place, self.right, assuming=False)
         except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
             return None
-        return separated(point, left, right)
+        if right == "undefined" and defined_by_balls(self.right.formula, point):
+            return None
+        return separated(point, left, right, self.texts(point))
 
     def check_failure(self, point: Mapping[str, Expr], failure: Failure) -> Verdict | None:
         """Whether the sides surely differ at a point of a cell, on which their values have been found."""
@@ -316,7 +334,9 @@ class Decision:
                 return None
         except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
             return None
-        return separated(point, failure.left, failure.right)
+        if failure.right == "undefined" and defined_by_balls(self.right.formula, point):
+            return None
+        return separated(point, failure.left, failure.right, self.texts(point))
 
 
 def value_on(place: Place, side: Side, *, assuming: bool) -> Value:
@@ -356,7 +376,11 @@ def decide(left: Side, right: Side, domains: Mapping[str, Domain], seconds: floa
     """Whether two sides are equal at every point of the domain where the left one has a value."""
     started = time.perf_counter()
     try:
-        verdict = Decision(left, right, domains, seconds).verdict()
+        made = windows((left.formula, right.formula), domains)
+        first, second = made.moved(left.formula), made.moved(right.formula)
+        first = Formula(first.value, (*made.needs, *first.demands))
+        sides = Side(first, left.by), Side(second, right.by)
+        verdict = Decision(*sides, made.domains, seconds, meaning=made.meaning).verdict()
     except (ArithmeticError, RecursionError, TooLargeError) as problem:
         verdict = Verdict("undecided", reason=f"not decided: {problem}")
     return replace(verdict, seconds=time.perf_counter() - started)

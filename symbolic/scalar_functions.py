@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce as fold
 
 from gradproof.symbolic.formulas import (
     NAN,
@@ -21,19 +18,10 @@ from gradproof.symbolic.formulas import (
     raise_to,
     smaller,
 )
+from gradproof.symbolic.scalar_table import ScalarFunction, folded, one, two
+from gradproof.symbolic.special_functions import SPECIAL_TABLE, acos, normal_cdf
 
-Builder = Callable[..., Formula]
 HALF = Fraction(1, 2)
-MAX_FOLDED = 16
-
-
-@dataclass(frozen=True)
-class ScalarFunction:
-    """How a function is called, with at least and at most so many arguments, and what it stands for."""
-
-    build: Builder
-    least: int = 1
-    most: int = 1
 
 
 class NoRowError(Exception):
@@ -106,11 +94,6 @@ def split_at_zero(x: Formula, above: Formula, below: Formula) -> Formula:
     return choose(compare(">", x, exact(0)), above, below)
 
 
-def normal_cdf(x: Formula) -> Formula:
-    """The distribution function of the standard normal distribution."""
-    return (exact(1) + erf(x / sqrt(exact(2)))) / exact(2)
-
-
 def gelu_tanh(x: Formula) -> Formula:
     """GELU in its approximation by tanh."""
     inner = sqrt(exact(2) / PI) * (x + exact("0.044715") * x.raised(Fraction(3)))
@@ -139,6 +122,22 @@ def acosh(x: Formula) -> Formula:
     return log(x + sqrt(x - exact(1)) * sqrt(x + exact(1))).needing((x - exact(1)).value, ">=")
 
 
+def tan(x: Formula) -> Formula:
+    """The tangent."""
+    return sin(x) / cos(x)
+
+
+def asinh(x: Formula) -> Formula:
+    """The inverse of sinh."""
+    return log(x + sqrt(x * x + exact(1)))
+
+
+def atanh(x: Formula) -> Formula:
+    """The inverse of tanh, on (-1, 1)."""
+    above, below = exact(1) + x, exact(1) - x
+    return (log(above / below) / exact(2)).needing(above.value, ">").needing(below.value, ">")
+
+
 def heaviside(x: Formula, at_zero: Formula | None = None) -> Formula:
     """The step; its value at 0 has to be given."""
     at = NAN if at_zero is None else at_zero
@@ -154,6 +153,70 @@ def sinc(x: Formula) -> Formula:
 def xlogy(x: Formula, y: Formula) -> Formula:
     """`x log(y)`, and 0 where x is 0."""
     return choose(compare("==", x, exact(0)), exact(0), x * log(y))
+
+
+def relative_entropy(x: Formula, y: Formula) -> Formula:
+    """`x log(x/y)`, and 0 where x is 0 and y is positive."""
+    return choose(compare("==", x, exact(0)), exact(0), x * log(x / y).needing(x.value, ">")).needing(
+        y.value, ">"
+    )
+
+
+def boxcox(x: Formula, power: Formula) -> Formula:
+    """`(x^p - 1)/p`, and `log(x)` where p is 0."""
+    return choose(compare("==", power, exact(0)), log(x), (raise_to(x, power) - exact(1)) / power)
+
+
+def threshold(x: Formula, at: Formula, value: Formula) -> Formula:
+    """`x` above a threshold, else a value."""
+    return choose(compare(">", x, at), x, value)
+
+
+def squareplus(x: Formula, b: Formula | None = None) -> Formula:
+    """`(x + sqrt(x^2 + b)) / 2`."""
+    return (x + sqrt(x * x + (exact(4) if b is None else b))) / exact(2)
+
+
+def huber(x: Formula, delta: Formula | None = None) -> Formula:
+    """`x^2/2` near 0, `delta (|x| - delta/2)` away from it."""
+    d = exact(1) if delta is None else delta
+    far = d * (magnitude(x) - d / exact(2))
+    return choose(compare("<=", magnitude(x), d), x * x / exact(2), far)
+
+
+def smooth_l1(x: Formula, beta: Formula | None = None) -> Formula:
+    """The Huber loss over its delta."""
+    b = exact(1) if beta is None else beta
+    return choose(compare("<", magnitude(x), b), x * x / (exact(2) * b), magnitude(x) - b / exact(2))
+
+
+def floor(x: Formula) -> Formula:
+    """The largest whole number that is not above x."""
+    return apply("floor", x)
+
+
+def ceiling(x: Formula) -> Formula:
+    """The least whole number that is not below x."""
+    return -floor(-x)
+
+
+def nearest(x: Formula) -> Formula:
+    """The nearest whole number, of two equally near ones the even one."""
+    up = floor(x + exact(HALF))
+    half = compare("==", x + exact(HALF), up)
+    odd = compare("<", cos(PI * up), exact(0))
+    return choose(half, choose(odd, up - exact(1), up), up)
+
+
+def modulo(x: Formula, y: Formula) -> Formula:
+    """`x - y floor(x/y)`, with the sign of y."""
+    return x - y * floor(x / y)
+
+
+def remainder(x: Formula, y: Formula) -> Formula:
+    """`x - y trunc(x/y)`, with the sign of x."""
+    ratio = x / y
+    return x - y * choose(compare(">=", ratio, exact(0)), floor(ratio), ceiling(ratio))
 
 
 def leaky_relu(x: Formula, slope: Formula | None = None) -> Formula:
@@ -192,119 +255,181 @@ def softshrink(x: Formula, at: Formula | None = None) -> Formula:
     return choose(compare(">", x, end), x - end, inside)
 
 
-def _one(build: Callable[[Formula], Formula]) -> ScalarFunction:
-    return ScalarFunction(build)
-
-
-def _two(build: Callable[[Formula, Formula], Formula]) -> ScalarFunction:
-    return ScalarFunction(build, 2, 2)
-
-
-def _folded(build: Callable[[Formula, Formula], Formula]) -> ScalarFunction:
-    """A function of any number of arguments, two at a time."""
-    return ScalarFunction(lambda *parts: fold(build, parts), 1, MAX_FOLDED)
-
-
 _ONE, _TWO = exact(1), exact(2)
+DEGREE = PI / exact(180)
 
-TABLE: dict[str, ScalarFunction] = {
+_ROWS: dict[str, ScalarFunction] = {
     # powers, exponentials, logarithms
-    "sqrt": _one(sqrt),
-    "cbrt": _one(cbrt),
-    "rsqrt": _one(lambda x: x.raised(-HALF)),
-    "square": _one(lambda x: x * x),
-    "reciprocal": _one(lambda x: _ONE / x),
-    "pow": _two(raise_to),
-    "power": _two(raise_to),
-    "hypot": _two(hypot),
-    "exp": _one(exp),
-    "exp2": _one(lambda x: raise_to(_TWO, x)),
-    "expm1": _one(lambda x: exp(x) - _ONE),
+    "sqrt": one(sqrt),
+    "cbrt": one(cbrt),
+    "rsqrt": one(lambda x: x.raised(-HALF)),
+    "square": one(lambda x: x * x),
+    "reciprocal": one(lambda x: _ONE / x),
+    "pow": two(raise_to),
+    "hypot": two(hypot),
+    "exp": one(exp),
+    "exp2": one(lambda x: raise_to(_TWO, x)),
+    "expm1": one(lambda x: exp(x) - _ONE),
     "log": ScalarFunction(logarithm, 1, 2),
-    "ln": _one(log),
-    "log2": _one(lambda x: log(x) / log(_TWO)),
-    "log10": _one(lambda x: log(x) / log(exact(10))),
-    "log1p": _one(lambda x: log(_ONE + x)),
-    "logaddexp": _two(lambda x, y: log(exp(x) + exp(y))),
-    "xlogy": _two(xlogy),
-    "logit": _one(lambda x: log(x / (_ONE - x)).needing(x.value, ">").needing((_ONE - x).value, ">")),
+    "log2": one(lambda x: log(x) / log(_TWO)),
+    "log10": one(lambda x: log(x) / log(exact(10))),
+    "logsubexp": two(lambda x, y: log(exp(x) - exp(y))),
+    "log1p": one(lambda x: log(_ONE + x)),
+    "logaddexp": two(lambda x, y: log(exp(x) + exp(y))),
+    "xlogy": two(xlogy),
+    "xlog1py": two(lambda x, y: xlogy(x, _ONE + y)),
+    "entr": one(lambda x: choose(compare("==", x, exact(0)), exact(0), -x * log(x))),
+    "rel_entr": two(relative_entropy),
+    "kl_div": two(lambda x, y: relative_entropy(x, y) - x + y),
+    "boxcox": two(boxcox),
+    "exp10": one(lambda x: raise_to(exact(10), x)),
+    "logsumexp": folded(lambda x, y: log(exp(x) + exp(y))),
+    "log1mexp": one(lambda x: log(_ONE - exp(-x))),
+    "logit": one(lambda x: log(x / (_ONE - x)).needing(x.value, ">").needing((_ONE - x).value, ">")),
     # circular and hyperbolic
-    "sin": _one(sin),
-    "cos": _one(cos),
-    "tan": _one(lambda x: sin(x) / cos(x)),
-    "cot": _one(lambda x: cos(x) / sin(x)),
-    "sec": _one(lambda x: _ONE / cos(x)),
-    "csc": _one(lambda x: _ONE / sin(x)),
-    "sinc": _one(sinc),
-    "sinh": _one(sinh),
-    "cosh": _one(cosh),
-    "tanh": _one(tanh),
-    "coth": _one(lambda x: cosh(x) / sinh(x)),
-    "sech": _one(lambda x: _ONE / cosh(x)),
-    "csch": _one(lambda x: _ONE / sinh(x)),
-    "asinh": _one(lambda x: log(x + sqrt(x * x + _ONE))),
-    "acosh": _one(acosh),
-    "atanh": _one(
-        lambda x: (
-            (log((_ONE + x) / (_ONE - x)) / _TWO)
-            .needing((_ONE + x).value, ">")
-            .needing((_ONE - x).value, ">")
-        )
-    ),
+    "sin": one(sin),
+    "cos": one(cos),
+    "tan": one(tan),
+    "cot": one(lambda x: cos(x) / sin(x)),
+    "sec": one(lambda x: _ONE / cos(x)),
+    "csc": one(lambda x: _ONE / sin(x)),
+    "sinc": one(sinc),
+    "sinh": one(sinh),
+    "cosh": one(cosh),
+    "tanh": one(tanh),
+    "coth": one(lambda x: cosh(x) / sinh(x)),
+    "sech": one(lambda x: _ONE / cosh(x)),
+    "csch": one(lambda x: _ONE / sinh(x)),
+    "asinh": one(asinh),
+    "acosh": one(acosh),
+    "atanh": one(atanh),
+    "acoth": one(lambda x: atanh(_ONE / x)),
+    "asech": one(lambda x: acosh(_ONE / x)),
+    "acsch": one(lambda x: asinh(_ONE / x)),
+    "deg2rad": one(lambda x: x * DEGREE),
+    "rad2deg": one(lambda x: x / DEGREE),
+    "sinpi": one(lambda x: sin(PI * x)),
+    "cospi": one(lambda x: cos(PI * x)),
+    "tanpi": one(lambda x: tan(PI * x)),
+    "sind": one(lambda x: sin(x * DEGREE)),
+    "cosd": one(lambda x: cos(x * DEGREE)),
+    "tand": one(lambda x: tan(x * DEGREE)),
+    "asind": one(lambda x: apply("asin", x) / DEGREE),
+    "acosd": one(lambda x: acos(x) / DEGREE),
+    "atand": one(lambda x: apply("atan", x) / DEGREE),
     # error functions
-    "erf": _one(erf),
-    "erfc": _one(lambda x: _ONE - erf(x)),
-    "normcdf": _one(normal_cdf),
-    "ndtr": _one(normal_cdf),
+    "erf": one(erf),
     # activations
-    "sigmoid": _one(sigmoid),
-    "expit": _one(sigmoid),
-    "logsigmoid": _one(lambda x: -apply("softplus", -x)),
-    "log_sigmoid": _one(lambda x: -apply("softplus", -x)),
-    "softplus": _one(lambda x: apply("softplus", x)),
-    "relu": _one(relu),
-    "relu6": _one(lambda x: clamp(x, exact(0), exact(6))),
+    "sigmoid": one(sigmoid),
+    "logsigmoid": one(lambda x: -apply("softplus", -x)),
+    "softplus": one(lambda x: apply("softplus", x)),
+    "relu": one(relu),
+    "relu6": one(lambda x: clamp(x, exact(0), exact(6))),
     "leaky_relu": ScalarFunction(leaky_relu, 1, 2),
     "elu": ScalarFunction(elu, 1, 2),
     "celu": ScalarFunction(celu, 1, 2),
-    "selu": _one(selu),
-    "silu": _one(lambda x: x * sigmoid(x)),
-    "swish": _one(lambda x: x * sigmoid(x)),
-    "gelu": _one(lambda x: x * normal_cdf(x)),
-    "gelu_tanh": _one(gelu_tanh),
-    "mish": _one(lambda x: x * tanh(apply("softplus", x))),
-    "softsign": _one(lambda x: x / (_ONE + magnitude(x))),
-    "tanhshrink": _one(lambda x: x - tanh(x)),
-    "hardtanh": _one(lambda x: clamp(x, exact(-1), _ONE)),
-    "hardsigmoid": _one(lambda x: clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
-    "hardswish": _one(lambda x: x * clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
+    "selu": one(selu),
+    "silu": one(lambda x: x * sigmoid(x)),
+    "gelu": one(lambda x: x * normal_cdf(x)),
+    "gelu_tanh": one(gelu_tanh),
+    "mish": one(lambda x: x * tanh(apply("softplus", x))),
+    "softsign": one(lambda x: x / (_ONE + magnitude(x))),
+    "tanhshrink": one(lambda x: x - tanh(x)),
+    "hardtanh": one(lambda x: clamp(x, exact(-1), _ONE)),
+    "hardsigmoid": one(lambda x: clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
+    "hardswish": one(lambda x: x * clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
     "hardshrink": ScalarFunction(hardshrink, 1, 2),
     "softshrink": ScalarFunction(softshrink, 1, 2),
     # what has corners
-    "Abs": _one(magnitude),
-    "abs": _one(magnitude),
-    "sign": _one(sign),
-    "Heaviside": ScalarFunction(heaviside, 1, 2),
+    "abs": one(magnitude),
+    "sign": one(sign),
     "heaviside": ScalarFunction(heaviside, 1, 2),
-    "Max": _folded(larger),
-    "max": _folded(larger),
-    "Min": _folded(smaller),
-    "min": _folded(smaller),
+    "max": folded(larger),
+    "min": folded(smaller),
     "clamp": ScalarFunction(clamp, 3, 3),
-    "clip": ScalarFunction(clamp, 3, 3),
+    "prelu": two(leaky_relu),
+    "threshold": ScalarFunction(threshold, 3, 3),
+    "squareplus": ScalarFunction(squareplus, 1, 2),
+    "logcosh": one(lambda x: log(cosh(x))),
+    "huber": ScalarFunction(huber, 1, 2),
+    "smooth_l1": ScalarFunction(smooth_l1, 1, 2),
+    "quick_gelu": one(lambda x: x * sigmoid(exact("1.702") * x)),
+    "where": ScalarFunction(choose, 3, 3, chooses=True),
+    # what jumps
+    "floor": one(floor),
+    "ceil": one(ceiling),
+    "trunc": one(lambda x: choose(compare(">=", x, exact(0)), floor(x), ceiling(x))),
+    "frac": one(lambda x: x - floor(x)),
+    "round": one(nearest),
+    "mod": two(modulo),
+    "fmod": two(remainder),
+    **SPECIAL_TABLE,
 }
+_ALIASES = """
+log: ln; pow: power; exp2: pow2; reciprocal: inv; square: abs2
+sin: Sin; asin: arcsin; acos: arccos; atan: arctan; atan2: arctan2; acot: arccot; asec: arcsec; acsc: arccsc
+asinh: arcsinh; acosh: arccosh; atanh: arctanh; acoth: arccoth; asech: arcsech; acsch: arccsch
+normcdf: ndtr norm_cdf Phi; normpdf: norm_pdf; norm_ppf: ndtri probit; log_ndtr: norm_logcdf lognormcdf
+sigmoid: expit logistic; logsigmoid: log_sigmoid; silu: swish; hardswish: hard_swish
+hardtanh: hard_tanh; hardsigmoid: hard_sigmoid; hardshrink: hard_shrink; softshrink: soft_shrink
+softsign: soft_sign
+abs: Abs absolute fabs; sign: sgn; heaviside: Heaviside; max: Max maximum fmax; min: Min minimum fmin
+clamp: clip; ceil: ceiling; round: rint; mod: Mod remainder; where: select ITE; huber: huber_loss
+lgamma: gammaln logabsgamma; digamma: psi0; rgamma: invgamma; rising: poch rf RisingFactorial
+binomial: binom; beta: Beta; betaln: lbeta logbeta; multigammaln: mvlgamma
+gammainc: igamma; gammaincc: igammac; Ei: expi ei; E1: exp1; Si: sinint; Ci: cosint; Shi: shi; Chi: chi
+dawson: dawsn; elliptic_k: ellipk; elliptic_e: ellipe; elliptic_f: ellipkinc; zeta: hurwitz_zeta
+besselj: jv; bessely: yv; besseli: iv; besselk: kv
+j0: bessel_j0 besselj0; j1: bessel_j1 besselj1; y0: bessel_y0 bessely0; y1: bessel_y1 bessely1
+i0: modified_bessel_i0; i1: modified_bessel_i1; k0: modified_bessel_k0; k1: modified_bessel_k1
+i0e: bessel_i0e; i1e: bessel_i1e; k0e: scaled_modified_bessel_k0; k1e: scaled_modified_bessel_k1
+airyai: airy_ai; airybi: airy_bi; polylog: Li; lambertw: LambertW; cbrt: real_cbrt
+"""
+
+
+def _with_aliases(rows: dict[str, ScalarFunction]) -> dict[str, ScalarFunction]:
+    made = dict(rows)
+    for entry in _ALIASES.replace("\n", ";").split(";"):
+        name, _, others = entry.partition(":")
+        made |= {other: rows[name.strip()] for other in others.split()}
+    return made
+
+
+TABLE = _with_aliases(_ROWS)
+ALSO_VARIABLES = frozenset(
+    [
+        "gamma",
+        "beta",
+        "zeta",
+        "psi",
+        "chi",
+        "mod",
+        "Phi",
+        "Beta",
+        "j0",
+        "j1",
+        "y0",
+        "y1",
+        "i0",
+        "i1",
+        "k0",
+        "k1",
+        "E1",
+        "li",
+        "where",
+        "threshold",
+        "round",
+        "inv",
+    ]
+)
+"""Names that are variables where no parenthesis follows."""
 
 _NAMES_WITHOUT_ROW = """
-acos acosd acot acoth acsc acsch airyai airyaiprime airybi airybiprime arccos arccosh arcsin arcsinh
-arctan arctan2 arctanh asec asech asin atan atan2 bernoulli besseli besselj besselk bessely beta betainc
-betaln binomial catalan ceil ceiling Chi Ci cosint dawson digamma dilog ei Ei ellipe ellipk elliptic_e
-elliptic_k erfcinv erfcx erfi erfinv expint factorial floor frac fresnelc fresnels gamma gammainc
-gammaincc gammaln hankel1 hankel2 harmonic hyp0f1 hyp1f1 hyp2f1 hyper lambertw LambertW lgamma li Li
-loggamma lowergamma meijerg mod Mod ndtri norm_ppf polygamma polylog psi remainder round Shi Si sici
-sinint trigamma trunc uppergamma zeta
+bernoulli catalan dirichlet_eta hankel1 hankel2 hyper jn jv_prime kelvin legendre mathieu meijerg
+struve theta wright
 """
-WITHOUT_ROW = frozenset(_NAMES_WITHOUT_ROW.split())
-"""Functions that mathematics knows and that cannot be written with the leaf table."""
+WITHOUT_ROW = frozenset(_NAMES_WITHOUT_ROW.split()) - {*TABLE}
+"""Functions that mathematics knows and that the table does not."""
 
 
 def function(name: str) -> ScalarFunction | None:

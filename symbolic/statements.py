@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -11,6 +11,7 @@ from gradproof.symbolic.claims import ParseError, Reader, parse, parse_side
 from gradproof.symbolic.claims import Side as Typed
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, read_domains
+from gradproof.symbolic.expressions import Bracket, Expr, Mul
 from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.roundings import rounded, rounding_note
 from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide
@@ -90,12 +91,25 @@ def _judge(
         left, right = (reader.formula(side.body) for side in sides)
         for text in where:
             condition = reader.condition(parse(text))
-            left = Formula(left.value, (*condition.demands, Demand(condition.value, "!=", ()), *left.demands))
+            left = Formula(left.value, (*condition.demands, *required(condition.value), *left.demands))
     except TooBigError as problem:
         raise ParseError(str(problem)) from None
     names = dict.fromkeys((*reader.names, *sides[0].by, *sides[1].by))
     used = {name: domains.get(name, Domain()) for name in names}
     return decide(Side(left, sides[0].by), Side(right, sides[1].by), used, seconds)
+
+
+def required(condition: Expr) -> Iterator[Demand]:
+    """What a condition asks for: its comparisons one by one where all of them have to hold."""
+    if isinstance(condition, Mul):
+        for factor in condition.factors:
+            yield from required(factor)
+    elif isinstance(condition, Bracket) and condition.relation in ("!=", ">", ">="):
+        yield Demand(condition.left - condition.right, condition.relation)
+    elif isinstance(condition, Bracket) and condition.relation in ("<", "<="):
+        yield Demand(condition.right - condition.left, ">" if condition.relation == "<" else ">=")
+    else:
+        yield Demand(condition, "!=")
 
 
 def _rounding_notes(

@@ -28,6 +28,7 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.functions import function, largest_share
 from gradproof.symbolic.operation import Definition
+from gradproof.symbolic.special import SPECIAL
 
 
 def tangent(expr: Expr, dot: Callable[[Entry], Expr], variable: Expr | None = None) -> Expr:
@@ -53,10 +54,28 @@ def tangent(expr: Expr, dot: Callable[[Entry], Expr], variable: Expr | None = No
         return add(*(mul(*expr.factors[:n], inner[n], *expr.factors[n + 1 :]) for n in moving))
     if isinstance(expr, Where):
         return where(expr.condition, of(expr.yes), of(expr.no))
+    if isinstance(expr, Call) and expr.function in SPECIAL:
+        return add(*(_partial(expr, n, of(argument)) for n, argument in enumerate(expr.arguments)))
     if isinstance(expr, Power | Call | Reduce):
         inside = of(expr.children[0])
         return ZERO if inside is ZERO else _outer(expr, inside)
     return ZERO
+
+
+class NoDerivativeError(ValueError):
+    """The derivative of a special function by one of its arguments, for which there is no closed form."""
+
+
+def _partial(expr: Call, place: int, inside: Expr) -> Expr:
+    """The partial derivative of a special function by one argument, times the tangent of the argument."""
+    if inside is ZERO:
+        return ZERO
+    derivative = SPECIAL[expr.function].derivative(place, expr.arguments)
+    if derivative is None:
+        raise NoDerivativeError(
+            f"no closed form is known for the derivative of {expr} by its argument {place + 1}"
+        )
+    return mul(derivative, inside)
 
 
 def _outer(expr: Power | Call | Reduce, inside: Expr) -> Expr:

@@ -35,7 +35,9 @@ from gradproof.symbolic.expressions import (
     number,
     power,
 )
+from gradproof.symbolic.identities import MAX_SHIFT, RECURRENCES, rewritten, shifted
 from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.special import SPECIAL
 
 MAX_GENERATORS = 40
 MAX_TERMS = 3_000
@@ -92,6 +94,15 @@ class Fineness:
 
     degrees: dict[str, int] = field(default_factory=dict[str, int])
     units: dict[str, Fraction] = field(default_factory=dict[str, Fraction])
+    ends: dict[str, int] = field(default_factory=dict[str, int])
+
+    def end(self, key: str, steps: int, direction: int) -> int:
+        """How far the recurrence of a function is followed; raises FinerError if it has to go further."""
+        end = self.ends.setdefault(key, steps)
+        if (steps - end) * direction > 0:
+            self.ends[key] = steps
+            raise FinerError(key)
+        return end
 
     def degree(self, key: str, wanted: int) -> int:
         """The degree of the root that stands for all roots of a base; raises FinerError if it has to grow."""
@@ -308,9 +319,29 @@ class Tower:
         """A quotient as a rational times powers of irreducible factors, with their signs."""
         content, above = self.factors(a.above)
         less, below = self.factors(a.below)
-        parts = [*above, *((f, -e) for f, e in below)]
+        content /= less
+        content, parts = self._with_cosines(content, [*above, *((f, -e) for f, e in below)])
         made = [Factor(f, self.oracle(self, f), e) for f, e in parts]
-        return content / less, made
+        return content, made
+
+    def _with_cosines(
+        self, content: Fraction, parts: list[tuple[Polynomial, int]]
+    ) -> tuple[Fraction, list[tuple[Polynomial, int]]]:
+        """`(sin - 1)(sin + 1) = -cos^2`, so that a root of it is the size of a cosine."""
+        for place in self.relations:
+            atom = self.atoms[place]
+            if not (isinstance(atom, Call) and atom.function == "cos"):
+                continue
+            at = self.places.get(call("sin", *atom.arguments).key)
+            if at is None:
+                continue
+            sine, cosine = (_gens[MAX_GENERATORS - 1 - n] for n in (at, place))
+            times = {str(f): e for f, e in parts}
+            shared = {times.get(str(sine - 1), 0), times.get(str(sine + 1), 0)}
+            if len(shared) == 1 and (e := shared.pop()):
+                parts = [(f, n) for f, n in parts if f not in (sine - 1, sine + 1)]
+                parts, content = [*parts, (cosine, 2 * e)], content * (-1) ** e
+        return content, parts
 
     def known_signs(self, content: Fraction, factors: list[Factor]) -> tuple[int, list[Factor], list[Factor]]:
         """The sign of all factors of known sign, these, and the others.
@@ -391,6 +422,8 @@ class Tower:
     def function(self, expr: Call) -> Quotient:
         if not expr.arguments:
             raise ZeroDivisionError(f"{expr.function} has no value")
+        if expr.function in SPECIAL or expr.function == "erf":
+            return self.special(expr)
         argument = self.quotient(expr.arguments[0])
         simple: dict[str, Callable[[Quotient], Quotient]] = {
             "exp": self.exp,
@@ -403,9 +436,35 @@ class Tower:
         }
         if expr.function in simple:
             return simple[expr.function](argument)
-        if expr.function == "erf":
-            return self.odd(expr.function, argument)
         return Quotient(self.generator(call(expr.function, self.show(argument))), _ONE)
+
+    def special(self, expr: Call) -> Quotient:
+        """A special function: its last argument with a sign that leads, then its stated identities."""
+        name, arguments = expr.function, [self.quotient(a) for a in expr.arguments]
+        shown = [self.show(a) for a in arguments]
+        parity = -1 if name == "erf" else SPECIAL[name].parity(shown)
+        if parity == -1 and arguments[-1].zero:
+            return arguments[-1]
+        sign = 1
+        if parity and arguments[-1].above.leading_coefficient() < 0:
+            sign, shown[-1] = parity, self.show(self.scaled(arguments[-1], -1))
+        found = rewritten(name, tuple(shown)) or self.moved(name, tuple(shown))
+        if found is not None:
+            return self.scaled(self.quotient(found), sign)
+        return Quotient(self.generator(call(name, *shown)) * sign, _ONE)
+
+    def moved(self, name: str, arguments: tuple[Expr, ...]) -> Expr | None:
+        """A function in terms of the one that all its neighbours are written through."""
+        recurrence = RECURRENCES.get(name)
+        if recurrence is None:
+            return None
+        rest, steps = shifted(arguments[recurrence.place])
+        if isinstance(rest, Number):
+            return None
+        others = [a.key for n, a in enumerate(arguments) if n != recurrence.place]
+        key = f"{name} at {rest.key} of {others}"
+        end = self.fineness.end(key, steps, recurrence.direction)
+        return recurrence.towards(arguments, end - steps) if abs(end - steps) <= MAX_SHIFT else None
 
     def parts(self, a: Quotient) -> Iterable[tuple[Expr, Fraction]]:
         """An argument as a sum of rational multiples of terms."""
@@ -427,6 +486,13 @@ class Tower:
         """`exp(value * term)`: a power of the exponential of a part of the term."""
         if isinstance(term, Call) and term.function == "log":
             return self.power(self.quotient(term.arguments[0]), value)
+        if isinstance(term, Call) and term.function == "lambertw" and value.denominator == 1:
+            ratio = self.times(self.quotient(term.arguments[0]), self.inverse(self.quotient(term)))
+            return self.whole_power(ratio, int(value))
+        if isinstance(term, Call) and term.function == "lgamma":
+            found = self.absolute(call("rgamma", term.arguments[0]))
+            if found is not None:
+                return self.power(found, -value)
         key = f"exp of {term.key}"
         unit = self.fineness.unit(key, value)
         times = int(value / unit)
@@ -434,6 +500,13 @@ class Tower:
             raise TooLargeError(f"the {times}th power of exp({unit} {term})")
         generator = self.generator(call("exp", mul(unit, term)))
         return self.whole_power(Quotient(generator, _ONE), times)
+
+    def absolute(self, expr: Expr) -> Quotient | None:
+        """The size of what has a known sign."""
+        made = self.quotient(expr)
+        content, factors = self.split(made)
+        sign, _, open_ = self.known_signs(content, factors)
+        return None if open_ else self.scaled(made, sign)
 
     def log(self, argument: Quotient) -> Quotient:
         if argument.zero:
@@ -461,6 +534,8 @@ class Tower:
             atom = self.atoms[lone]
             if isinstance(atom, Call) and atom.function == "exp":
                 return self.quotient(atom.arguments[0])
+            if isinstance(atom, Call) and atom.function == "rgamma":
+                return self.scaled(self.quotient(call("lgamma", atom.arguments[0])), -1)
             if isinstance(atom, Power) and lone in self.relations:
                 return self.scaled(self.log(self.quotient(atom.base)), atom.exponent)
         size = self.expr(f.base * (-1 if f.sign == -1 else 1))
@@ -483,13 +558,6 @@ class Tower:
         one = self.constant(1)
         return self.times(self.plus(grown, self.scaled(one, -1)), self.inverse(self.plus(grown, one)))
 
-    def odd(self, name: str, argument: Quotient) -> Quotient:
-        if argument.zero:
-            return argument
-        sign = -1 if argument.above.leading_coefficient() < 0 else 1
-        shown = self.show(self.scaled(argument, sign))
-        return Quotient(self.generator(call(name, shown)) * sign, _ONE)
-
     # --- angles
 
     def turn(self, angle: Quotient) -> tuple[Quotient, Quotient]:
@@ -504,6 +572,8 @@ class Tower:
         return c, s
 
     def turn_term(self, term: Expr, value: Fraction) -> tuple[Quotient, Quotient]:
+        if isinstance(term, Call) and term.function in ("asin", "atan") and abs(value) == 1:
+            return self.turn_back(term, int(value))
         if term is constant("pi"):
             value = (value + 1) % 2 - 1
             special = self.special_angle(value)
@@ -528,6 +598,16 @@ class Tower:
                 self.plus(self.times(c, s1), self.times(s, c1)),
             )
         return c, (s if times > 0 else self.scaled(s, -1))
+
+    def turn_back(self, term: Call, sign: int) -> tuple[Quotient, Quotient]:
+        """`sin(asin u) = u`, `cos(asin u) = sqrt(1 - u^2)`; of atan both over `sqrt(1 + u^2)`."""
+        u = term.arguments[0]
+        if term.function == "asin":
+            c, s = power(1 - u**2, Fraction(1, 2)), u
+        else:
+            c = power(1 + u**2, Fraction(-1, 2))
+            s = u * c
+        return self.quotient(c), self.scaled(self.quotient(s), sign)
 
     def _half_turns(self, term: Expr) -> bool:
         """Whether a term is pi times a whole number."""

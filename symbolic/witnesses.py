@@ -149,7 +149,7 @@ class AlgebraicPoint:
         return {**shown, self.name: f"the root of {written(self.expr)} near {near}"}
 
 
-def defined_by_balls(formula: Formula, values: Mapping[str, Any], precision: int) -> bool:
+def surely_defined(formula: Formula, values: Mapping[str, Any], precision: int) -> bool:
     """Whether a formula surely has a value where the variables are in balls."""
     for demand in formula.demands:
         try:
@@ -163,16 +163,23 @@ def defined_by_balls(formula: Formula, values: Mapping[str, Any], precision: int
     return True
 
 
+def defined_by_balls(formula: Formula, point: Mapping[str, Expr]) -> bool:
+    """Whether a formula surely has a value at a point."""
+    precision = PRECISIONS[1]
+    return surely_defined(formula, {n: ball(v, {}, precision) for n, v in point.items()}, precision)
+
+
 # --- verdicts
 
 
-def separated(point: Mapping[str, Expr], left: Value, right: Value) -> Verdict | None:
+def separated(
+    point: Mapping[str, Expr], left: Value, right: Value, texts: Mapping[str, str]
+) -> Verdict | None:
     """The verdict if the sides differ at the point: in ball arithmetic, or because one has no value."""
     for precision in PRECISIONS:
         values = {n: ball(v, {}, precision) for n, v in point.items()}
         found = _apart(left, right, values, precision)
         if found is not None:
-            texts = {n: written(v) for n, v in point.items()}
             shown = [
                 s if isinstance(s, str) else value_text(s, point, v)
                 for s, v in zip((left, right), found, strict=True)
@@ -186,7 +193,7 @@ def separated_at_root(point: AlgebraicPoint, formula: Formula, left: Value, righ
     for precision in PRECISIONS:
         values = point.values(precision)
         found = _apart(left, right, values, precision)
-        if found is not None and defined_by_balls(formula, values, precision):
+        if found is not None and surely_defined(formula, values, precision):
             shown = [
                 s if isinstance(s, str) else str(v.str(20, radius=False))
                 for s, v in zip((left, right), found, strict=True)

@@ -159,7 +159,7 @@ STRICT: list[tuple[str, str, str | None, str]] = [
     ("sqrt(x**2)", "x", "x: |x| > 1", "refuted at x = -2"),
     ("x/Abs(x)", "sign(x)", "x: |x| > 1", "proved"),
     # what is not decided
-    ("floor(x)", "x", None, "undecided"),
+    ("floor(x)", "x", None, "refuted at x = 1/2"),
     ("x/0", "x", None, "undecided"),
     ("sqrt(-1)", "1", None, "undecided"),
     ("d/dn x**n", "x**n*log(x)", "n: integer >= 1", "undecided"),
