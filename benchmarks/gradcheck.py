@@ -27,14 +27,15 @@ MODES: dict[str, dict[str, bool]] = {
 METHOD = (
     "Each backward of `tests/backwards/`, at the example inputs that stand there: what each checker says "
     "of it, *right* or *wrong*, and after how many milliseconds. `torch.autograd.gradcheck` in float64 "
-    "with its default tolerances: slow, fast, and slow with `check_batched_grad`, `check_undefined_grad` "
-    "and `check_grad_dtypes` (`check_forward_ad` where there is a `jvp` rule; then `gradgradcheck` in the "
-    "same mode where the case is of second order); an exception inside counts as *wrong*. NumPy pairs are "
-    "wrapped in an `autograd.Function`, modules are functions of their parameters and inputs, and the "
-    "seed is the same at every call. A dash: it does not apply, as to two functions that should be the "
-    "same, or to a backward that is declared not to be the derivative. `gradproof.check` is given the "
-    f"same example inputs and the case's specification, and is stopped after {LIMIT} s. An answer that is "
-    "mistaken is marked with `!`, and so is a diagnosis."
+    "with its default tolerances: slow, fast, and slow with `check_batched_grad` (which refuses whatever "
+    "vmap cannot run; not for NumPy), `check_undefined_grad` and `check_grad_dtypes` (`check_forward_ad` "
+    "where there is a `jvp` rule; then `gradgradcheck` in the same mode where the case is of second "
+    "order); an exception inside counts as *wrong*. NumPy pairs are wrapped in an `autograd.Function`, "
+    "modules are functions of their parameters and inputs, and the seed is the same at every call. A "
+    "dash: it does not apply, as to two functions that should be the same, or to a backward that is "
+    "declared not to be the derivative. `gradproof.check` is given the same example inputs and the case's "
+    f"specification, and is stopped after {LIMIT} s. An answer that is mistaken is marked with `!`, and so "
+    "is a diagnosis."
 )
 
 
@@ -74,8 +75,8 @@ def ask_gradcheck(case: Case, mode: str) -> Answer:
         return program(*given)
 
     flags = dict(MODES[mode])
-    if mode == "all flags" and case.forward:
-        flags["check_forward_ad"] = True
+    if mode == "all flags":
+        flags |= {"check_forward_ad": case.forward, "check_batched_grad": case.form != "numpy"}
     started = time.perf_counter()
     passed = passes(gradcheck, seeded, values, flags)
     if passed and case.order == 2:

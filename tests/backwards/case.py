@@ -60,8 +60,8 @@ class Case:
     """Of a wrong one, in the vocabulary of the verdicts; None where none fits."""
     witness: Make | None = None
     """Inputs at which a wrong one differs from the truth (the examples, if None), or more for a right one."""
-    cotangent: Callable[[Tensor], Tensor] | None = None
-    """The cotangent at the witness, made from the output; of unit normal entries, if None."""
+    cotangent: Callable[[Tensor], Tensor | None] | None = None
+    """The cotangent at the witness, made from each output; of unit normal entries, if None."""
     wrt: tuple[int, ...] | None = None
     """The inputs that require a gradient at the witness; all that are floats, if None."""
     kink: bool = False
@@ -70,6 +70,8 @@ class Case:
     """Of a function of one number: its value in mpmath, for a derivative at high precision."""
     forward: bool = False
     """The Function has a `jvp` rule, too, and that is what is right or wrong."""
+    narrow: bool = False
+    """It is wrong in the dtype of its inputs alone, and right in float64."""
     rounding: bool = False
     """Right in exact arithmetic, and badly rounded: only a report on accuracy can show it."""
 
@@ -136,7 +138,7 @@ def at(*values: Any) -> Make:
     """Tensors with these entries: float64, or int64 where all are integers."""
 
     def make() -> tuple[Any, ...]:
-        made = (torch.tensor(value) for value in values)
-        return tuple(t.double() if t.is_floating_point() else t for t in made)
+        made = [(value, torch.tensor(value)) for value in values]
+        return tuple(torch.tensor(v, dtype=torch.float64) if t.is_floating_point() else t for v, t in made)
 
     return make

@@ -180,7 +180,7 @@ def both(case: Case, inputs: Sequence[Any], chosen: bool) -> tuple[Values, Value
     program, parameters = claimed_program(case)
     plain = plain_program(case)
     wrt = case.wrt if chosen else None
-    values = parameters + widened(inputs)
+    values = parameters + (tuple(inputs) if case.narrow else widened(inputs))
     outputs = run(plain, values)
     cotangents = cotangents_of(case, outputs, chosen)
     if case.form == "equivalent":
