@@ -230,6 +230,7 @@ def report(
 ) -> int:
     """Write the report on operations."""
     from gradproof.report.build import build_report
+    from gradproof.report.helpers import available
     from gradproof.symbolic.operation import operations
 
     wanted = [_find(name) for name in names] if names else list(operations().values())
@@ -240,7 +241,7 @@ def report(
     except OSError as problem:
         raise MisuseError(f"--out {out}: no folder can be made there ({problem.strerror})") from None
     with _progress(len(wanted)) as advance:
-        built = build_report(wanted, out, form.value, advance)
+        built = build_report(wanted, out, form.value, advance, helpers=available())
     for failure in built.failures:
         typer.echo(f"gradproof report: {failure}", err=True)
     if json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Spacing = Literal["relation", "binary", "prefix", "comma", "word"]
+Spacing = Literal["relation", "binary", "prefix", "postfix", "comma", "word"]
 
 
 class Box:

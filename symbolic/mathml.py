@@ -39,7 +39,7 @@ def box_to_mathml(box: Box) -> str:
     if isinstance(box, Num):
         return f"<mn>{box.text}</mn>"
     if isinstance(box, Op):
-        form = ' form="prefix"' if box.spacing == "prefix" else ""
+        form = f' form="{box.spacing}"' if box.spacing in ("prefix", "postfix") else ""
         return f"<mo{form}>{escape(box.text)}</mo>"
     if isinstance(box, Words):
         return f"<mtext>{escape(box.text).replace(' ', '&#160;')}</mtext>"
@@ -135,12 +135,12 @@ _INDENT = '<mspace width="1.6em"/>'
 _WIDE = 78
 
 
-def equations_to_mathml(given: Sequence[Equation], relation: str = "=") -> str:
+def equations_to_mathml(given: Sequence[Equation], relation: str = "=", wide: int = _WIDE) -> str:
     """Equations under one another, aligned at the relation; a long sum is broken before its signs."""
     rows: list[str] = []
     sign = f'<mo form="infix">{relation}</mo>'
     for made in given:
-        first, *rest = broken(made.right)
+        first, *rest = broken(made.right, wide)
         left = f"<mtd>{box_to_mathml(made.left)}</mtd>"
         rows.append(f"<mtr>{left}<mtd><mrow>{sign}{box_to_mathml(first)}</mrow></mtd></mtr>")
         rows.extend(
@@ -151,16 +151,28 @@ def equations_to_mathml(given: Sequence[Equation], relation: str = "=") -> str:
 
 
 def broken(box: Box, wide: int = _WIDE) -> list[Box]:
-    """A sum of more than `wide` letters as lines, each of which starts with its sign."""
+    """A sum of more than `wide` letters as lines, each of which starts with its sign.
+
+    The sum may stand in parentheses at the end of a product.
+    """
     if not isinstance(box, Row) or width(box) <= wide:
         return [box]
     lines: list[list[Box]] = [[]]
-    for part in box.parts:
+    for part in _opened(box.parts):
         here = lines[-1]
         if isinstance(part, Op) and part.spacing == "binary" and sum(map(width, here)) > wide // 3:
             lines.append([])
         lines[-1].append(part)
     return [Row(tuple(line)) for line in lines if line]
+
+
+def _opened(parts: Sequence[Box]) -> Sequence[Box]:
+    """The parts of a row, those of a sum in parentheses at its end among them."""
+    *front, last = parts
+    plain = not any(isinstance(p, Op) and p.spacing == "binary" for p in front)
+    if not (plain and isinstance(last, Fence) and isinstance(last.body, Row)):
+        return parts
+    return (*front, Op(last.left, "prefix"), *last.body.parts, Op(last.right, "postfix"))
 
 
 def width(box: Box) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradproof.report.collect import OperationReport, collect
+from gradproof.report.helpers import Helpers
 from gradproof.report.page import count
 from gradproof.symbolic.operation import Operation
 from gradproof.symbolic.verdict import Outcome, combine
@@ -55,14 +56,19 @@ def build_report(
     out: Path,
     form: str = "html",
     advance: Callable[[str, int], None] = lambda what, done: None,
+    helpers: int = 0,
 ) -> Built:
-    """Write the report on operations into the folder `out`; `advance` hears what is being done."""
+    """Write the report on operations into the folder `out`; `advance` hears what is being done.
+
+    With `helpers` the catalogue's numerical checks run in that many further processes.
+    """
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     reports: list[OperationReport] = []
-    for done, operation in enumerate(operations):
-        advance(operation.name, done)
-        reports.append(collect(operation))
+    with Helpers(operations, helpers) as checks:
+        for done, operation in enumerate(operations):
+            advance(operation.name, done)
+            reports.append(collect(operation, checks))
     advance("writing", len(operations))
     seconds = time.perf_counter() - started
     first = _writer(form)(reports, out, seconds)

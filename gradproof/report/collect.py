@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradproof.numeric.evidence import Evidence
+from gradproof.report.helpers import Helpers
 from gradproof.symbolic.derivation import Derivation, derive
 from gradproof.symbolic.operation import Operation, Recurrence, flat
 from gradproof.symbolic.verdict import Ground, GroundKind, Outcome, Verdict, combine
@@ -194,8 +195,9 @@ def join_grounds(grounds: Sequence[Ground]) -> Ground:
 class Recorder:
     """Asks one stage after the other; a stage that fails is recorded as failed, and the rest goes on."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, checks: Helpers) -> None:
         self.operation = operation
+        self.checks = checks
         self.missing: list[Missing] = []
 
     def ask(self, stage: str, question: Callable[[], T], otherwise: T) -> T:
@@ -271,23 +273,21 @@ class Recorder:
     def evidence(self) -> tuple[Evidence, ...]:
         """The numerical checks; none where PyTorch, their oracle, is not installed."""
         try:
-            from gradproof.numeric.verification import verify
+            return self.checks.verify(self.operation)
         except ModuleNotFoundError as problem:
             if problem.name != "torch":
                 raise
             self.missing.append(Missing("evidence", "torch is not installed"))
             return ()
-        return verify(self.operation)
 
     def errors(self) -> tuple[Curve, ...]:
         """The errors of the PyTorch kernel over the inputs, where there is one variable."""
         try:
-            from gradproof.numeric.accuracy import error_curves
+            return tuple(Curve(*parts) for parts in self.checks.draw_errors(self.operation))
         except ModuleNotFoundError as problem:
             if problem.name != "torch":
                 raise
             return ()
-        return tuple(Curve(*parts) for parts in error_curves(self.operation))
 
     def function(self) -> tuple[Curve, ...]:
         """The function and its derivative on a grid, where they have one variable."""
@@ -334,6 +334,10 @@ def rewrite(row: Row) -> Rewrite:
     return Rewrite(row.name, row.says, before, after, prove(before, after))
 
 
-def collect(operation: Operation) -> OperationReport:
-    """Everything that the stages have to say about an operation, under each choice of its options."""
-    return OperationReport(tuple(Recorder(form).form() for form in operation.variants))
+def collect(operation: Operation, checks: Helpers | None = None) -> OperationReport:
+    """Everything that the stages have to say about an operation, under each choice of its options.
+
+    The numerical checks are taken from `checks`; without it they are made here.
+    """
+    checks = checks or Helpers(())
+    return OperationReport(tuple(Recorder(form, checks).form() for form in operation.variants))

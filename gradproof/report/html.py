@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math as math_
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from gradproof.symbolic.notation import Notation
 
 _FOLDER = Path(__file__).parent / "templates"
 _LINE = 50
+_NARROW = 34
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SYMBOLS = {"proved": "✓", "refuted": "✗", "undecided": "?"}
 
 
@@ -41,6 +44,7 @@ def environment() -> Environment:
         "math": lambda box: Markup(math(box)),
         "display": display,
         "aligned": aligned,
+        "narrow": narrow,
         "python": python,
         "prose": paragraphs,
         "inline": inline,
@@ -68,6 +72,11 @@ def aligned(given: Sequence[Equation]) -> Markup:
     return Markup(equations_to_mathml(given))
 
 
+def narrow(given: Sequence[Equation]) -> Markup:
+    """Equations under one another, broken sooner: for a column beside others."""
+    return Markup(equations_to_mathml(given, wide=_NARROW))
+
+
 def tensor(given: Tensor) -> Markup:
     """The name of a tensor as the formulas write it."""
     bare = Tensor(given.name)
@@ -80,8 +89,18 @@ def python(text: str) -> Markup:
 
 
 def digits(value: float) -> str:
-    """A measured number to three digits."""
-    return f"{value:.3g}"
+    """A measured number to three digits, in powers of ten where it is very large or small.
+
+    >>> digits(0.0123), digits(2.16e-16), digits(1.0e7), digits(float("inf"))
+    ('0.0123', '2.16 × 10⁻¹⁶', '10⁷', '∞')
+    """
+    if math_.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    plain, _, exponent = f"{value:.3g}".partition("e")
+    if not exponent:
+        return plain.replace("-", "−")
+    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    return power if plain == "1" else f"{plain.replace('-', '−')} × {power}"
 
 
 def operation_page(report: OperationReport) -> str:

@@ -21,6 +21,7 @@ from gradproof.symbolic.notation import Notation
 from gradproof.symbolic.proof import prove_row
 from gradproof.symbolic.verdict import Verdict
 
+_SHORT = 64
 TITLES = {
     "vjp": "The gradient",
     "jvp": "The derivative along a direction",
@@ -177,15 +178,18 @@ def by_topic(reports: Sequence[OperationReport]) -> dict[str, list[OperationRepo
 
 
 def headline(report: OperationReport) -> Equation | None:
-    """The equation that stands for an operation on the first page: the shortest that tells its gradient."""
+    """The equation that stands for an operation on the first page.
+
+    It is the first short one that tells its gradient, or the shortest where none is short.
+    """
     vjp = report.forms[0].derivation("vjp")
     if vjp is None:
         return None
     wanted = [t.name for t in vjp.results.values()]
     lines = program_lines(vjp.program, derivation_notation(vjp))
     found = [e for e in flat_equations(lines) if e.name in wanted] or list(flat_equations(lines))
-    found = [e for e in found if width(e.left) + width(e.right) <= 46]
-    return found[0] if found else None
+    short = [e for e in found if width(e.left) + width(e.right) <= _SHORT]
+    return short[0] if short else min(found, key=lambda e: width(e.right), default=None)
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -6,7 +6,8 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, log10
 from typing import Any
 
 from gradproof.report.collect import Curve, Form
@@ -16,6 +17,8 @@ _LINES = ("#010301", "#010302", "#010304", "#010305")
 _COLOURS = {_INK: "currentColor", **{c: f"var(--line-{n})" for n, c in enumerate(_LINES, 1)}}
 """Colours that stand for those of the page, which knows whether it is light or dark."""
 
+_LINEAR = 1e-3
+"""Below this size the axis is linear."""
 _OPENING = '<svg {} role="img" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
 
 
@@ -34,8 +37,10 @@ def pictures(form: Form) -> tuple[Picture, ...]:
         caption = f"{form.label} and its derivative, computed by the NumPy kernel in float64."
         made.append(Picture(_draw(form.function, "x", "", marks="lines"), caption))
     if form.errors:
-        caption = "Largest error over the inputs, in units in the last place (ulp)."
-        made.append(Picture(_draw(form.errors, "x", "error in ulp", marks="dots"), caption))
+        kernel = form.errors[0].label.partition(", ")[2] or "kernel"
+        caption = f"Errors of the {kernel} over the inputs, in units in the last place (ulp)."
+        curves = [replace(c, label=c.label.partition(", ")[0]) for c in form.errors]
+        made.append(Picture(_draw(curves, "x", "error in ulp", marks="dots"), caption))
     return tuple(made)
 
 
@@ -64,8 +69,21 @@ def _draw(curves: Sequence[Curve], across: str, up: str, marks: str) -> str:
         axes.set_ylabel(up)
         axes.grid(alpha=0.25, color=_INK, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(curves) > 1:
+        if len(curves) > 1 and marks == "lines":
             axes.legend(frameon=False, labelcolor=_INK)
+        elif len(curves) > 1:
+            axes.legend(
+                frameon=False,
+                labelcolor=_INK,
+                markerscale=4,
+                ncols=2,
+                loc="lower left",
+                bbox_to_anchor=(0, 1),
+                borderpad=0,
+                handletextpad=0,
+                columnspacing=1,
+                fontsize=10,
+            )
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _own_names(_clean(buffer.getvalue()))
@@ -79,7 +97,21 @@ def _plot(axes: Any, curves: Sequence[Curve], marks: str) -> None:
             )
         else:
             axes.plot(curve.inputs, curve.values, ".", color=colour, label=curve.label, markersize=3)
-            axes.set_xscale("symlog", linthresh=1e-3)
+    if marks == "dots":
+        _scale_by_decades(axes, [x for curve in curves for x in curve.inputs])
+
+
+def _scale_by_decades(axes: Any, inputs: Sequence[float]) -> None:
+    """An axis over many magnitudes of both signs, marked at few enough powers of ten to be read."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    axes.set_xscale("symlog", linthresh=_LINEAR)
+    top = int(log10(max(map(abs, inputs))))
+    every = max(1, ceil(top / 4))
+    powers = [10.0**n for n in range(top - top % every, 0, -every)]
+    low = min(inputs)
+    axes.xaxis.set_major_locator(FixedLocator([*(-p for p in powers if -p >= low), 0, *reversed(powers)]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _own_names(svg: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from latex2mathml.converter import convert
 
 from gradproof.symbolic.axes import Axis, batch
+from gradproof.symbolic.boxes import Fence, Ident, Op, Row
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.equations import (
     derivation_notation,
@@ -136,6 +137,13 @@ def test_catalogue(name: str) -> None:
         convert(box_to_latex(sides(equation)))
     ElementTree.fromstring(equations_to_mathml(equations))
     json.dumps(derivation_to_data(derivation))
+
+
+def test_a_long_sum_in_parentheses_is_broken() -> None:
+    long = Row(tuple(part for _ in range(30) for part in (Op("+", "binary"), Ident("abc")))[1:])
+    first, *_, last = broken(Row((Ident("x"), Fence("(", long, ")"))), 40)
+    assert math(first).startswith('<math><mrow><mi>x</mi><mo form="prefix">(</mo>')
+    assert math(last).endswith('<mo form="postfix">)</mo></mrow></math>')
 
 
 def test_long_sums_are_broken() -> None:

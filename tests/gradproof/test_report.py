@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from gradproof.report import collect as collecting
 from gradproof.report.build import Built, build_report
 from gradproof.report.collect import Curve, Evidence, Form, OperationReport, summarize
+from gradproof.report.helpers import Helpers
 from gradproof.report.html import index_page, operation_page
 from gradproof.report.plots import pictures
 from gradproof.report.prose import first_sentence, inline
@@ -189,7 +190,7 @@ def test_evidence_is_shown() -> None:
     assert report.to_dict()["evidence"][0]["error"] == 1.25
     assert "No numerical check" not in text
     index = index_page([report], 1.0)
-    assert "<b>1</b> failed" in index and "2 (1 failed)" in index
+    assert "<b>1</b> failed" in index and "2 checks (1 failed)" in index
 
 
 def test_a_stage_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,3 +277,21 @@ def test_no_formula_is_empty(pages: dict[str, str]) -> None:
     for text in pages.values():
         assert "<math></math>" not in text
         assert not re.search(r"<m[ion]></m[ion]>", text)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_helpers_find_what_this_process_finds() -> None:
+    wanted = [find("relu"), find("square")]
+    with Helpers(wanted, 1) as helpers:
+        for each in wanted:
+            assert helpers.verify(each) == Helpers(()).verify(each)
+            assert helpers.draw_errors(each) == Helpers(()).draw_errors(each)
+
+
+def test_the_first_page_has_a_gradient_for_each_operation() -> None:
+    reports = [
+        OperationReport((Form(find(n), (derive(find(n)),)),)) for n in ("gelu_tanh", "layer_norm", "lstm")
+    ]
+    page = index_page(reports, 1.0)
+    assert page.count('<td class="formula"><div class="scroll" tabindex="0"><math') == 3
+    assert 'class="more"' in page  # a long one is broken, also within parentheses
