@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     activations,
     attention,
+    cross_entropies,
     declared,
     equivalences,
     forward_mode,
@@ -23,6 +24,7 @@ from . import (
     second_order,
     softmaxes,
     values,
+    zeros,
 )
 from .case import Case
 
@@ -47,5 +49,7 @@ TOPICS = (
     equivalences,
     modules,
     forward_mode,
+    zeros,
+    cross_entropies,
 )
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

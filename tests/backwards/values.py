@@ -3,7 +3,6 @@
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -279,69 +278,12 @@ class SoftsignSides(Softsign):
         return out
 
 
-class Power(Function):
-    """x^n for a Python number n."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, n: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.n = n
-        return x**n
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (x,) = ctx.saved_tensors
-        return grad * ctx.n * x ** (ctx.n - 1), None
-
-
-class PowerFromOutput(Power):
-    """n y / x is 0 / 0 at 0."""
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (x,) = ctx.saved_tensors
-        return grad * ctx.n * x**ctx.n / x, None
-
-
-class PowerByExponentials(Power):
-    """exp(n log x): for positive x alone, which the example is."""
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (x,) = ctx.saved_tensors
-        return grad * ctx.n * torch.exp((ctx.n - 1) * torch.log(x.abs())), None
-
-
-class Sinc(Function):
-    """sin(x) / x, with 1 at 0."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.sinc(x / math.pi)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return grad * (torch.cos(x) - torch.sinc(x / math.pi)) / x
-
-
 def square(x: Tensor) -> Tensor:
     return x.square()
 
 
-def cube(fn: Any) -> Any:
-    return lambda x: fn(x, 3.0)
-
-
-def sinc(x: Tensor) -> Tensor:
-    safe = torch.where(x == 0, 1.0, x)
-    return torch.where(x == 0, 1 - x * x / 6, torch.sin(safe) / safe)
-
-
 X = given((3, 4))
 BRANCH = "right on one region only"
-ZEROES = at([[0.0, 1.0], [2.0, 0.0]])
 
 
 def zero_first(y: Tensor) -> Tensor:
@@ -399,12 +341,4 @@ CASES = (
           "Entry by entry, with a Python branch on each; both branches are right."),
     wrong("values/softsign by a loop with a third branch", SoftsignSides.apply, X,
           lambda x: x / (1 + x.abs()), BRANCH, "Below -6 another formula, which is wrong.", at([-7.0, 1.0])),
-    right("values/power", cube(Power.apply), X, lambda x: x**3, "3 x^2, at 0 too.", witness=ZEROES),
-    wrong("values/power from its output", cube(PowerFromOutput.apply), X, lambda x: x**3, "undefined value",
-          "n y / x is 0 / 0 at 0.", ZEROES),
-    wrong("values/power by exponentials", lambda x: PowerByExponentials.apply(x, 2.0),
-          lambda: (normal(3).abs(),), square, BRANCH,
-          "exp(log |x|) for an odd power: right for positive inputs.", X),
-    wrong("values/sinc at 0", Sinc.apply, X, sinc, "undefined value",
-          "0 / 0 at 0, where the function is smooth.", ZEROES),
 )  # fmt: skip
