@@ -21,6 +21,7 @@ from tests.backwards.truth import (
     true_derivatives,
 )
 
+torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 WRONG = [case for case in CASES if not case.right]
 RIGHT = [case for case in CASES if case.right]

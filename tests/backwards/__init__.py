@@ -6,6 +6,7 @@ from . import (
     activations,
     attention,
     cross_entropies,
+    cumulative,
     declared,
     equivalences,
     forward_mode,
@@ -13,6 +14,7 @@ from . import (
     kinks,
     layouts,
     losses,
+    matrices,
     modules,
     normalizations,
     numpy_pairs,
@@ -24,6 +26,7 @@ from . import (
     second_order,
     softmaxes,
     values,
+    windows,
     zeros,
 )
 from .case import Case
@@ -51,5 +54,8 @@ TOPICS = (
     forward_mode,
     zeros,
     cross_entropies,
+    windows,
+    cumulative,
+    matrices,
 )
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)

@@ -1,4 +1,4 @@
-"""Products of matrices and what is broadcast: linear, matmul, bilinear forms, einsum, convolution."""
+"""Products of matrices and what is broadcast: linear, matmul, scales."""
 
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from .case import at, given, normal, right, wrong
+from .case import given, normal, right, wrong
 
 
 class Linear(Function):
@@ -163,32 +162,6 @@ class BatchedAgainstShared(Function):
         return (grad @ b.mT).sum_to_size(a.shape), (a.mT @ grad).sum_to_size(b.shape)
 
 
-class QuadraticForm(Function):
-    """x^T A x with 2 A x: right for symmetric A alone."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
-        ctx.save_for_backward(x, a)
-        return x @ a @ x
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, a = ctx.saved_tensors
-        return 2 * grad * (a @ x), grad * torch.outer(x, x)
-
-
-class QuadraticFormWhole(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
-        ctx.save_for_backward(x, a)
-        return torch.einsum("i,ij,j->", x, a, x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, a = ctx.saved_tensors
-        return grad * ((a + a.t()) @ x), grad * x[:, None] * x[None, :]
-
-
 class Scale(Function):
     """x * s with s of shape (d,): the sum is over the first axis alone, and x may have three."""
 
@@ -215,89 +188,8 @@ class AddColumn(Function):
         return grad, grad[:, :1]
 
 
-def inverse_of_two(a: Tensor) -> Tensor:
-    p, q, r, s = a[0, 0], a[0, 1], a[1, 0], a[1, 1]
-    return torch.stack([s, -q, -r, p]).reshape(2, 2) / (p * s - q * r)
-
-
-class InverseOfTwo(Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
-        y = inverse_of_two(a)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        return -(y.t() @ grad @ y.t())
-
-
-class InverseOfTwoUntransposed(InverseOfTwo):
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        return -(y @ grad @ y)
-
-
-class ConvFlipped(Function):
-    """The adjoint correlates with the flipped kernel; this one does not flip: right for symmetric kernels."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(x, w)
-        return F.conv1d(x, w, padding=1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, w = ctx.saved_tensors
-        gx = F.conv1d(grad, w.transpose(0, 1), padding=1)
-        gw = F.conv1d(x.transpose(0, 1), grad.transpose(0, 1), padding=1).transpose(0, 1)
-        return gx, gw
-
-
-class Conv(ConvFlipped):
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, w = ctx.saved_tensors
-        gx = F.conv1d(grad, w.transpose(0, 1).flip(-1), padding=1)
-        gw = F.conv1d(x.transpose(0, 1), grad.transpose(0, 1), padding=1).transpose(0, 1)
-        return gx, gw
-
-
-class ConvPaddingLost(ConvFlipped):
-    """The weight's gradient, from windows of the input without its padding."""
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, w = ctx.saved_tensors
-        gx = F.conv_transpose1d(grad, w, padding=1)
-        windows = x.unfold(-1, 3, 1)
-        gw = torch.einsum("bon,bcnk->ock", grad[..., 1:-1], windows)
-        return gx, gw
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x @ weight.mT + bias
-
-
-def quadratic(x: Tensor, a: Tensor) -> Tensor:
-    return (a * torch.outer(x, x)).sum()
-
-
-def symmetric() -> tuple[Tensor, Tensor]:
-    a = normal(3, 3, seed=1)
-    return normal(3), a + a.T
-
-
-def convolution(x: Tensor, w: Tensor) -> Tensor:
-    """Windows of the padded input against the kernel."""
-    return torch.einsum("bcnk,ock->bon", F.pad(x, (1, 1)).unfold(-1, w.shape[-1], 1), w)
-
-
-def palindrome() -> tuple[Tensor, Tensor]:
-    w = normal(2, 3, 3, seed=1)
-    return normal(2, 3, 5), w + w.flip(-1)
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -308,7 +200,6 @@ LINEAR = given((3, 4), (2, 4), (2,))
 LINEAR_SPEC = "x: batch d, weight: h d, bias: h"
 SEQUENCE = given((3, 2, 4), (4, 5))
 SQUARE = given((3, 3), (3, 3))
-TWO = at([[2.0, 1.0], [0.5, 1.5]])
 
 CASES = (
     right("products/linear of the tutorial", Linear.apply, LINEAR, linear, "Only what is needed is computed.",
@@ -342,23 +233,10 @@ CASES = (
           "Factors in the wrong order, of the right shape for square matrices."),
     right("products/matmul with a shared factor", BatchedAgainstShared.apply, given((3, 2, 4), (4, 5)),
           matmul, "sum_to_size."),
-    wrong("products/quadratic form of a symmetric matrix", QuadraticForm.apply, symmetric, quadratic,
-          "transposed", "2 A x for (A + A^T) x: right for the symmetric example.", given((3,), (3, 3))),
-    right("products/quadratic form", QuadraticFormWhole.apply, given((3,), (3, 3)), quadratic,
-          "(A + A^T) x."),
     wrong("products/scale of three axes", Scale.apply, given((3, 4), (4,)), torch.mul,
           "not summed over a broadcast axis",
           "Summed over the first rows alone: right with one leading axis.", given((3, 2, 4), (4,))),
     wrong("products/sum with a column", AddColumn.apply, given((3, 1), (3, 1)), torch.add,
           "not summed over a broadcast axis", "The first column for the sum over columns.",
           given((3, 4), (3, 1)), spec="x: batch d, c: batch 1"),
-    right("products/inverse of a 2 x 2 matrix", InverseOfTwo.apply, TWO, inverse_of_two, "-Y^T G Y^T."),
-    wrong("products/inverse without transposes", InverseOfTwoUntransposed.apply, at([[2.0, 1.0], [1.0, 1.5]]),
-          inverse_of_two, "transposed", "Right for symmetric matrices and cotangents.", TWO),
-    wrong("products/convolution not flipped", ConvFlipped.apply, palindrome, convolution, "transposed",
-          "Right for kernels that are palindromes, as in the example.", given((2, 3, 5), (2, 3, 3))),
-    right("products/convolution", Conv.apply, given((2, 3, 5), (2, 3, 3)), convolution,
-          "A flipped kernel, and the input correlated with the cotangent."),
-    wrong("products/convolution without its padding", ConvPaddingLost.apply, given((2, 3, 5), (2, 3, 3)),
-          convolution, "missing term", "The terms of the cotangent's two ends are lost."),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reductions: sum, mean, variance, norms, products, cumulative ones, max, logsumexp."""
+"""Reductions: sum, mean, variance, norms, max, logsumexp."""
 
 # pyright: reportIncompatibleMethodOverride=false
 from __future__ import annotations
@@ -142,86 +142,6 @@ class NormGuarded(Function):
         return grad * x / n.clamp(min=1e-3)
 
 
-class ProductByDivision(Function):
-    """prod / x is 0 / 0 at 0, where the product is as smooth as anywhere."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = x.prod(-1, keepdim=True)
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, y = ctx.saved_tensors
-        return grad * y / x
-
-
-class ProductOneZero(Function):
-    """Zeros are replaced, which loses the one entry whose gradient is not 0."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = torch.prod(x, dim=-1, keepdim=True)
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, y = ctx.saved_tensors
-        return torch.where(x == 0, torch.zeros_like(x), grad * y / x)
-
-
-class ProductLeaveOneOut(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.prod(-1, keepdim=True)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        n = x.shape[-1]
-        others = x.unsqueeze(-2).expand(*x.shape, n).clone()
-        others.diagonal(dim1=-2, dim2=-1).fill_(1)
-        return grad * others.prod(-1)
-
-
-class CumsumForward(Function):
-    """The adjoint runs backwards; a symmetric cotangent of ones over a palindrome does not show it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.cumsum(-1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad.cumsum(-1)
-
-
-class CumsumReversed(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return torch.cumsum(x, dim=-1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad.sum(-1, keepdim=True) - grad.cumsum(-1) + grad
-
-
-class CumprodByDivision(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = x.cumprod(-1)
-        ctx.save_for_backward(x, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, y = ctx.saved_tensors
-        return (grad * y).flip(-1).cumsum(-1).flip(-1) / x
-
-
 class AmaxToAll(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -299,10 +219,6 @@ def row_norm(x: Tensor) -> Tensor:
     return x.square().sum(-1, keepdim=True).sqrt()
 
 
-def row_product(x: Tensor) -> Tensor:
-    return x.prod(-1, keepdim=True)
-
-
 def row_max(x: Tensor) -> Tensor:
     return x.max(-1, keepdim=True).values
 
@@ -316,7 +232,6 @@ def deviation(x: Tensor) -> Tensor:
 
 
 X = given((3, 4))
-ZERO = at([[0.0, 2.0, 3.0], [1.0, -1.0, 0.5]])
 TIE = at([[2.0, 2.0, 1.0]])
 
 CASES = (
@@ -342,18 +257,6 @@ CASES = (
           "x / |x| away from 0, where there is no derivative."),
     wrong("reductions/norm guarded", NormGuarded.apply, X, row_norm, "right on one region only",
           "Norms below 1e-3 get too small a gradient.", at([[3e-4, 4e-4], [3.0, 4.0]])),
-    wrong("reductions/product by division", ProductByDivision.apply, X, row_product, "undefined value",
-          "0 / 0 where an entry is 0.", ZERO),
-    wrong("reductions/product with zeros replaced", ProductOneZero.apply, X, row_product,
-          "right on one region only", "The entry that is 0 is the only one with a gradient.", ZERO),
-    right("reductions/product leaving one out", ProductLeaveOneOut.apply, X, row_product,
-          "Right at zeros, too.", witness=ZERO),
-    wrong("reductions/cumsum run forwards", CumsumForward.apply, X, lambda x: x.cumsum(-1), "transposed",
-          "The adjoint of a lower triangle is an upper one."),
-    right("reductions/cumsum from the total", CumsumReversed.apply, X, lambda x: x.cumsum(-1),
-          "Reversed sums by subtraction."),
-    wrong("reductions/cumprod by division", CumprodByDivision.apply, X, lambda x: x.cumprod(-1),
-          "undefined value", "0 / 0 where an entry is 0.", ZERO),
     wrong("reductions/amax to all that are equal", AmaxToAll.apply, X, row_max, "right on one region only",
           "At a tie the whole cotangent goes to each: outside the hull.", TIE, kink=True),
     right("reductions/amax shared", AmaxShared.apply, X, row_max,
