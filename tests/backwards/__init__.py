@@ -13,6 +13,7 @@ from . import (
     indexing,
     kinks,
     layouts,
+    library,
     losses,
     matrices,
     modules,
@@ -57,5 +58,6 @@ TOPICS = (
     windows,
     cumulative,
     matrices,
+    library,
 )
 CASES: tuple[Case, ...] = tuple(case for topic in TOPICS for case in topic.CASES)
