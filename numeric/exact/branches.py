@@ -83,6 +83,7 @@ def order(a: Value, b: Value) -> Array:
             difference = x - y
         sides = np.asarray(np.sign(difference))
         near = np.abs(difference) <= NEAR * np.maximum(np.abs(x), np.abs(y))
+        near &= np.isfinite(x) & np.isfinite(y)
         same = x == y  # infinities of one sign among them
         sides[same] = 0
         if np.any(np.isnan(sides)):

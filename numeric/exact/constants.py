@@ -10,6 +10,7 @@ logarithms of 2 and 10.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -70,10 +71,28 @@ class Constants:
             raise UndecidableError("complex numbers")
         if not math.isfinite(number):
             return infinite(numbers, np.array(number))
+        if self.meant and number == -sys.float_info.max:
+            self.used[number] = "-inf"
+            return infinite(numbers, np.array(-math.inf))
         symbol = recognize(number) if self.meant else None
         if symbol is None:
-            return numbers.scalar(Fraction(number))
+            return numbers.scalar(self.exponent(number))
         return self._symbol(numbers, number, symbol)
+
+    def exponent(self, number: float) -> Fraction:
+        """The exponent of a power; with `meant`, also one that is smaller by 1 or 2 than a fraction.
+
+        The derivative of `x^c` is written with `c - 1`, which is rounded once more.
+        """
+        if not self.meant:
+            return Fraction(number)
+        for step in (0, 1, 2):
+            simple = Fraction(number + step).limit_denominator(MAX_DENOMINATOR)
+            if float(simple) - step == number:
+                if simple - step != Fraction(number):
+                    self.used[number] = str(simple - step)
+                return simple - step
+        return Fraction(number)
 
     def _symbol(self, numbers: Numbers, number: float, symbol: Symbol) -> Value:
         if Fraction(number) != symbol.factor or symbol != Symbol(symbol.factor):

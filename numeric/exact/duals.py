@@ -3,7 +3,9 @@ numbers.
 
 A primal array is (level, *shape): one row for each level of a tower, a single row where the numbers are
 real. A
-tangent array is (direction, level, *shape), or None where it is 0. Systems differ in how a result is
+tangent array is (direction, level, *shape), or None where it is 0; it may have fewer levels, its last
+ones, than
+the values. Systems differ in how a result is
 reduced, in
 reciprocals and in functions; sums, products and everything linear stand here once.
 """
@@ -42,11 +44,10 @@ class Dual:
 
     def rows(self, levels: int) -> Dual:
         """The last `levels` rows: the same numbers, at a deeper level."""
-        if levels == self.levels:
+        if levels >= self.levels:
             return self
-        start = self.levels - levels
-        tangent = None if self.tangent is None else self.tangent[:, start:]
-        return replace(self, primal=self.primal[start:], tangent=tangent)
+        tangent = None if self.tangent is None else last(self.tangent, 1, levels)
+        return replace(self, primal=last(self.primal, 0, levels), tangent=tangent)
 
     def map(self, function: Callable[[Array], Array]) -> Dual:
         """Apply what only moves entries: `function` acts on the axes of the shape and leaves those before
@@ -55,7 +56,7 @@ class Dual:
         return Dual(
             function(self.primal),
             None if self.tangent is None else function(self.tangent),
-            None if self.logs is None else function(self.logs),
+            None if self.logs is None else as_objects(function(self.logs)),
         )
 
 
@@ -69,11 +70,31 @@ def expand(array: Array, lead: int, shape: Shape) -> Array:
     return np.broadcast_to(padded, head + shape)
 
 
+def last(array: Array, axis: int, levels: int) -> Array:
+    """The last rows of the axis of levels, at most `levels` of them."""
+    surplus = array.shape[axis] - levels
+    if surplus <= 0:
+        return array
+    return array[surplus:] if axis == 0 else array[:, surplus:]
+
+
 def add_optional(left: Array | None, right: Array | None) -> Array | None:
     """Add two arrays of which None is 0."""
     if left is None or right is None:
         return right if left is None else left
     return left + right
+
+
+def _add_tangents(left: Array | None, right: Array | None) -> Array | None:
+    if left is None or right is None:
+        return right if left is None else left
+    levels = min(left.shape[1], right.shape[1])
+    return last(left, 1, levels) + last(right, 1, levels)
+
+
+def as_objects(array: Any) -> Array:
+    """An array of objects, also where NumPy reduced it to a single object."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array, dtype=object)
 
 
 class System(ABC):
@@ -106,11 +127,12 @@ class System(ABC):
         left = None if a.tangent is None else expand(a.tangent, 2, shape)
         right = None if b.tangent is None else expand(b.tangent, 2, shape)
         logs = add_optional(_expand_logs(a.logs, shape), _expand_logs(b.logs, shape))
-        return self._join(primal, add_optional(left, right), logs)
+        logs = None if logs is None else as_objects(logs)
+        return self._join(primal, _add_tangents(left, right), logs)
 
     def negate(self, a: Dual) -> Dual:
         tangent = None if a.tangent is None else -a.tangent
-        return self._join(-a.primal, tangent, None if a.logs is None else -a.logs)
+        return self._join(-a.primal, tangent, None if a.logs is None else as_objects(-a.logs))
 
     def multiply(self, a: Dual, b: Dual) -> Dual:
         shape = np.broadcast_shapes(a.shape, b.shape)
@@ -122,15 +144,17 @@ class System(ABC):
         a, b = align(a, b)
         tangent: Array | None = None
         if a.tangent is not None:
-            tangent = product(a.tangent, b.primal[None])
+            tangent = product(a.tangent, last(b.primal, 0, a.tangent.shape[1])[None])
         if b.tangent is not None:
-            tangent = add_optional(tangent, product(a.primal[None], b.tangent))
+            other = product(last(a.primal, 0, b.tangent.shape[1])[None], b.tangent)
+            tangent = _add_tangents(tangent, other)
         return self._join(product(a.primal, b.primal), tangent)
 
     def linear(self, a: Dual, function: Callable[[Array], Array]) -> Dual:
         """A sum over entries: `function` acts on the axes of the shape, by additions alone."""
         tangent = None if a.tangent is None else function(a.tangent)
-        return self._join(function(a.primal), tangent, None if a.logs is None else function(a.logs))
+        logs = None if a.logs is None else as_objects(function(a.logs))
+        return self._join(function(a.primal), tangent, logs)
 
     def reciprocal(self, a: Dual) -> Dual:
         inverse = self.reciprocal_of(a.primal)
@@ -141,11 +165,9 @@ class System(ABC):
         if a.tangent is None:
             return Dual(primal)
         derivative = slope()
-        levels = min(primal.shape[0], derivative.shape[0])
-        tangent = a.tangent[:, a.levels - levels :] if levels else a.tangent[:, a.levels :]
-        derivative = derivative[derivative.shape[0] - levels :]
-        primal = primal[primal.shape[0] - levels :]
-        return Dual(primal, self.reduce(tangent * derivative[None], 1))
+        levels = min(a.tangent.shape[1], derivative.shape[0])
+        tangent = last(a.tangent, 1, levels) * last(derivative, 0, levels)[None]
+        return Dual(primal, self.reduce(tangent, 1))
 
 
 def align(a: Dual, b: Dual) -> tuple[Dual, Dual]:

@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch._decomp import decomposition_table
 from torch._ops import OpOverload
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gradproof.numeric.exact.branches import Branches, user_line
+from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
@@ -63,18 +66,28 @@ class Execution(TorchDispatchMode):
         self.used = Used()
         self._lifted: dict[int, tuple[torch.UntypedStorage, ExactStorage]] = {}
         self._written: set[int] = set()
+        self._known_metas: dict[Any, list[torch.Tensor | None]] = {}
 
     # How an operator is answered
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _METADATA:
-            return func(*tree_map_only(ExactTensor, lambda t: t.meta, args))
-        leaves = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, torch.Tensor)]
+            return func(*map_tensors(lambda t: t.meta if isinstance(t, ExactTensor) else t, args))
+        leaves = tensors_in(args)
+        if kwargs:
+            leaves += tensors_in(tuple(kwargs.values()))
         if not any(isinstance(leaf, ExactTensor) or leaf.is_floating_point() for leaf in leaves):
             return self._answer_data(func, args, kwargs, leaves)
         if any(leaf.is_complex() for leaf in leaves):
             raise UndecidableError(f"complex numbers ({func}) at {user_line()}")
+        if func is torch.ops.aten.lift_fresh.default:
+            return self.lift(args[0])
+        if torch.Tag.inplace_view in func.tags:
+            return self._change_view(func, args, kwargs)
+        if _handler(func) is None and _is_composite(func):
+            with self:
+                return func.decompose(*args, **kwargs)
         if _is_view(func):
             return self._answer_view(func, args, kwargs)
         if func._schema.is_mutable:
@@ -99,13 +112,30 @@ class Execution(TorchDispatchMode):
     def _wrap_data(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point() or isinstance(tensor, ExactTensor):
             return tensor
+        if tensor._is_zerotensor():
+            return self.lift(tensor)
         return new_tensor(self.constants.lift(self.numbers, tensor), tensor.dtype)
 
     def _answer_view(self, func: Any, args: Any, kwargs: Any) -> Any:
         base = self.lift(args[0])
-        metas = tree_map_only(torch.Tensor, lambda t: self.lift(t).meta, (args, kwargs))
-        views = func(*metas[0], **metas[1])
-        return tree_map_only(torch.Tensor, lambda meta: ExactTensor(base.storage_, meta), views)
+        views = func(base.meta, *args[1:], **kwargs)
+
+        def look(meta: torch.Tensor) -> ExactTensor:
+            if meta.untyped_storage()._cdata != base.meta.untyped_storage()._cdata:
+                raise UndecidableError(f"the operator {func}, which copied where a view was expected")
+            return ExactTensor(base.storage_, meta)
+
+        return look(views) if isinstance(views, torch.Tensor) else type(views)(look(view) for view in views)
+
+    def _change_view(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """An operator that changes the sizes and strides of a tensor itself (`squeeze_`)."""
+        target = args[0]
+        if not isinstance(target, ExactTensor) or func.overloadpacket in _RESIZING:
+            raise UndecidableError(f"the operator {func} at {user_line()}")
+        func(target.meta, *args[1:], **kwargs)
+        with no_dispatch():
+            func(*args, **kwargs)
+        return target
 
     def _answer_in_place(self, func: Any, args: Any, kwargs: Any) -> Any:
         written = _written(func, args, kwargs)
@@ -113,14 +143,29 @@ class Execution(TorchDispatchMode):
         if functional is None:
             raise UndecidableError(f"the operator {func} at {user_line()}")
         remaining = {name: value for name, value in kwargs.items() if name not in _out_names(func)}
+        for argument in func._schema.arguments[len(args) :]:  # defaults that the other overload may not have
+            if argument.has_default_value() and not argument.kwarg_only:
+                remaining.setdefault(argument.name, argument.default_value)
         result = self._compute(functional, args, remaining)
-        results = result if isinstance(result, tuple | list) else (result,)
-        for target, source in zip(written, results, strict=False):
+        results = list(result) if isinstance(result, tuple | list) else [result]
+        fresh = [r for r in func._schema.returns if r.alias_info is None]
+        for target, source in zip(written, results[len(fresh) :], strict=False):
             self.write(target, source)
-        return written[0] if len(written) == 1 else tuple(written)
+        if not fresh:
+            return written[0] if len(written) == 1 else tuple(written)
+        metas = self._metas(functional, args, remaining, len(results))
+        answers = [
+            self._wrap(r, meta, args[0].dtype) if isinstance(r, Value) else r
+            for r, meta in zip(results[: len(fresh)], metas, strict=False)
+        ]
+        return answers[0] if len(answers) == 1 else tuple(answers)
 
     def _answer(self, func: Any, args: Any, kwargs: Any) -> Any:
         result = self._compute(func, args, kwargs)
+        if isinstance(result, Value):
+            dtype = _dtype_laid_out_plainly(func, args, kwargs)
+            if dtype is not None:
+                return new_tensor(result, dtype)
         leaves, spec = tree_flatten(result, is_leaf=lambda leaf: isinstance(leaf, Value))
         if not any(isinstance(leaf, Value) for leaf in leaves):
             return result
@@ -141,25 +186,29 @@ class Execution(TorchDispatchMode):
 
     def _metas(self, func: Any, args: Any, kwargs: Any, count: int) -> list[torch.Tensor | None]:
         """How PyTorch would lay the results out; None where it does not say."""
-        try:
-            metas = tree_map_only(torch.Tensor, _to_meta, (args, kwargs))
-            leaves = tree_flatten(func(*metas[0], **metas[1]))[0]
-        except (RuntimeError, NotImplementedError, ValueError, TypeError):
-            return [None] * count  # no such kernel, or one that needs the data: laid out contiguously
-        if len(leaves) != count:
-            return [None] * count
-        return [leaf if isinstance(leaf, torch.Tensor) else None for leaf in leaves]
+        key = (func, _signature(args), _signature(tuple(kwargs.items())))
+        known = self._known_metas.get(key)
+        if known is None:
+            known = self._known_metas[key] = _ask_for_metas(func, args, kwargs)
+        return known if len(known) == count else [None] * count
 
     def _compute(self, func: Any, args: Any, kwargs: Any) -> Any:
         handler = _handler(func)
         if handler is not None:
-            self.used.operators[str(func)] = "executed"
-            args, kwargs = tree_map(self._operand, (args, kwargs))
-            return handler(self, *args, **kwargs)
-        return self._decompose(func, args, kwargs)
+            backward = "backward" in func._schema.name
+            self.used.operators[str(func)] = "transcription" if backward else "executed"
+            operands = map_tensors(self._operand, args)
+            if kwargs:
+                kwargs = dict(zip(kwargs, map_tensors(self._operand, tuple(kwargs.values())), strict=True))
+            result = handler(self, *operands, **kwargs)
+        else:
+            result = self._decompose(func, args, kwargs)
+        confirm(self, func, args, kwargs, result)
+        return result
 
     def _decompose(self, func: Any, args: Any, kwargs: Any) -> Any:
-        args, kwargs = tree_map_only(torch.Tensor, self._lift_floats, (args, kwargs))
+        args = map_tensors(self._lift_floats, args)
+        kwargs = dict(zip(kwargs, map_tensors(self._lift_floats, tuple(kwargs.values())), strict=True))
         decomposition = decomposition_table.get(func)
         with self:
             if decomposition is not None:
@@ -168,15 +217,14 @@ class Execution(TorchDispatchMode):
                 result = func.decompose(*args, **kwargs) if isinstance(func, OpOverload) else NotImplemented
         if result is NotImplemented:
             raise UndecidableError(f"the operator {func} at {user_line()}")
-        self.used.operators[str(func)] = "decomposition"
+        backward = "backward" in func._schema.name
+        self.used.operators[str(func)] = "transcription" if backward else "decomposition"
         return tree_map_only(ExactTensor, lambda t: t.read(), result)
 
     # Tensors
 
-    def _operand(self, argument: Any) -> Any:
-        if isinstance(argument, torch.Tensor) and (argument.is_floating_point()):
-            return self.lift(argument).read()
-        return argument
+    def _operand(self, tensor: torch.Tensor) -> Any:
+        return self.lift(tensor).read() if tensor.is_floating_point() else tensor
 
     def _lift_floats(self, tensor: torch.Tensor) -> torch.Tensor:
         return self.lift(tensor) if tensor.is_floating_point() else tensor
@@ -187,6 +235,8 @@ class Execution(TorchDispatchMode):
         """
         if isinstance(tensor, ExactTensor):
             return tensor
+        if tensor._is_zerotensor():
+            return new_tensor(self.numbers.zeros(tuple(tensor.shape)), tensor.dtype)
         storage = tensor.untyped_storage()
         known = self._lifted.get(storage._cdata)
         if known is None:
@@ -262,6 +312,21 @@ def _handler(func: Any) -> Handler | None:
     return HANDLERS.get(func.overloadpacket) if found is None else found
 
 
+_RESIZING = {torch.ops.aten.resize_, torch.ops.aten.resize_as_, torch.ops.aten.set_}
+
+
+@lru_cache(maxsize=4096)
+def _is_composite(func: Any) -> bool:
+    """Whether PyTorch runs an operator as calls of others, having no kernel of its own for it."""
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    return (
+        isinstance(func, OpOverload)
+        and has(func.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
+        and not has(func.name(), torch._C.DispatchKey.CPU)
+    )
+
+
+@lru_cache(maxsize=4096)
 def _is_view(func: Any) -> bool:
     returns = func._schema.returns
     return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
@@ -287,6 +352,9 @@ def _out_names(func: Any) -> set[str]:
 def functional_of(func: Any) -> Any:
     """The overload that computes what `func` writes in place, or None."""
     namespace, name = func._schema.name.split("::")
+    whole = getattr(getattr(torch.ops, namespace), f"{name}_functional", None)
+    if whole is not None:  # returns what it would write beside its results
+        return whole.default
     if not func._schema.name.endswith("_") or name.startswith("__"):
         packet = func.overloadpacket
     else:
@@ -302,6 +370,84 @@ def functional_of(func: Any) -> Any:
         if [(a.name, str(a.type)) for a in candidate._schema.arguments] == wanted:
             return candidate
     return None
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], arguments: Any) -> Any:
+    """Apply a function to the tensors among arguments, lists of them included."""
+    return tuple(
+        function(x)
+        if isinstance(x, torch.Tensor)
+        else [function(y) if isinstance(y, torch.Tensor) else y for y in x]
+        if isinstance(x, list | tuple)
+        else x
+        for x in arguments
+    )
+
+
+def tensors_in(arguments: Any) -> list[torch.Tensor]:
+    """The tensors among arguments, those in lists included."""
+    found: list[torch.Tensor] = []
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor):
+            found.append(argument)
+        elif isinstance(argument, list | tuple):
+            found.extend(entry for entry in argument if isinstance(entry, torch.Tensor))
+    return found
+
+
+def _dtype_laid_out_plainly(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
+    """The precision of a result that is laid out row by row, since all operands are and are of one precision;
+    None if PyTorch
+    must be asked.
+    """
+    if kwargs and not kwargs.keys() <= _PLAIN_OPTIONS:
+        return None
+    if torch.Tag.pointwise not in func.tags and func.overloadpacket not in _PLAIN:
+        return None
+    dtypes = set[torch.dtype]()
+    for tensor in tensors_in(args):
+        meta = tensor.meta if isinstance(tensor, ExactTensor) else tensor
+        if not meta.is_contiguous():
+            return None
+        dtypes.add(meta.dtype)
+    (dtype, *others) = dtypes
+    return None if others else dtype
+
+
+_PLAIN = {
+    getattr(torch.ops.aten, name)
+    for name in (
+        "mm", "bmm", "addmm", "sum", "mean", "cat", "_softmax", "_log_softmax", "_softmax_backward_data",
+        "_log_softmax_backward_data", "sigmoid_backward", "tanh_backward", "gelu_backward", "gather",
+        "index_select", "embedding_dense_backward", "zeros_like", "ones_like", "_unsafe_view",
+    )
+}  # fmt: skip
+"""Operators beside those of single entries that lay their results out as PyTorch always does."""
+_PLAIN_OPTIONS = {"alpha", "beta", "value", "approximate", "rounding_mode"}
+"""Options that change neither precision nor layout."""
+
+
+def _signature(arguments: Any) -> tuple[Any, ...]:
+    """What the layout of a result may depend on."""
+    return tuple(_signature_of(argument) for argument in arguments)
+
+
+def _signature_of(argument: Any) -> Any:
+    if isinstance(argument, torch.Tensor):
+        meta = argument.meta if isinstance(argument, ExactTensor) else argument
+        return tuple(meta.size()), meta.stride(), int(meta.storage_offset()), meta.dtype, len(meta.size())
+    if isinstance(argument, list | tuple):
+        return _signature(argument)
+    return type(argument), argument
+
+
+def _ask_for_metas(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor | None]:
+    named = zip(kwargs, map_tensors(_to_meta, tuple(kwargs.values())), strict=True)
+    try:
+        leaves = tree_flatten(func(*map_tensors(_to_meta, args), **dict(named)))[0]
+    except (RuntimeError, NotImplementedError, ValueError, TypeError):
+        return []  # no such kernel, or one that needs the data: laid out row by row
+    return [leaf if isinstance(leaf, torch.Tensor) else None for leaf in leaves]
 
 
 def _to_meta(tensor: torch.Tensor) -> torch.Tensor:

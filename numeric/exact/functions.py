@@ -35,6 +35,8 @@ class Atom:
     balls: Callable[[arb], arb]
     slope: Callable[[Value, Value], Value]
     odd: bool = False
+    depth: int = 0
+    """How many exponentials deep its derivative is."""
 
 
 def exp(x: Value) -> Value:
@@ -177,6 +179,7 @@ def sinh_cosh(x: Value) -> tuple[Value, Value]:
 
 def apply(atom: Atom, x: Value) -> Value:
     """Apply the function of a row."""
+    x.numbers.depth = max(x.numbers.depth, x.depth + atom.depth)
     primals = list[Array]()
     for system, dual in zip(x.numbers.systems, x.duals, strict=True):
         if isinstance(system, Residues):
@@ -245,8 +248,10 @@ def _arc_slope(x: Value, y: Value) -> Value:
     return power(-(x * x).plus(-1), -HALF)
 
 
-ERF = Atom("erf", math.erf, lambda b: b.erf(), lambda x, y: _bell(x), odd=True)
-ERFINV = Atom("erfinv", lambda x: float(arb(x).erfinv()), lambda b: b.erfinv(), _erfinv_slope, odd=True)
+ERF = Atom("erf", math.erf, lambda b: b.erf(), lambda x, y: _bell(x), odd=True, depth=1)
+ERFINV = Atom(
+    "erfinv", lambda x: float(arb(x).erfinv()), lambda b: b.erfinv(), _erfinv_slope, odd=True, depth=1
+)
 ATAN = Atom("atan", math.atan, lambda b: b.atan(), _atan_slope, odd=True)
 ASIN = Atom("asin", math.asin, lambda b: b.asin(), _arc_slope, odd=True)
 LGAMMA = Atom("lgamma", math.lgamma, lambda b: b.lgamma(), lambda x, y: polygamma(0, x))
@@ -280,3 +285,47 @@ def asinh(x: Value) -> Value:
 ASINH = Atom("asinh", math.asinh, lambda b: b.asinh(), lambda x, y: power((x * x).plus(1), -HALF), odd=True)
 ACOSH = Atom("acosh", math.acosh, lambda b: b.acosh(), lambda x, y: power((x * x).plus(-1), -HALF))
 ATANH = Atom("atanh", math.atanh, lambda b: b.atanh(), lambda x, y: (-(x * x)).plus(1).reciprocal(), odd=True)
+
+
+@dataclass(frozen=True)
+class PairAtom:
+    """A function of two numbers that residues cannot follow, with its two partial derivatives."""
+
+    name: str
+    floats: Callable[[float, float], float]
+    balls: Callable[[arb, arb], arb]
+    slopes: Callable[[Value, Value], tuple[Value, Value]]
+
+
+def apply_pair(atom: PairAtom, x: Value, y: Value) -> Value:
+    """Apply the function of a row to two arrays of one shape."""
+    slopes = atom.slopes(x.without_tangent(), y.without_tangent())
+    tangents = x * slopes[0] + y * slopes[1]  # of which only the tangent is used
+    duals = list[Dual]()
+    for system, a, b, tangent in zip(x.numbers.systems, x.duals, y.duals, tangents.duals, strict=True):
+        if isinstance(system, Residues):
+            levels = min(a.levels, b.levels)
+            primal = system.pair_atoms(atom.name, a.rows(levels).primal, b.rows(levels).primal)
+        elif isinstance(system, Floats):
+            primal = np.vectorize(atom.floats, otypes=[np.float64])(a.primal, b.primal)
+        else:
+            primal = np.asarray(np.frompyfunc(atom.balls, 2, 1)(a.primal, b.primal), dtype=object)
+        duals.append(Dual(primal, tangent.tangent))
+    return Value(x.numbers, tuple(duals), None, max(x.depth, y.depth))
+
+
+def _atan2_slopes(y: Value, x: Value) -> tuple[Value, Value]:
+    radius = (x * x + y * y).reciprocal()
+    return x * radius, -(y * radius)
+
+
+ATAN2 = PairAtom("atan2", math.atan2, lambda y, x: arb.atan2(y, x), _atan2_slopes)
+
+
+def _bessel_slope(order: int) -> Callable[[Value, Value], Value]:
+    """`I0' = I1`; `I1' = I0 - I1 / x`."""
+    return lambda x, y: apply(I1, x) if order == 0 else apply(I0, x) - y / x
+
+
+I0 = Atom("i0", lambda t: float(arb(t).bessel_i(0)), lambda b: b.bessel_i(0), _bessel_slope(0))
+I1 = Atom("i1", lambda t: float(arb(t).bessel_i(1)), lambda b: b.bessel_i(1), _bessel_slope(1), odd=True)

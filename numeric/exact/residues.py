@@ -31,10 +31,14 @@ class Residues(System):
 
     tower: Tower
     seed: int
+    roots: int = 0
+    """How many roots were taken: at other numbers each of them has another sign."""
     unclean_roots: int = 0
     """How many roots were taken of what has none: their squares are not what stood under the root."""
     arguments: dict[int, Array] = field(default_factory=dict[int, Array])
     """The rows of S for each log S, by the residue of S modulo the last prime."""
+    exponents: set[int] = field(default_factory=set[int])
+    """The exponents met in `x^y`, modulo the last prime."""
     _powers: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
 
     @property
@@ -77,6 +81,22 @@ class Residues(System):
             for position in range(count):
                 rows[level, position] = random.randrange(prime)
         return rows.reshape((self.levels, *shape))
+
+    def draw_like(self, signs: Array, random: Random) -> Array:
+        """Residues that are squares where a sign is positive, and negated squares where it is negative.
+
+        Then products and quotients of them are squares wherever they are positive, and their roots exist. In
+        a circular
+        tower -1 is a square itself, and what is negative is drawn from all residues.
+        """
+        rows = self.draw(signs.shape, random)
+        for position in np.ndindex(signs.shape):
+            if signs[position] > 0 or not self.tower.circular:
+                sign = 1 if signs[position] > 0 else -1
+                for level, prime in enumerate(self.tower.primes):
+                    spot = (level, *position)
+                    rows[spot] = sign * rows[spot] * rows[spot] % prime
+        return rows
 
     def by_rows(self, primal: Array, function: Callable[[int, int], int], levels: int | None = None) -> Array:
         """Apply `function(level, residue)` to each entry, the first row being the last but `levels - 1` of
@@ -196,20 +216,25 @@ class Residues(System):
     # Powers
 
     def power_of(self, level: int, residue: int, exponent: Fraction) -> int:
-        """A rational power; where the exponent is no integer, the root that is a power of odd order itself.
+        """A rational power: where the exponent is no integer, of the only root there is if its degree is odd,
+        else of
+        the root that is a power of odd order itself.
 
         What has no such root gets an atom s for it, with `f^(k/n) = s^k` and no relation between s and f.
         """
         prime = self.tower.primes[level]
         if residue == 0:
             return 0
-        if exponent.denominator == 1:
+        degree = exponent.denominator
+        if degree == 1:
             return pow(residue, exponent.numerator, prime)
+        self.roots += 1
         q, projection = self.tower.odd_parts[level]
-        if pow(residue, projection, prime) == residue:
-            return pow(residue, exponent.numerator * pow(exponent.denominator, -1, q) % q, prime)
+        order = prime - 1 if degree % 2 else q
+        if math.gcd(degree, order) == 1 and (degree % 2 or pow(residue, projection, prime) == residue):
+            return pow(residue, exponent.numerator * pow(degree, -1, order) % order, prime)
         self.unclean_roots += 1
-        root = Random(f"{self.seed}/root/{exponent.denominator}/{level}/{residue}").randrange(1, prime)
+        root = Random(f"{self.seed}/root/{degree}/{level}/{residue}").randrange(1, prime)
         return pow(root, exponent.numerator, prime)
 
     def power(self, a: Dual, exponent: Fraction) -> Dual:
@@ -223,6 +248,17 @@ class Residues(System):
             )
 
         return self.chain(a, primal, slope)
+
+    def step_from_known(self, exponent: int) -> int:
+        """The small integer by which an exponent, modulo the last prime, differs from one that was met
+        before.
+        """
+        prime = self.tower.primes[-1]
+        for step in (0, -1, 1, -2, 2, -3, 3):
+            if (exponent - step) % prime in self.exponents:
+                return step
+        self.exponents.add(exponent)
+        return 0
 
     # Functions of which only some relations are kept
 
@@ -241,6 +277,15 @@ class Residues(System):
             column = [0] * levels if odd and key == 0 else self.atom(name, key, levels)
             for row in range(levels):
                 result[(row, *position)] = sign * column[row]
+        return self.reduce(result, 0)
+
+    def pair_atoms(self, name: str, a: Array, b: Array) -> Array:
+        """A fresh number for each pair of arguments."""
+        levels = a.shape[0]
+        result = np.empty(a.shape, dtype=object)
+        for position in np.ndindex(a.shape[1:] if levels else (0,)):
+            spot = (-1, *position)
+            result[(slice(None), *position)] = self.atom(name, (int(a[spot]), int(b[spot])), levels)
         return self.reduce(result, 0)
 
 

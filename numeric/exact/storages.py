@@ -24,6 +24,9 @@ class ExactStorage:
         self.value = value  # shape (entries,)
 
     def read(self, size: Shape, stride: Shape, offset: int) -> Value:
+        if offset == 0 and prod(size) == self.value.shape[0] and _is_row_major(size, stride):
+            axes = len(size)
+            return self.value if axes == 1 else self.value.map(lambda a: a.reshape((*a.shape[:-1], *size)))
         return self.value.map(lambda array: view_strided(array, size, stride, offset))
 
     def write(self, value: Value, size: Shape, stride: Shape, offset: int) -> None:
@@ -31,6 +34,15 @@ class ExactStorage:
         positions = np.arange(count)
         view_strided(positions, size, stride, offset)[...] = count + np.arange(prod(size)).reshape(size)
         self.value = gather([self.value, value], positions)
+
+
+def _is_row_major(size: Shape, stride: Shape) -> bool:
+    expected = 1
+    for n, step in zip(reversed(size), reversed(stride), strict=True):
+        if n != 1 and step != expected:
+            return False
+        expected *= n
+    return True
 
 
 def view_strided(array: Array, size: Shape, stride: Shape, offset: int) -> Array:

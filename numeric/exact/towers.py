@@ -16,6 +16,8 @@ from random import Random
 
 from flint import fmpz
 
+ROOTS = (3, 5, 7)
+"""Every residue has exactly one root of these degrees, since no prime is 1 modulo them."""
 BITS = 144
 """Bits of the first prime. A comparison of programs of degree d is wrong with a chance near d / 2^BITS."""
 
@@ -74,7 +76,7 @@ def draw_tower(levels: int, random: Random, circular: bool = False, bits: int = 
             start = (residue - 1) * pow(below, -1, 8) % 8
             prime = (start + 8 * random.randrange(1, 64)) * below + 1
             step = 8 * below
-        while not fmpz(prime).is_prime():
+        while any(prime % n == 1 for n in ROOTS) or not fmpz(prime).is_prime():
             prime += step
         primes.append(prime)
         roots.append(_element_of_order(primes[-2], prime, random) if level else 1)

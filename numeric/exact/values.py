@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.numeric.exact.duals import Array, Dual, Shape, System, expand_dual
+from gradproof.numeric.exact.duals import Array, Dual, Shape, System, expand_dual, last
 from gradproof.numeric.exact.logarithms import NO_LOGS
 from gradproof.numeric.exact.reals import Balls, Floats
 from gradproof.numeric.exact.residues import Residues
@@ -208,7 +208,9 @@ def _concatenate_duals(duals: list[Dual]) -> Dual:
     tangent = None
     if directions:
         (count,) = directions
-        tangent = np.concatenate([tangent_of(dual, count) for dual in duals], axis=2)
+        tangents = [tangent_of(dual, count) for dual in duals]
+        lowest = min(tangent.shape[1] for tangent in tangents)
+        tangent = np.concatenate([last(tangent, 1, lowest) for tangent in tangents], axis=2)
     logs = None
     if any(dual.logs is not None for dual in duals):
         logs = np.concatenate([logs_of(dual) for dual in duals])

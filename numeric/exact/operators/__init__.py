@@ -1,5 +1,41 @@
 """What each PyTorch operator does to exact numbers: one row each, by topic."""
 
-from gradproof.numeric.exact.operators import moves, pointwise, products, reductions, selections
+from gradproof.numeric.exact.operators import (
+    attention,
+    conversions,
+    convolutions,
+    distances,
+    embeddings,
+    losses,
+    moves,
+    pieces,
+    pointwise,
+    pooling,
+    products,
+    recurrences,
+    reductions,
+    scatters,
+    selections,
+    special,
+    transcriptions,
+)
 
-__all__ = ["moves", "pointwise", "products", "reductions", "selections"]
+__all__ = [
+    "attention",
+    "conversions",
+    "convolutions",
+    "distances",
+    "embeddings",
+    "losses",
+    "moves",
+    "pieces",
+    "pointwise",
+    "pooling",
+    "products",
+    "recurrences",
+    "reductions",
+    "scatters",
+    "selections",
+    "special",
+    "transcriptions",
+]

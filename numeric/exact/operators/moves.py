@@ -10,13 +10,12 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gradproof.numeric.exact.execution import HANDLERS, Execution, handles
 from gradproof.numeric.exact.storages import gather
-from gradproof.numeric.exact.values import UndecidableError, Value
+from gradproof.numeric.exact.values import Value
 
 aten: Any = torch.ops.aten
 
 MOVES = (
-    aten.alias_copy, aten.cat.default, aten.clone.default, aten.constant_pad_nd.default,
-    aten.contiguous.default,
+    aten.alias_copy, aten.cat.default, aten.clone.default,
     aten.diag_embed.default, aten.diagonal_copy.default, aten.diagonal_scatter.default,
     aten.embedding.default,
     aten.expand_copy.default, aten.flip.default, aten.gather.default, aten.index.Tensor,
@@ -29,9 +28,10 @@ MOVES = (
     aten.view_copy.default, aten.as_strided_copy.default, aten.as_strided_scatter.default, aten.rot90.default,
     aten.block_diag.default, aten.channel_shuffle.default, aten.repeat_interleave.self_int,
     aten._unsafe_index.Tensor,
-    aten.im2col.default, aten.index_copy.default, aten.reflection_pad1d.default,
-    aten.reflection_pad2d.default,
-    aten.replication_pad1d.default, aten.replication_pad2d.default, aten._reshape_copy.default,
+    aten.index_copy.default, aten.reflection_pad1d.default,
+    aten.reflection_pad2d.default, aten.reflection_pad3d.default,
+    aten.replication_pad1d.default, aten.replication_pad2d.default, aten.replication_pad3d.default,
+    aten._reshape_copy.default,
     aten.lift_fresh_copy.default, aten.split_with_sizes_copy.default, aten.unbind_copy.int,
     aten.permute_copy.default,
     aten.transpose_copy.int, aten.t_copy.default, aten.squeeze_copy.default, aten.unsqueeze_copy.default,
@@ -60,7 +60,6 @@ def _move(operator: Any) -> None:
         leaves, spec = tree_flatten((args, kwargs), is_leaf=_is_value)
         moved = [positions(leaf) if isinstance(leaf, Value) else leaf for leaf in leaves]
         new_args, new_kwargs = spec.unflatten(moved)
-        _check_fill(operator, new_args, new_kwargs)
         result = operator(*new_args, **new_kwargs)
         sources = [run.numbers.zeros((1,)), *values]
         return tree_map_only(torch.Tensor, lambda t: gather(sources, t.numpy()), result)
@@ -70,18 +69,11 @@ def _is_value(leaf: Any) -> bool:
     return isinstance(leaf, Value)
 
 
-def _check_fill(operator: Any, args: Any, kwargs: Any) -> None:
-    if operator is aten.constant_pad_nd.default:
-        fill = kwargs.get("value", args[2] if len(args) > 2 else 0)
-        if fill != 0:
-            raise UndecidableError(f"padding with {fill}")
-
-
 for _operator in MOVES:
     _move(_operator)
 
 
-@handles(aten.clone.default, aten.contiguous.default, aten.lift_fresh_copy.default, aten.alias_copy)
+@handles(aten.clone.default, aten.lift_fresh_copy.default, aten.alias_copy)
 def clone(run: Execution, a: Value, **named: Any) -> Value:
     return a
 
@@ -131,9 +123,12 @@ def new_full(run: Execution, a: Value, size: Any, number: Any, **named: Any) -> 
     return run.value_of(number).expand(tuple(size))
 
 
-@handles(aten.scatter.value)
-def scatter_value(run: Execution, a: Value, axis: int, index: torch.Tensor, number: Any) -> Value:
-    return HANDLERS[aten.scatter.src](run, a, axis, index, run.value_of(number).expand(tuple(index.shape)))
+@handles(aten.constant_pad_nd.default)
+def constant_pad_nd(run: Execution, a: Value, padding: Any, fill: Any = 0) -> Value:
+    count = int(np.prod(a.shape, dtype=int))
+    positions = aten.constant_pad_nd(torch.arange(1, 1 + count).reshape(a.shape), padding, 0)
+    number = run.value_of(fill).expand((1,))
+    return gather([number, a], positions.numpy())
 
 
 @handles(aten.index_fill.int_Scalar, aten.index_fill.int_Tensor)
@@ -156,6 +151,12 @@ _register_random(aten.rand_like, lambda t, g: t.uniform_(generator=g))
 _register_random(aten.randn_like, lambda t, g: t.normal_(generator=g))
 _register_random(aten.uniform, lambda t, a, b, g: t.uniform_(a, b, generator=g))
 _register_random(aten.normal_functional, lambda t, a, b, g: t.normal_(a, b, generator=g))
+
+
+@handles(aten.exponential)
+def exponential(run: Execution, a: Value, lambd: float = 1, *, generator: Any = None) -> Value:
+    drawn = torch.empty(a.shape, dtype=torch.float64).exponential_(lambd, generator=generator)
+    return run.constants.lift(run.numbers, drawn)
 
 
 @handles(aten.bernoulli.p, aten.bernoulli.default)

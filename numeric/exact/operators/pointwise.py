@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import DATA_HANDLERS, Execution, handles
-from gradproof.numeric.exact.storages import gather
-from gradproof.numeric.exact.values import UndecidableError, Value
+from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.operators.pieces import choose, compare
+from gradproof.numeric.exact.values import Value
 
 aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
+
+ROUNDED_SOFTPLUS = 15
+"""From this threshold on `log(1 + exp(x))` is x in float32."""
 
 
 @handles(aten.add, prims.add)
@@ -41,7 +43,7 @@ def mul(run: Execution, a: Any, b: Any) -> Value:
     return run.value_of(a) * run.value_of(b)
 
 
-@handles(aten.div.Tensor, aten.div.Scalar, prims.div, aten.true_divide)
+@handles(aten.div.Tensor, aten.div.Scalar, prims.div)
 def div(run: Execution, a: Any, b: Any) -> Value:
     return run.value_of(a) / _divisor(run, b)
 
@@ -145,193 +147,48 @@ def logaddexp(run: Execution, a: Value, b: Value) -> Value:
 
 @handles(aten.softplus.default)
 def softplus(run: Execution, a: Value, beta: Any = 1, threshold: Any = 20) -> Value:
-    """`log(1 + exp(beta x)) / beta`; that PyTorch returns x above a threshold is rounding, not another
-    function.
-    """
+    """`log(1 + exp(beta x)) / beta`; that PyTorch returns x above a high threshold is rounding."""
     scale = run.value_of(beta)
-    run.numbers.assumes["softplus above its threshold is x by rounding"] = None
-    return f.log(f.exp(a * scale).plus(1)) / scale
-
-
-@handles(aten.softplus_backward.default)
-def softplus_backward(run: Execution, grad: Value, a: Value, beta: Any, threshold: Any) -> Value:
-    run.numbers.assumes["softplus above its threshold is x by rounding"] = None
-    return grad * f.sigmoid(a * run.value_of(beta))
+    scaled = a * scale
+    smooth = f.log(f.exp(scaled).plus(1)) / scale
+    if threshold >= ROUNDED_SOFTPLUS:
+        run.numbers.assumes["softplus above its threshold is x by rounding"] = None
+        return smooth
+    return choose(compare(run, scaled, threshold, "softplus") > 0, a, smooth)
 
 
 @handles(aten.pow, prims.pow)
 def pow_(run: Execution, base: Any, exponent: Any) -> Value:
     """`x^c` for rational c, `x^y` as `exp(y log x)` otherwise."""
-    x, y = run.value_of(base), run.value_of(exponent)
-    if y.constant is not None and y.constant.size and all(c == y.constant.flat[0] for c in y.constant.flat):
-        power = f.power(x, y.constant.flat[0])
-        return power.expand(np.broadcast_shapes(x.shape, y.shape))
-    return f.exp(y * f.log(x))
+    x = run.value_of(base)
+    if isinstance(exponent, float):
+        return f.power(x, run.constants.exponent(exponent))
+    y = run.value_of(exponent)
+    if y.constant is not None:
+        return _powers(x, y.constant)
+    steps = run.numbers.constant(_steps_from_known(run, y))
+    return f.exp((y - steps) * f.log(x)) * _powers(x, steps.constant)
 
 
-# Pieces: chosen by comparisons
+def _powers(x: Value, exponents: Any) -> Value:
+    """`x^c`, for rational numbers c of their own for each entry."""
+    shape = np.broadcast_shapes(x.shape, exponents.shape)
+    exponents = np.broadcast_to(exponents, shape)
+    result = x.numbers.zeros(shape)
+    for exact in set(exponents.flat):
+        result = choose(np.asarray(exponents == exact), f.power(x, exact).expand(shape), result)
+    return result
 
 
-def choose(condition: Array, a: Value, b: Value) -> Value:
-    """`a` where the condition holds, `b` elsewhere."""
-    shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
-    condition = np.broadcast_to(condition, shape)
-    if condition.all():
-        return a.expand(shape)
-    if not condition.any():
-        return b.expand(shape)
-    count = int(np.prod(shape, dtype=int))
-    positions = np.arange(count).reshape(shape) + np.where(condition, 0, count)
-    return gather([a.expand(shape), b.expand(shape)], positions)
-
-
-@handles(aten.where.self, aten.where.ScalarSelf, aten.where.ScalarOther, aten.where.Scalar, prims.where)
-def where(run: Execution, condition: torch.Tensor, a: Any, b: Any) -> Value:
-    return choose(condition.numpy().astype(bool), run.value_of(a), run.value_of(b))
-
-
-@handles(aten.masked_fill)
-def masked_fill(run: Execution, a: Value, mask: torch.Tensor, fill: Any) -> Value:
-    return choose(mask.numpy().astype(bool), run.value_of(fill), run.value_of(a))
-
-
-def compare(run: Execution, a: Any, b: Any, what: str, equality: bool = False) -> Array:
-    return run.branches.compare(run.value_of(a), run.value_of(b), what, equality)
-
-
-def _register_comparison(
-    symbol: str, test: Callable[[Array], Array], equality: bool, *operators: Any
-) -> None:
-    @handles(*operators)
-    def answer(run: Execution, a: Any, b: Any) -> torch.Tensor:
-        sides = compare(run, a, b, f"the comparison {symbol}", equality)
-        return torch.from_numpy(np.asarray(test(sides)))
-
-
-_register_comparison(">", lambda s: s > 0, False, aten.gt, prims.gt)
-_register_comparison("<", lambda s: s < 0, False, aten.lt, prims.lt)
-_register_comparison(">=", lambda s: s >= 0, False, aten.ge, prims.ge)
-_register_comparison("<=", lambda s: s <= 0, False, aten.le, prims.le)
-_register_comparison("==", lambda s: s == 0, True, aten.eq, prims.eq)
-_register_comparison("!=", lambda s: s != 0, True, aten.ne, prims.ne)
-
-
-@handles(aten.relu)
-def relu(run: Execution, a: Value) -> Value:
-    zero = run.value_of(0)
-    return choose(compare(run, a, zero, "relu") > 0, a, zero)
-
-
-@handles(aten.threshold.default)
-def threshold(run: Execution, a: Value, bound: Any, fill: Any) -> Value:
-    return choose(compare(run, a, bound, "threshold") > 0, a, run.value_of(fill))
-
-
-@handles(aten.threshold_backward.default)
-def threshold_backward(run: Execution, grad: Value, a: Value, bound: Any) -> Value:
-    return choose(compare(run, a, bound, "threshold_backward") > 0, grad, run.value_of(0))
-
-
-@handles(aten.abs, prims.abs)
-def abs_(run: Execution, a: Value) -> Value:
-    return choose(compare(run, a, 0, "abs") >= 0, a, -a)
-
-
-@handles(aten.sign, aten.sgn, prims.sign)
-def sign(run: Execution, a: Value) -> Value:
-    sides = compare(run, a, 0, "sign")
-    signs = np.empty(sides.shape, dtype=object)
-    for position in np.ndindex(sides.shape):
-        signs[position] = Fraction(int(sides[position]))
-    return run.numbers.constant(signs)
-
-
-@handles(aten.maximum, aten.fmax, prims.maximum, prims.fmax)
-def maximum(run: Execution, a: Value, b: Value) -> Value:
-    return choose(compare(run, a, b, "maximum") >= 0, run.value_of(a), run.value_of(b))
-
-
-@handles(aten.minimum, aten.fmin, prims.minimum, prims.fmin)
-def minimum(run: Execution, a: Value, b: Value) -> Value:
-    return choose(compare(run, a, b, "minimum") <= 0, run.value_of(a), run.value_of(b))
-
-
-@handles(aten.clamp, aten.clamp_min, aten.clamp_max)
-def clamp(run: Execution, a: Value, low: Any = None, high: Any = None, **named: Any) -> Value:
-    low, high = named.get("min", low), named.get("max", high)
-    if low is not None:
-        a = choose(compare(run, a, low, "clamp") >= 0, a, run.value_of(low))
-    if high is not None:
-        a = choose(compare(run, a, high, "clamp") <= 0, a, run.value_of(high))
-    return a
-
-
-@handles(aten.clamp_max)
-def clamp_max(run: Execution, a: Value, high: Any) -> Value:
-    return clamp(run, a, None, high)
-
-
-def _register_steps(name: str, step: Callable[[float], float], *operators: Any) -> None:
-    @handles(*operators)
-    def answer(run: Execution, a: Value, decimals: int = 0) -> Value:
-        if decimals:
-            raise UndecidableError(f"{name} to {decimals} decimals")
-        return steps(run, a, name, step)
-
-
-def steps(run: Execution, a: Value, name: str, step: Callable[[float], float]) -> Value:
-    """A function that is constant in pieces: integers told by the real numbers, each piece a side of its
-    own.
+def _steps_from_known(run: Execution, y: Value) -> Any:
+    """How far each exponent is from one that was met before: `x^(y - 1)` is `x^y / x` only if both are known
+    to be
+    powers with neighbouring exponents.
     """
-    reals = np.vectorize(float, otypes=[np.float64])(a.reals)
-    distance = np.abs(reals * 2 - np.round(reals * 2))
-    run.branches.record(name, {"one piece after another"}, {"one piece after another", "every piece"})
-    if np.any(distance < 1e-9):
-        run.numbers.assumes[f"{name} at the edge of a piece"] = None
-    fractions = np.empty(reals.shape, dtype=object)
-    for position in np.ndindex(reals.shape):
-        fractions[position] = Fraction(step(float(reals[position])))
-    return run.numbers.constant(fractions)
-
-
-_register_steps("floor", np.floor, aten.floor, prims.floor)
-_register_steps("ceil", np.ceil, aten.ceil, prims.ceil)
-_register_steps("round", np.round, aten.round.default, prims.round)
-_register_steps("trunc", np.trunc, aten.trunc, prims.trunc)
-
-
-# Conversions
-
-
-@handles(aten._to_copy, prims.convert_element_type, aten.to)
-def to_copy(run: Execution, a: Any, *arguments: Any, dtype: torch.dtype | None = None, **named: Any) -> Any:
-    """Another precision changes no exact number; integers are told from the real numbers."""
-    dtype = next((x for x in arguments if isinstance(x, torch.dtype)), dtype)
-    if isinstance(a, Value) and (dtype is None or dtype.is_floating_point):
-        return a
-    if isinstance(a, Value) and dtype == torch.bool:
-        return torch.from_numpy(compare(run, a, 0, "conversion to bool", True) != 0)
-    if isinstance(a, Value) and dtype is not None:
-        whole = steps(run, a, "conversion to integers", np.trunc)
-        return torch.tensor(np.vectorize(int, otypes=[np.int64])(whole.constant).tolist(), dtype=dtype)
-    if dtype is not None and dtype.is_floating_point:
-        return run.value_of(a)
-    tensor: Any = a
-    return tensor.to(dtype) if dtype is not None else tensor.clone()
-
-
-DATA_HANDLERS.add(to_copy)
-
-
-@handles(aten.isnan, aten.isinf, aten.isfinite, aten.isneginf, aten.isposinf)
-def is_special(run: Execution, a: Value) -> torch.Tensor:
-    from gradproof.numeric.exact.specials import finite_entries
-
-    if np.all(finite_entries(a)):
-        return torch.zeros(a.shape, dtype=torch.bool)
-    raise UndecidableError("a test for infinities where there are some")
-
-
-@handles(aten.logical_not, aten.logical_and, aten.logical_or, aten.bitwise_not)
-def logical(run: Execution, *operands: Any) -> Any:
-    raise UndecidableError("a logical operator on floating-point numbers")
+    steps = np.full(y.shape, Fraction(0), dtype=object)
+    residues, dual = run.numbers.residues, y.formal
+    if residues is None or dual is None or dual.levels == 0:
+        return steps
+    for position in np.ndindex(y.shape):
+        steps[position] = Fraction(residues.step_from_known(int(dual.primal[(-1, *position)])))
+    return steps

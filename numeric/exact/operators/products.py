@@ -1,4 +1,4 @@
-"""Matrix products and convolutions."""
+"""Matrix products."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def multiply_matrices(a: Array, b: Array) -> Array:
 
 
 def matmul(a: Value, b: Value) -> Value:
+    """The product of matrices, over the axes before them broadcast."""
+    axes = max(len(a.shape), len(b.shape))
+    a, b = (reshape(x, (*(1,) * (axes - len(x.shape)), *x.shape)) for x in (a, b))
     return a.bilinear(b, multiply_matrices)
 
 
@@ -70,25 +73,38 @@ def addr(run: Execution, added: Value, a: Value, b: Value, *, beta: Any = 1, alp
     return _scaled_sum(run, added, outer, beta, alpha)
 
 
-# Convolutions: gathered windows times weights, so that the transposes follow from the same table of positions
-
-
-def windows(run: Execution, shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Array:
-    """Positions of each window, 0 for padding, else 1 + the flat position: (windows, entries of the
-    kernel).
-    """
-    grid = torch.arange(1, 1 + int(np.prod(shape, dtype=int))).reshape(1, *shape)
-    for axis in range(len(shape), 0, -1):
-        grid = torch.nn.functional.pad(grid, (0, 0) * (len(shape) - axis) + (padding[axis - 1],) * 2)
-    for axis, (size, step, spread) in enumerate(zip(kernel, stride, dilation, strict=True)):
-        grid = grid.unfold(1 + axis, (size - 1) * spread + 1, step)[..., ::spread]
-    count = int(np.prod(grid.shape[1 : 1 + len(shape)], dtype=int))
-    return grid.reshape(count, -1).numpy()
-
-
-@handles(aten.convolution.default)
-def convolution(
-    run: Execution, a: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: int,
+@handles(aten._trilinear.default)
+def trilinear(
+    run: Execution, a: Value, b: Value, c: Value, expand_a: Any, expand_b: Any, expand_c: Any, summed: Any,
+    unroll: int = 1,
 ) -> Value:  # fmt: skip
-    raise NotImplementedError
+    """The product of three tensors, each with axes of length 1 put in, summed over axes."""
+    a, b, c = (_put_in(x, axes) for x, axes in ((a, expand_a), (b, expand_b), (c, expand_c)))
+    product = a * b * c
+    return product.sum([axis - len(product.shape) for axis in summed])
+
+
+def _put_in(value: Value, axes: Any) -> Value:
+    shape = list(value.shape)
+    for axis in sorted(axes):
+        shape.insert(axis, 1)
+    return reshape(value, tuple(shape))
+
+
+def reshape(value: Value, shape: tuple[int, ...]) -> Value:
+    """The same entries in row-major order, in another shape."""
+    axes = len(value.shape)
+    if shape == value.shape:
+        return value
+    return value.map(lambda array: array.reshape((*array.shape[: array.ndim - axes], *shape)))
+
+
+def permute(value: Value, axes: tuple[int, ...]) -> Value:
+    """Axes in another order."""
+    count = len(axes)
+
+    def move(array: Array) -> Array:
+        lead = array.ndim - count
+        return array.transpose((*range(lead), *(lead + axis for axis in axes)))
+
+    return value.map(move)

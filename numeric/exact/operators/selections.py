@@ -10,6 +10,7 @@ import torch
 from gradproof.numeric.exact.branches import order
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import along, axes_of
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import Value
@@ -48,8 +49,6 @@ def extreme(run: Execution, a: Value, axis: int, largest: bool, what: str) -> Ar
     slices = along(value, axis)
     best = slices[0]
     index = np.zeros(best.shape, dtype=np.int64)
-    from gradproof.numeric.exact.operators.pointwise import choose
-
     for k, other in enumerate(slices[1:], start=1):
         sides = order(other, best)
         index = np.where(sides > 0, k, index)
@@ -160,8 +159,56 @@ def argsort(run: Execution, a: Value, dim: int = -1, descending: bool = False) -
     return sort(run, a, dim, descending)[1]
 
 
-@handles(aten.median.dim, aten.kthvalue.default)
-def median(run: Execution, a: Value, *args: Any) -> Any:
-    from gradproof.numeric.exact.values import UndecidableError
+def _of_rank(run: Execution, a: Value, k: int, dim: int, keepdim: bool, what: str) -> tuple[Value, Any]:
+    """The entry that k others along an axis are smaller than, and its index."""
+    if not a.shape:
+        return a, torch.zeros((), dtype=torch.int64)
+    (axis,) = axes_of(a.shape, dim)
+    ranks = ranked(run, a, axis, what)
+    index = np.expand_dims(np.argmax(ranks == k, axis=axis), axis)
+    values = take_along(a, index, axis)
+    if keepdim:
+        return values, torch.from_numpy(index)
+    return _squeeze(values, [axis]), torch.from_numpy(index.squeeze(axis))
 
-    raise UndecidableError("a median")
+
+@handles(aten.kthvalue.default)
+def kthvalue(run: Execution, a: Value, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    return _of_rank(run, a, k - 1, dim, keepdim, "kthvalue")
+
+
+@handles(aten.median.dim, aten.nanmedian.dim)
+def median_dim(run: Execution, a: Value, dim: int = -1, keepdim: bool = False) -> Any:
+    count = a.shape[dim] if a.shape else 1
+    return _of_rank(run, a, (count - 1) // 2, dim, keepdim, "median")
+
+
+@handles(aten.median.default, aten.nanmedian.default)
+def median(run: Execution, a: Value) -> Value:
+    flat = _flat_axis(a, axes_of(a.shape, None))
+    return _of_rank(run, flat, (flat.shape[0] - 1) // 2, 0, False, "median")[0]
+
+
+def _running_extreme(run: Execution, a: Value, dim: int, largest: bool, what: str) -> Any:
+    """The largest or smallest entry so far, the last of equal ones, and its index."""
+    if not a.shape:
+        return a, torch.zeros((), dtype=torch.int64)
+    (axis,) = axes_of(a.shape, dim)
+    slices = along(a if largest else -a, axis)
+    best, indices = slices[0], [np.zeros(slices[0].shape, dtype=np.int64)]
+    for k, entry in enumerate(slices[1:], start=1):
+        later = run.branches.compare(entry, best, what) >= 0
+        best = choose(later, entry, best)
+        indices.append(np.where(later, k, indices[-1]))
+    index = np.stack(indices, axis=axis)
+    return take_along(a, index, axis), torch.from_numpy(index)
+
+
+@handles(aten.cummax)
+def cummax(run: Execution, a: Value, dim: int) -> Any:
+    return _running_extreme(run, a, dim, True, "cummax")
+
+
+@handles(aten.cummin)
+def cummin(run: Execution, a: Value, dim: int) -> Any:
+    return _running_extreme(run, a, dim, False, "cummin")

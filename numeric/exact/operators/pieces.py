@@ -1,0 +1,231 @@
+"""Operators that are one function here and another there: comparisons, and what chooses by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.storages import gather
+from gradproof.numeric.exact.values import UndecidableError, Value
+
+aten: Any = torch.ops.aten
+prims: Any = torch.ops.prims
+
+
+def choose(condition: Array, a: Value, b: Value) -> Value:
+    """`a` where the condition holds, `b` elsewhere."""
+    shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    condition = np.broadcast_to(condition, shape)
+    if condition.all():
+        return a.expand(shape)
+    if not condition.any():
+        return b.expand(shape)
+    count = int(np.prod(shape, dtype=int))
+    positions = np.arange(count).reshape(shape) + np.where(condition, 0, count)
+    return gather([a.expand(shape), b.expand(shape)], positions)
+
+
+@handles(aten.where.self, aten.where.ScalarSelf, aten.where.ScalarOther, aten.where.Scalar, prims.where)
+def where(run: Execution, condition: torch.Tensor, a: Any, b: Any) -> Value:
+    return choose(condition.numpy().astype(bool), run.value_of(a), run.value_of(b))
+
+
+@handles(aten.masked_fill)
+def masked_fill(run: Execution, a: Value, mask: torch.Tensor, fill: Any) -> Value:
+    return choose(mask.numpy().astype(bool), run.value_of(fill), run.value_of(a))
+
+
+def compare(run: Execution, a: Any, b: Any, what: str, equality: bool = False) -> Array:
+    return run.branches.compare(run.value_of(a), run.value_of(b), what, equality)
+
+
+def _register_comparison(
+    symbol: str, test: Callable[[Array], Array], equality: bool, *operators: Any
+) -> None:
+    @handles(*operators)
+    def answer(run: Execution, a: Any, b: Any) -> torch.Tensor:
+        sides = compare(run, a, b, f"the comparison {symbol}", equality)
+        return torch.from_numpy(np.asarray(test(sides)))
+
+
+_register_comparison(">", lambda s: s > 0, False, aten.gt, prims.gt)
+_register_comparison("<", lambda s: s < 0, False, aten.lt, prims.lt)
+_register_comparison(">=", lambda s: s >= 0, False, aten.ge, prims.ge)
+_register_comparison("<=", lambda s: s <= 0, False, aten.le, prims.le)
+_register_comparison("==", lambda s: s == 0, True, aten.eq, prims.eq)
+_register_comparison("!=", lambda s: s != 0, True, aten.ne, prims.ne)
+
+
+@handles(aten.relu)
+def relu(run: Execution, a: Value) -> Value:
+    zero = run.value_of(0)
+    return choose(compare(run, a, zero, "relu") > 0, a, zero)
+
+
+@handles(aten.threshold.default)
+def threshold(run: Execution, a: Value, bound: Any, fill: Any) -> Value:
+    return choose(compare(run, a, bound, "threshold") > 0, a, run.value_of(fill))
+
+
+@handles(aten.abs, prims.abs)
+def abs_(run: Execution, a: Value) -> Value:
+    return choose(compare(run, a, 0, "abs") >= 0, a, -a)
+
+
+@handles(aten.sign, aten.sgn, prims.sign)
+def sign(run: Execution, a: Value) -> Value:
+    sides = compare(run, a, 0, "sign")
+    signs = np.empty(sides.shape, dtype=object)
+    for position in np.ndindex(sides.shape):
+        signs[position] = Fraction(int(sides[position]))
+    return run.numbers.constant(signs)
+
+
+@handles(aten.maximum, aten.fmax, prims.maximum, prims.fmax)
+def maximum(run: Execution, a: Value, b: Value) -> Value:
+    return choose(compare(run, a, b, "maximum") >= 0, run.value_of(a), run.value_of(b))
+
+
+@handles(aten.minimum, aten.fmin, prims.minimum, prims.fmin)
+def minimum(run: Execution, a: Value, b: Value) -> Value:
+    return choose(compare(run, a, b, "minimum") <= 0, run.value_of(a), run.value_of(b))
+
+
+@handles(aten.clamp, aten.clamp_min, aten.clamp_max)
+def clamp(run: Execution, a: Value, low: Any = None, high: Any = None, **named: Any) -> Value:
+    low, high = named.get("min", low), named.get("max", high)
+    if low is not None:
+        a = choose(compare(run, a, low, "clamp") >= 0, a, run.value_of(low))
+    if high is not None:
+        a = choose(compare(run, a, high, "clamp") <= 0, a, run.value_of(high))
+    return a
+
+
+@handles(aten.clamp_max)
+def clamp_max(run: Execution, a: Value, high: Any) -> Value:
+    return clamp(run, a, None, high)
+
+
+def _register_steps(name: str, step: Callable[[float], float], *operators: Any) -> None:
+    @handles(*operators)
+    def answer(run: Execution, a: Value, decimals: int = 0) -> Value:
+        if decimals:
+            raise UndecidableError(f"{name} to {decimals} decimals")
+        return steps(run, a, name, step)
+
+
+def steps(run: Execution, a: Value, name: str, step: Callable[[float], float]) -> Value:
+    """A function that is constant in pieces: integers told by the real numbers, each piece a side of its
+    own.
+    """
+    if a.constant is not None:
+        return run.numbers.constant(_of_each(lambda c: Fraction(step(c)), a.constant))
+    reals = np.vectorize(float, otypes=[np.float64])(a.reals)
+    distance = np.abs(reals * 2 - np.round(reals * 2))
+    run.branches.record(name, {"one piece after another"}, {"one piece after another", "every piece"})
+    if np.any(distance < 1e-9):
+        run.numbers.assumes[f"{name} at the edge of a piece"] = None
+    return run.numbers.constant(_of_each(lambda x: Fraction(step(float(x))), reals))
+
+
+def _of_each(function: Callable[[Any], Any], array: Array) -> Array:
+    result = np.empty(array.shape, dtype=object)
+    for position in np.ndindex(array.shape):
+        result[position] = function(array[position])
+    return result
+
+
+_register_steps("floor", math.floor, aten.floor, prims.floor)
+_register_steps("ceil", math.ceil, aten.ceil, prims.ceil)
+_register_steps("round", round, aten.round, prims.round)
+_register_steps("trunc", math.trunc, aten.trunc, aten.fix, prims.trunc)
+
+
+@handles(aten.fmod)
+def fmod(run: Execution, a: Any, b: Any) -> Value:
+    x, y = run.value_of(a), run.value_of(b)
+    return x - y * steps(run, x / y, "fmod", math.trunc)
+
+
+@handles(aten.remainder)
+def remainder(run: Execution, a: Any, b: Any) -> Value:
+    x, y = run.value_of(a), run.value_of(b)
+    return x - y * steps(run, x / y, "remainder", math.floor)
+
+
+@handles(aten.frac)
+def frac(run: Execution, a: Value) -> Value:
+    return a - steps(run, a, "frac", math.trunc)
+
+
+@handles(aten.floor_divide)
+def floor_divide(run: Execution, a: Any, b: Any) -> Value:
+    return steps(run, run.value_of(a) / run.value_of(b), "floor_divide", math.floor)
+
+
+@handles(aten.div.Tensor_mode, aten.div.Scalar_mode)
+def div_mode(run: Execution, a: Any, b: Any, *, rounding_mode: str | None) -> Value:
+    quotient = run.value_of(a) / run.value_of(b)
+    if rounding_mode is None:
+        return quotient
+    return steps(run, quotient, "div", math.floor if rounding_mode == "floor" else math.trunc)
+
+
+@handles(aten.copysign)
+def copysign(run: Execution, a: Any, b: Any) -> Value:
+    x, y = run.value_of(a), run.value_of(b)
+    own = compare(run, x, 0, "copysign") >= 0
+    sides = compare(run, y, 0, "copysign")
+    if np.any(sides == 0):
+        raise UndecidableError("copysign of the sign of a zero")
+    same = np.equal(*np.broadcast_arrays(own, sides > 0))
+    return choose(same, x, -x)
+
+
+@handles(aten.hardtanh, aten.hardtanh_)
+def hardtanh(run: Execution, a: Value, low: Any = -1, high: Any = 1) -> Value:
+    return clamp(run, a, low, high)
+
+
+@handles(aten.leaky_relu)
+def leaky_relu(run: Execution, a: Value, slope: Any = 0.01) -> Value:
+    return choose(compare(run, a, 0, "leaky_relu") > 0, a, a * run.value_of(slope))
+
+
+@handles(aten.softshrink)
+def softshrink(run: Execution, a: Value, bound: Any = 0.5) -> Value:
+    edge = run.value_of(bound)
+    inner = choose(compare(run, a, -edge, "softshrink") < 0, a + edge, run.value_of(0))
+    return choose(compare(run, a, edge, "softshrink") > 0, a - edge, inner)
+
+
+@handles(aten.hardshrink)
+def hardshrink(run: Execution, a: Value, bound: Any = 0.5) -> Value:
+    return choose(within(run, a, bound, "hardshrink"), run.value_of(0), a)
+
+
+def within(run: Execution, a: Value, bound: Any, what: str) -> Array:
+    """Where entries are between `-bound` and `bound`."""
+    edge = run.value_of(bound)
+    return (compare(run, a, -edge, what) >= 0) & (compare(run, a, edge, what) <= 0)
+
+
+@handles(aten.rrelu_with_noise, aten.rrelu_with_noise_functional)
+def rrelu_with_noise(
+    run: Execution, a: Value, noise: Value, lower: Any = 0.125, upper: Any = 1 / 3, training: bool = False,
+    generator: Any = None,
+) -> tuple[Value, Value]:  # fmt: skip
+    """The result and the slopes that were drawn."""
+    if not training:
+        return leaky_relu(run, a, (lower + upper) / 2), noise
+    drawn = torch.empty(a.shape, dtype=torch.float64).uniform_(lower, upper, generator=generator)
+    positive = compare(run, a, 0, "rrelu") > 0
+    slopes = choose(positive, run.value_of(1), run.value_of(drawn))
+    return a * slopes, slopes
