@@ -84,7 +84,7 @@ def pooling() -> list[Row]:
     )
     t(
         "max_unpool2d",
-        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), (2,)),
+        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), (2, 2)),
         normal(1, 1, 4, 4),
     )
     t("adaptive_avg_pool1d", lambda x: F.adaptive_avg_pool1d(x, 2), normal(1, 2, 5))
