@@ -155,15 +155,16 @@ def parse(text: str) -> Syntax:
     ...
     gradproof.symbolic.claims.ParseError: column 4: the formula ends where a number or a name was expected
     """
-    _bounded(text)
+    bounded(text)
     try:
         tree: Any = _parser().parse(text)  # pyright: ignore[reportUnknownMemberType]
     except UnexpectedInput as problem:
-        raise ParseError(_explain(problem, text)) from None
+        raise ParseError(explain(problem, text)) from None
     return _syntax(tree)
 
 
-def _bounded(text: str) -> None:
+def bounded(text: str) -> None:
+    """Raise ParseError for a text that is too long, too deep or empty."""
     if len(text) > MAX_LENGTH:
         raise ParseError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
     if not text.strip():
@@ -175,7 +176,8 @@ def _bounded(text: str) -> None:
             raise ParseError(f"column {column}: nested more than {MAX_DEPTH} deep")
 
 
-def _explain(problem: UnexpectedInput, text: str) -> str:
+def explain(problem: UnexpectedInput, text: str) -> str:
+    """What the parser did not expect, with the place, for people."""
     shown = text if len(text) <= 60 else text[:57] + "..."
     token: Token | None = getattr(problem, "token", None)
     if isinstance(problem, UnexpectedToken) and token is not None and token.type == "$END":

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
-from flint import arb, ctx, fmpq
+from flint import arb, arb_mat, ctx, fmpq, fmpz_mat
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
@@ -19,6 +19,7 @@ from gradproof.symbolic.expressions import (
     Entry,
     Expr,
     Index,
+    MatrixFunction,
     Mul,
     Number,
     Parameter,
@@ -145,12 +146,37 @@ class Evaluator:
         place = tuple(self.position(i, at) for i in expr.indices)
         if not all(0 <= n < self.size(a) for n, a in zip(place, expr.tensor.axes, strict=True)):
             raise UndefinedError(f"{expr}: position {place} is off the axis")
+        if isinstance(expr.tensor, MatrixFunction):
+            return self.of_matrix(expr.tensor, place)
         if expr.tensor in self.point.tensors:
             return _ball(self.point.tensors[expr.tensor][place])
         if (expr.tensor, place) not in self.known:
             d = self.definitions[expr.tensor]
             self.known[(expr.tensor, place)] = self.value(d.value, dict(zip(d.indices, place, strict=True)))
         return self.known[(expr.tensor, place)]
+
+    def of_matrix(self, made: MatrixFunction, place: tuple[int, ...]) -> Any:
+        """The determinant, or an entry of the inverse, of a matrix; all of an inverse is computed at once."""
+        if (made, place) in self.known:
+            return self.known[(made, place)]
+        assert made.matrix is not None and made.row is not None and made.column is not None
+        batch = place[: len(made.batch)]
+        around = dict(zip(made.batch, batch, strict=True))
+        count = self.size(made.row.axis)
+        rows = [
+            [self.value(made.matrix, {**around, made.row: r, made.column: c}) for c in range(count)]
+            for r in range(count)
+        ]
+        if made.kind == "determinant":
+            self.known[(made, place)] = _determinant(rows)
+            return self.known[(made, place)]
+        found = _determinant(rows)
+        if found.contains(0):
+            raise (UndefinedError if found == 0 else UnclearError)(f"{made.name}: a singular matrix")
+        inverse = arb_mat(count, count, [v for row in rows for v in row]).inv() if count else None
+        for r, c in product(range(count), repeat=2):
+            self.known[(made, (*batch, r, c))] = inverse[r, c]
+        return self.known[(made, place)]
 
     def position(self, expr: Expr, at: Mapping[Index, int]) -> int:
         if isinstance(expr, Index):
@@ -191,6 +217,17 @@ class Evaluator:
 
     def size(self, axis: Axis) -> int:
         return axis.size if axis.size is not None else self.point.sizes[axis]
+
+
+def _determinant(rows: list[list[Any]]) -> Any:
+    """The determinant, exact where all entries are whole numbers."""
+    entries = [value for row in rows for value in row]
+    if not rows:
+        return arb(1)
+    whole = [value.unique_fmpz() if value.is_exact() else None for value in entries]
+    if all(n is not None for n in whole):
+        return arb(fmpz_mat(len(rows), len(rows), whole).det())
+    return arb_mat(len(rows), len(rows), entries).det()
 
 
 def _ball(value: Any) -> Any:

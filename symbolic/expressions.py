@@ -20,6 +20,7 @@ from gradproof.symbolic.axes import Axis
 
 DType = Literal["real", "integer", "boolean"]
 Relation = Literal["==", "!=", "<", "<=", ">", ">="]
+Structure = Literal["", "symmetric", "positive definite", "invertible"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Tensor:
 
     `domain` is where its entries may lie, written as in `x: (0, inf)`; the entries of an integer tensor
     index an axis (`over`): with the domain `index` all lie on it, with `integer` some may lie beside it.
+    `structure` is what is known of the matrices over the last two axes.
     """
 
     name: str
@@ -35,9 +37,31 @@ class Tensor:
     dtype: DType = "real"
     domain: str = "real"
     over: Axis | None = None
+    structure: Structure = ""
 
     def __repr__(self) -> str:
         return f"{self.name}[{', '.join(axis.name for axis in self.axes)}]"
+
+
+@dataclass(frozen=True, repr=False)
+class MatrixFunction(Tensor):
+    """The inverse or the determinant of the matrices `matrix` over `row` and `column`, one for each `batch`.
+
+    Made by `matrices.inverse` and `matrices.determinant` alone, which bring `matrix` to a normal form.
+    """
+
+    kind: Literal["inverse", "determinant"] = "inverse"
+    batch: tuple[Index, ...] = ()
+    row: Index | None = None
+    column: Index | None = None
+    matrix: Expr | None = None
+
+    def at(self, row: Expr, column: Expr, batch: Iterable[Expr]) -> Expr:
+        """An entry of the matrix of which this is the inverse or the determinant."""
+        assert self.matrix is not None and self.row is not None and self.column is not None
+        places = (*batch, row, column)
+        body = refresh(self.matrix, frozenset[Index]().union(*(p.free for p in places)))
+        return substitute(body, dict(zip((*self.batch, self.row, self.column), places, strict=True)))
 
 
 class Expr:
@@ -212,7 +236,10 @@ class Entry(Expr):
 
     @cached_property
     def tensors(self) -> frozenset[Tensor]:
-        return frozenset({self.tensor}).union(*(i.tensors for i in self.indices))
+        made = frozenset({self.tensor}).union(*(i.tensors for i in self.indices))
+        if isinstance(self.tensor, MatrixFunction) and self.tensor.matrix is not None:
+            made |= self.tensor.matrix.tensors
+        return made
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -428,6 +455,8 @@ def entry(tensor: Tensor, *indices: Operand) -> Entry:
             raise ValueError(
                 f"{tensor!r} expects an index of axis {axis.name}, found {position.key} of {over.name}"
             )
+    if tensor.structure in ("symmetric", "positive definite"):
+        given = (*given[:-2], *sorted(given[-2:], key=lambda i: i.key))
     return _intern(Entry, tensor, given)
 
 

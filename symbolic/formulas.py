@@ -6,7 +6,7 @@ demands beside it, in the order in which an evaluation would meet them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -111,7 +111,7 @@ class Formula:
         """The same formula, its demands asked for only where the guard holds."""
         if guard is ONE:
             return self
-        guarded = tuple(Demand(d.subject, d.relation, (guard, *d.guards)) for d in self.demands)
+        guarded = tuple(replace(d, guards=(guard, *d.guards)) for d in self.demands)
         return Formula(self.value, guarded if guard is not ZERO else ())
 
 

@@ -45,6 +45,7 @@ from gradproof.symbolic.expressions import (
     size,
     substitute,
 )
+from gradproof.symbolic.inverses import contracted
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import (
     NOTHING,
@@ -63,6 +64,7 @@ from gradproof.symbolic.polynomials import (
 )
 from gradproof.symbolic.signs import idempotent, positive
 
+Step = Callable[["dict[Expr, Fraction]", "list[Index]"], Poly | None]
 MAX_DENOMINATORS = 64
 MAX_PRODUCTS = 60_000
 """How many products a normal form may take before it is given up as too large."""
@@ -175,7 +177,7 @@ class NormalForm:
                 e -= whole
             if e:
                 kept[atom] = Fraction(1) if e > 0 and idempotent(atom) else e
-        for step in (self._deltas, self._signs, self._opened, self._unit, self._supposed, self._enumerated):
+        for step in self.steps:
             made = step(kept, bound)
             if made is not None:
                 return scale(made, value)
@@ -189,6 +191,23 @@ class NormalForm:
                 kept[many] = kept.get(many, Fraction(0)) + 1
         kept = {atom: e for atom, e in kept.items() if e}
         return {canonical(kept, [i for i in bound if i in used]): value}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is tried on a product of powers of atoms, in that order."""
+        return (
+            self._deltas,
+            self._signs,
+            self._opened,
+            self._unit,
+            self._supposed,
+            self._inverses,
+            self._enumerated,
+        )
+
+    def _inverses(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
+        """Contract inverses with their matrices."""
+        return contracted(self, factors, bound)
 
     def _again(
         self, factors: Mapping[Expr, Fraction], bound: list[Index], values: Mapping[Index, Expr]

@@ -11,7 +11,7 @@ from typing import Any
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.domain import Domain, DomainError, parse_domain
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
-from gradproof.symbolic.expressions import Entry, Expr, Index, Parameter, Size, Tensor, walk
+from gradproof.symbolic.expressions import Entry, Expr, Index, MatrixFunction, Parameter, Size, Tensor, walk
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.verdict import Witness
 
@@ -99,6 +99,10 @@ class _reads:  # noqa: N801
                 self.parameters.add(node)
             elif isinstance(node, Size | Index):
                 self.axes.add(node.axis)
+            elif isinstance(node, Entry) and isinstance(node.tensor, MatrixFunction):
+                assert node.tensor.matrix is not None
+                self.axes |= set(node.tensor.axes)
+                self.visit(node.tensor.matrix)
             elif isinstance(node, Entry) and node.tensor not in self.tensors:
                 self.tensors.add(node.tensor)
                 self.axes |= set(node.tensor.axes)

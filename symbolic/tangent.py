@@ -12,6 +12,7 @@ from gradproof.symbolic.expressions import (
     Call,
     Entry,
     Expr,
+    MatrixFunction,
     Mul,
     Power,
     Reduce,
@@ -19,6 +20,8 @@ from gradproof.symbolic.expressions import (
     Where,
     add,
     entry,
+    fresh,
+    index,
     mul,
     power,
     refresh,
@@ -27,6 +30,7 @@ from gradproof.symbolic.expressions import (
     where,
 )
 from gradproof.symbolic.functions import function, largest_share
+from gradproof.symbolic.matrices import differential
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.special import SPECIAL
 
@@ -44,6 +48,8 @@ def tangent(expr: Expr, dot: Callable[[Entry], Expr], variable: Expr | None = No
 
     if expr is variable:
         return ONE
+    if isinstance(expr, Entry) and isinstance(expr.tensor, MatrixFunction):
+        return _of_matrix(expr, expr.tensor, of)
     if isinstance(expr, Entry):
         return dot(expr) if expr.tensor.dtype == "real" else ZERO
     if isinstance(expr, Add):
@@ -76,6 +82,15 @@ def _partial(expr: Call, place: int, inside: Expr) -> Expr:
             f"no closed form is known for the derivative of {expr} by its argument {place + 1}"
         )
     return mul(derivative, inside)
+
+
+def _of_matrix(read: Entry, made: MatrixFunction, of: Callable[[Expr], Expr]) -> Expr:
+    """The tangent of an entry of an inverse or of a determinant."""
+    assert made.row is not None and made.column is not None
+    row = fresh(read.free, index("r", made.row.axis))
+    column = fresh({*read.free, row}, index("c", made.row.axis))
+    moved = of(made.at(row, column, read.indices[: len(made.batch)]))
+    return ZERO if moved is ZERO else differential(read, moved, row, column)
 
 
 def _outer(expr: Power | Call | Reduce, inside: Expr) -> Expr:

@@ -1,0 +1,282 @@
+"""Inverses and determinants of matrices of symbolic size, brought to a normal form when they are made.
+
+`inv(c A) = inv(A)/c`, `inv(A B) = inv(B) inv(A)` and `det(A B) = det(A) det(B)` for square factors,
+`inv(A.T) = inv(A).T`, `inv(inv(A)) = A`, `inv(diag(d)) = diag(1/d)`. A product of square matrices is
+invertible exactly where each factor is, so none of this changes where there is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradproof.symbolic.expressions import (
+    ONE,
+    Bracket,
+    Entry,
+    Expr,
+    Index,
+    MatrixFunction,
+    Structure,
+    bracket,
+    call,
+    entry,
+    fresh,
+    index,
+    mul,
+    number,
+    power,
+    size,
+    substitute,
+    total,
+)
+from gradproof.symbolic.inverses import is_inverse
+from gradproof.symbolic.normal_form import NormalForm
+from gradproof.symbolic.polynomials import Monomial, Poly, scale, to_expr
+from gradproof.symbolic.signs import nonnegative, positive
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of a matrix product: an entry, read from its row to its column, or the other way round."""
+
+    atom: Entry
+    transposed: bool
+
+
+def inverse(matrix: Expr, row: Index, column: Index) -> Expr:
+    """The entry at `row`, `column` of the inverse of the square matrix that `matrix` is over these indices.
+
+    Raises ZeroDivisionError for the matrix 0.
+
+    >>> from gradproof.symbolic.axes import Axis
+    >>> from gradproof.symbolic.expressions import Tensor
+    >>> n = Axis("n")
+    >>> i, j, k = (index(name, n) for name in "ijk")
+    >>> a, b = Tensor("A", (n, n)), Tensor("B", (n, n))
+    >>> inverse(total(entry(a, i, k) * entry(b, k, j), k), i, j)
+    sum<_1>(inv(B)[i,_1]*inv(A)[_1,j])
+    """
+    poly = NormalForm()(matrix)
+    if not poly:
+        raise ZeroDivisionError("the inverse of the matrix 0")
+    if len(poly) == 1:
+        ((m, value),) = poly.items()
+        made = _inverse_of_product(m, row, column)
+        if made is not None:
+            return mul(1 / value, made)
+    content = _content(poly)
+    return mul(1 / content, _opaque("inverse", scale(poly, 1 / content), row, column))
+
+
+def determinant(matrix: Expr, row: Index, column: Index) -> Expr:
+    """The determinant of the square matrix that `matrix` is over `row` and `column`."""
+    poly = NormalForm()(matrix)
+    if len(poly) == 1:
+        ((m, value),) = poly.items()
+        if m.factors == ((bracket("==", row, column), Fraction(1)),):
+            return _power_of_size(value, row)
+        chain = _chain(m, row, column)
+        if chain is not None and value > 0:
+            parts = [_determinant_of(f) for f in chain]
+            return mul(_power_of_size(value, row), *parts)
+    content = _content(poly) if poly else Fraction(1)
+    return mul(
+        _power_of_size(content, row), _opaque("determinant", scale(poly, 1 / content), row, column)
+    )
+
+
+def differential(made: Entry, moved: Expr, row: Index, column: Index) -> Expr:
+    """The tangent of an entry of an inverse or of a determinant, `moved` that of the matrix over the indices.
+
+    `d inv(A) = -inv(A) dA inv(A)` and `d det(A) = det(A) trace(inv(A) dA)`.
+    """
+    tensor = made.tensor
+    assert isinstance(tensor, MatrixFunction)
+    batch = made.indices[: len(tensor.batch)]
+    if tensor.kind == "determinant":
+        a, b = _names(row.axis, (*batch, row, column))
+        there = substitute(inverse(tensor.at(a, b, batch), a, b), {a: column, b: row})
+        return mul(made, total(mul(there, moved), row, column))
+    i, j = made.indices[-2:]
+    left, right = entry(tensor, *batch, i, row), entry(tensor, *batch, column, j)
+    return mul(-1, total(mul(left, moved, right), row, column))
+
+
+def _names(axis: object, taken: Iterable[Expr]) -> tuple[Index, Index]:
+    used = frozenset[Index]().union(*(t.free for t in taken))
+    a = fresh(used, index("r", axis))  # pyright: ignore[reportArgumentType]
+    return a, fresh({*used, a}, index("c", axis))  # pyright: ignore[reportArgumentType]
+
+
+def _content(poly: Poly) -> Fraction:
+    """A positive rational that all terms share: the smallest coefficient."""
+    return min(abs(v) for v in poly.values())
+
+
+def _power_of_size(value: Fraction, row: Index) -> Expr:
+    """`value ** n` for a positive rational."""
+    if value == 1:
+        return ONE
+    many = size(row.axis)
+    return call("exp", mul(many, call("log", number(value))))
+
+
+# --- products
+
+
+def _inverse_of_product(m: Monomial, row: Index, column: Index) -> Expr | None:
+    delta = bracket("==", row, column)
+    powers = dict(m.factors)
+    if powers.get(delta) == 1:
+        others = [power(a, e) for a, e in powers.items() if a is not delta]
+        if not m.bound and not any(column in a.free or isinstance(a, Bracket) for a in others):
+            return mul(delta, power(mul(*others), -1))
+        return None
+    chain = _chain(m, row, column)
+    if chain is None:
+        return None
+    names = [row]
+    for _ in chain[:-1]:
+        names.append(fresh({*m.free, *names, column}, index("k", row.axis)))
+    names.append(column)
+    parts = [_inverse_of(f, a, b) for f, a, b in zip(reversed(chain), names, names[1:], strict=False)]
+    return total(mul(*parts), *names[1:-1])
+
+
+def _chain(m: Monomial, row: Index, column: Index) -> list[Factor] | None:
+    """The square factors of a matrix product from its row to its column; None for anything else."""
+    left = dict(m.factors)
+    at: Expr = row
+    found: list[Factor] = []
+    inner = set(m.bound)
+    while left:
+        here = [a for a in left if at in a.free]
+        if len(here) != 1 or left[here[0]] != 1:
+            return None
+        (atom,) = here
+        if not isinstance(atom, Entry) or len(atom.indices) < 2:
+            return None
+        a, b = atom.indices[-2:]
+        following, transposed = (b, False) if a is at else (a, True)
+        batch_moves = any(i.free & {row, column, *m.bound} for i in atom.indices[:-2])
+        if batch_moves or (at is not a and at is not b) or not isinstance(following, Index):
+            return None
+        if following.axis != row.axis or following is at:
+            return None
+        del left[atom]
+        found.append(Factor(atom, transposed))
+        if following is column:
+            return None if left or inner else found
+        if following not in inner:
+            return None
+        inner.discard(following)
+        at = following
+    return None
+
+
+def _plain(factor: Factor, row: Index, column: Index) -> Expr:
+    places = (column, row) if factor.transposed else (row, column)
+    return entry(factor.atom.tensor, *factor.atom.indices[:-2], *places)
+
+
+def _inverse_of(factor: Factor, row: Index, column: Index) -> Expr:
+    """The inverse of one factor: of an inverse, the matrix itself."""
+    tensor = factor.atom.tensor
+    if is_inverse(factor.atom):
+        assert isinstance(tensor, MatrixFunction)
+        a, b = (column, row) if factor.transposed else (row, column)
+        return tensor.at(a, b, factor.atom.indices[:-2])
+    return _opaque("inverse", NormalForm()(_plain(factor, row, column)), row, column)
+
+
+def _determinant_of(factor: Factor) -> Expr:
+    tensor = factor.atom.tensor
+    batch = factor.atom.indices[:-2]
+    if is_inverse(factor.atom):
+        assert isinstance(tensor, MatrixFunction) and tensor.row is not None
+        a, b = _names(tensor.row.axis, batch)
+        return power(determinant(tensor.at(a, b, batch), a, b), -1)
+    axis = tensor.axes[-1]
+    a, b = _names(axis, batch)
+    return _opaque("determinant", NormalForm()(_plain(factor, a, b)), a, b)
+
+
+# --- what stays closed
+
+
+def _opaque(kind: str, poly: Poly, row: Index, column: Index) -> Expr:
+    """An entry of the tensor that stands for the inverse, or the determinant, of a matrix in normal form."""
+    r, c = index("i'", row.axis), index("j'", column.axis)
+    outside = sorted(
+        frozenset[Index]().union(*(m.free for m in poly)) - {row, column}, key=lambda i: (i.axis.name, i.name)
+    )
+    batch = tuple(index(f"b{n}'", i.axis) for n, i in enumerate(outside))
+    named: Mapping[Index, Expr] = dict(zip(outside, batch, strict=True))
+
+    def over(first: Index, second: Index) -> Expr:
+        moved = substitute(to_expr(poly), {row: first, column: second, **named})
+        return NormalForm().tidy(moved)
+
+    straight, flipped = over(r, c), over(c, r)
+    turned = flipped.key < straight.key
+    matrix = flipped if turned else straight
+    structure: Structure = "symmetric" if flipped is straight else ""
+    definite = structure == "symmetric" and _definite(NormalForm()(matrix), r, c)
+    axes = (*(i.axis for i in batch), *((r.axis, c.axis) if kind == "inverse" else ()))
+    if kind == "inverse":
+        name = f"inv({_shown(matrix, r, c)})"
+        made = MatrixFunction(
+            name, axes, structure=structure, kind="inverse", batch=batch, row=r, column=c, matrix=matrix
+        )
+        places = (column, row) if turned else (row, column)
+        return entry(made, *outside, *places)
+    name = f"det({_shown(matrix, r, c)})"
+    domain = "(0, inf)" if definite else "real"
+    made = MatrixFunction(
+        name, axes, domain=domain, kind="determinant", batch=batch, row=r, column=c, matrix=matrix
+    )
+    return entry(made, *outside)
+
+
+def _shown(matrix: Expr, row: Index, column: Index) -> str:
+    """A matrix as a text that determines it; the name alone for a tensor by itself."""
+    if isinstance(matrix, Entry) and matrix.indices == (row, column):
+        return matrix.tensor.name
+    return matrix.key
+
+
+def _definite(poly: Poly, row: Index, column: Index) -> bool:
+    """Whether the shape shows a positive definite matrix: Gram matrices plus a positive diagonal."""
+    kinds = [_semidefinite(m, v, row, column) for m, v in poly.items()]
+    return all(k is not None for k in kinds) and any(kinds)
+
+
+def _semidefinite(m: Monomial, value: Fraction, row: Index, column: Index) -> bool | None:
+    """True for a positive definite term, False for a semidefinite one, None for another."""
+    if value <= 0:
+        return None
+    powers = dict(m.factors)
+    delta = bracket("==", row, column)
+    if delta in powers:
+        others = [power(a, e) for a, e in powers.items() if a is not delta]
+        if m.bound or not all(nonnegative(a) for a in others):
+            return None
+        return all(positive(a) for a in others)
+    whole = m.factors and len(m.factors) == 1 and not m.bound and m.factors[0][1] == 1
+    if whole and isinstance(m.factors[0][0], Entry):
+        atom = m.factors[0][0]
+        return True if atom.tensor.structure == "positive definite" else None
+    if any({row, column} <= a.free for a in powers):
+        return None
+    swapped = {substitute(a, {row: column}): e for a, e in _holding(powers, row, column)}
+    same = dict(_holding(powers, column, row))
+    rest = [power(a, e) for a, e in powers.items() if not a.free & {row, column}]
+    if swapped and swapped == same and all(nonnegative(a) for a in rest):
+        return False
+    return None
+
+
+def _holding(powers: Mapping[Expr, Fraction], here: Index, other: Index) -> Iterator[tuple[Expr, Fraction]]:
+    yield from ((a, e) for a, e in powers.items() if here in a.free and other not in a.free)
