@@ -36,7 +36,7 @@ statement: ternary "=" ternary                    -> define
 ?signed: power
     | SIGN signed                                 -> sign
 ?power: postfix
-    | postfix ("**" | "^") signed                 -> pow
+    | postfix POWER signed                        -> pow
 ?postfix: atom
     | postfix "[" subscript ("," subscript)* ","? "]" -> subscript
     | postfix "." NAME                            -> attribute
@@ -55,6 +55,7 @@ arguments: argument ("," argument)* ","?
 ?subscript: ternary
     | ternary? ":" ternary? (":" ternary?)?       -> slice
     | "..."                                       -> ellipsis
+POWER: "**" | "^"
 SIGN: "+" | "-"
 TIMES: "*" | "/" | "@"
 RELATION: "==" | "!=" | "<=" | ">=" | "<" | ">"
@@ -65,7 +66,9 @@ NAME: /(?!(?:for|in|if|else|and|or|not)\b)[^\W\d]\w*/
 %ignore WS
 """
 
-MODULES = frozenset(("np", "numpy", "jnp", "jax", "nn", "torch", "F", "functional", "tf", "linalg", "math", "sp"))
+MODULES = frozenset(
+    ("np", "numpy", "jnp", "jax", "nn", "torch", "F", "functional", "tf", "linalg", "math", "sp")
+)
 """What may stand in front of the name of a function, and means nothing here."""
 
 
@@ -108,7 +111,9 @@ def left_side(left: Syntax) -> tuple[str, tuple[str, ...]]:
     """The name that is defined, or named, by `y` or `y[i, j]`, and its indices; raises ParseError."""
     base, *over = left.parts if left.kind == "subscript" else (left,)
     if base.kind != "name" or any(i.kind != "name" for i in over):
-        raise ParseError(f"column {left.column}: a name, or a name with indices such as `y[i, j]`, is expected")
+        raise ParseError(
+            f"column {left.column}: a name, or a name with indices such as `y[i, j]`, is expected"
+        )
     return base.text, tuple(i.text for i in over)
 
 

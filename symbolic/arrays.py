@@ -1,7 +1,8 @@
 """Arrays of formulas: a body in index notation over axes, and what NumPy does with arrays, by named axes.
 
-Two arrays meet by the names of their axes where these are all different; where an axis repeats, or has size 1, they
-meet by position from the right, as in NumPy. What would need axes of different names to be equal is refused.
+Two arrays meet by the names of their axes where these are all different; where an axis repeats, or has size
+1, they meet by position from the right, as in NumPy. What would need axes of different names to be equal is
+refused.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gradproof.symbolic.expressions import (
     Expr,
     Index,
     Tensor,
+    bracket,
     entry,
     index,
     reduce,
@@ -25,7 +27,7 @@ from gradproof.symbolic.expressions import (
     size,
     substitute,
 )
-from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.formulas import Formula, exact
 
 Axes = tuple[Axis | None, ...]
 MAX_RANK = 8
@@ -126,10 +128,16 @@ def of_tensor(tensor: Tensor) -> Array:
     return Array(tensor.axes, over, Formula(entry(tensor, *over)))
 
 
-def made(axes: Iterable[Axis], build: Callable[..., Expr]) -> Array:
-    """An array from a function of its indices."""
-    over = [fresh_index(a) for a in axes]
-    return Array(tuple(i.axis for i in over), tuple(over), Formula(build(*over)))
+def filled(axes: Iterable[Axis], value: int) -> Array:
+    """An array of the same number everywhere."""
+    over = tuple(fresh_index(a) for a in axes)
+    return Array(tuple(i.axis for i in over), over, exact(value))
+
+
+def identity(axis: Axis) -> Array:
+    """The identity matrix over an axis."""
+    row, column = fresh_index(axis), fresh_index(axis)
+    return Array((axis, axis), (row, column), Formula(bracket("==", row, column)))
 
 
 # --- entry by entry
@@ -148,6 +156,16 @@ def elementwise(build: Callable[..., Formula], *arrays: Array) -> Array:
     """A function of numbers, entry by entry."""
     axes, over, bodies = aligned(*arrays)
     return Array(axes, over, build(*bodies))
+
+
+def unary(build: Callable[[Formula], Formula], array: Array) -> Array:
+    """A function of one number, entry by entry."""
+    return elementwise(build, array)
+
+
+def binary(build: Callable[[Formula, Formula], Formula], one: Array, other: Array) -> Array:
+    """A function of two numbers, entry by entry."""
+    return elementwise(build, one, other)
 
 
 def _by_name(axes: Axes) -> bool:
@@ -172,7 +190,9 @@ def _joined(a: Axes, b: Axes) -> Axes:
 
 def _same_order(a: Axes, b: Axes) -> Axes:
     if a != b:
-        raise ShapeError(f"arrays of axes {shown(a)} and {shown(b)} do not meet: one is to be transposed", a, b)
+        raise ShapeError(
+            f"arrays of axes {shown(a)} and {shown(b)} do not meet: one is to be transposed", a, b
+        )
     return a
 
 
@@ -243,6 +263,21 @@ def square(array: Array, what: str) -> Axis:
     return row
 
 
+def placed(array: Array, axes: Sequence[Axis], over: Sequence[Index]) -> Formula | None:
+    """The claim at indices over the axes of the derivative: what lacks an axis is the same along it."""
+    if array.axes == tuple(axes):
+        return array.at(over)
+    if None in array.axes or len(set(axes)) < len(axes):
+        kept = [a for a in array.axes if a is not None]
+        if not kept:
+            return array.at([None] * array.rank)
+        return None
+    spots = [n for n, a in enumerate(axes) if a in array.axes]
+    if tuple(axes[n] for n in spots) != array.axes:
+        return None
+    return array.at([over[n] for n in spots])
+
+
 # --- reductions
 
 
@@ -266,7 +301,9 @@ def _reduced(
     over = [i for n in chosen if (i := array.indices[n]) is not None]
     body = reduction(array.body, over)
     axes = tuple(None if n in chosen else a for n, a in enumerate(array.axes) if keep or n not in chosen)
-    indices = tuple(None if n in chosen else i for n, i in enumerate(array.indices) if keep or n not in chosen)
+    indices = tuple(
+        None if n in chosen else i for n, i in enumerate(array.indices) if keep or n not in chosen
+    )
     return Array(axes, indices, body)
 
 
@@ -336,9 +373,7 @@ def _at_batch(
     if _by_name(own) and _by_name(batch):
         places: list[Index | None] = [over[batch.index(a)] for a in own]
     else:
-        places = [
-            None if a is None else p for a, p in zip(own, over[len(batch) - len(own) :], strict=True)
-        ]
+        places = [None if a is None else p for a, p in zip(own, over[len(batch) - len(own) :], strict=True)]
     return array.at([*places, *ends])
 
 

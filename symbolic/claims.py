@@ -243,13 +243,13 @@ def parse_side(text: str) -> Side:
 # --- from syntax to formulas
 
 
-_CONSTANTS: Mapping[str, Formula] = {
+CONSTANTS: Mapping[str, Formula] = {
     "pi": PI,
     "E": EULER,
     "nan": NAN,
     "EulerGamma": -apply("digamma", exact(1)),
 }
-_REFUSED = {
+REFUSED = {
     "e": "`e` is ambiguous: write `E` or `exp(...)` for Euler's number, or give the variable another name",
     "I": "`I` is the imaginary unit; formulas are real",
     "inf": "infinity is no number; it is written in domains only",
@@ -352,10 +352,10 @@ class Reader:
 
     def _name(self, node: Syntax) -> Formula:
         name = node.text
-        if name in _CONSTANTS:
-            return _CONSTANTS[name]
-        if name in _REFUSED and name not in self.domains:
-            raise ParseError(f"column {node.column}: {_REFUSED[name]}")
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name in REFUSED and name not in self.domains:
+            raise ParseError(f"column {node.column}: {REFUSED[name]}")
         if name.startswith("__") or (
             name in TABLE and name not in self.domains and name not in ALSO_VARIABLES
         ):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from gradproof.symbolic.definedness import Demand, compare, demands, unfounded, units
+from gradproof.symbolic.definedness import Demand, compare, covers, demands, tidied, unfounded, units
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -29,7 +29,7 @@ from gradproof.symbolic.expressions import (
     substitute,
     walk,
 )
-from gradproof.symbolic.normal_form import NormalForm, factor_content, integral
+from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content, integral
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
 from gradproof.symbolic.refutation import TRIALS, find_witness
@@ -51,12 +51,14 @@ def difference(
     logistic: bool,
     suppose: Equations = (),
     needs: Sequence[Demand] | None = None,
+    limit: int = MAX_PRODUCTS,
+    until: float = float("inf"),
 ) -> tuple[Poly, NormalForm]:
     """The normal form of `left - right`, empty where they are equal; `logistic` opens sigmoids.
 
-    `needs` is what the left side needs, if it is known already.
+    `needs` is what the left side needs, if it is known already; `limit` and `until` bound the work.
     """
-    nf = NormalForm(definitions, logistic, suppose)
+    nf = NormalForm(definitions, logistic, suppose, limit=limit, until=until)
 
     @cache
     def asked() -> frozenset[Expr]:
@@ -115,6 +117,11 @@ def decide(left: Expr, right: Expr, definitions: Definitions, given: Sequence[Ex
 # --- regions
 
 
+def prove_regions(left: Expr, right: Expr, definitions: Definitions, needs: Sides) -> Verdict | None:
+    """A proof region by region of what conditions compare with 0, None where one fails."""
+    return _by_regions(left, right, definitions, MAX_SPLITS, needs)
+
+
 def _cases_inside(node: Expr) -> bool:
     """Whether a function is applied to cases: then the regions are better decided first."""
     if not isinstance(node, Call | Power):
@@ -149,6 +156,8 @@ def _split(
     regions: list[str] = []
     grounds: list[Ground] = []
     for sign, relation in ((1, ">"), (-1, "<"), (0, "=")):
+        if sign == 0 and _excluded(subject, needs[0]):
+            continue
         a, b = (_in_region(side, subject, sign) for side in (left, right))
         asked, wanted = (tuple(_demand_in_region(d, subject, sign) for d in side) for side in needs)
         ground = _prove_region(a, b, definitions, splits - 1, (asked, wanted))
@@ -160,6 +169,14 @@ def _split(
     sizes = tuple(dict.fromkeys(s for g in grounds for s in g.sizes))
     assumes = tuple(dict.fromkeys(a for g in grounds for a in g.assumes))
     return Verdict("proved", ground=Ground("normal-form", sizes, tuple(regions), assumes))
+
+
+def _excluded(subject: Expr, known: Sequence[Demand]) -> bool:
+    """Whether what is known says that the subject is not 0."""
+    nf = NormalForm()
+    wanted = Demand(nf.tidy(subject), "!=")
+    made = (tidied(demand, nf) for demand in known)
+    return any(d is not None and not d.guards and covers(d, wanted, nf) for d in made)
 
 
 def _prove_region(
@@ -183,12 +200,12 @@ def _conditions(*sides: Expr) -> Iterator[Expr]:
     for side in sides:
         for node in walk(side):
             if isinstance(node, Bracket) and not (integral(node.left) and integral(node.right)):
-                subject = _oriented(nf, node)[0]
+                subject = oriented(nf, node)[0]
                 if node.free <= side.free and subject is not ZERO:
                     yield subject
 
 
-def _oriented(nf: NormalForm, flag: Bracket) -> tuple[Expr, int]:
+def oriented(nf: NormalForm, flag: Bracket) -> tuple[Expr, int]:
     """What a bracket compares with 0, up to a positive factor, and the sign that orients it in one way."""
     difference = plus(nf(flag.left), scale(nf(flag.right), -1))
     if not difference:
@@ -206,7 +223,7 @@ def _in_region(expr: Expr, subject: Expr, sign: int) -> Expr:
 
     def visit(node: Expr) -> Expr:
         if isinstance(node, Bracket) and not (integral(node.left) and integral(node.right)):
-            found, way = _oriented(nf, node)
+            found, way = oriented(nf, node)
             if found is subject:
                 return ONE if holds(node.relation, sign * way) else ZERO
         return node

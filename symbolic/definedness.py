@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -17,6 +17,7 @@ from gradproof.symbolic.expressions import (
     Entry,
     Expr,
     Index,
+    MatrixFunction,
     Number,
     Parameter,
     Power,
@@ -24,6 +25,7 @@ from gradproof.symbolic.expressions import (
     Size,
     Tensor,
     Where,
+    fresh,
     refresh,
     size,
     substitute,
@@ -108,6 +110,8 @@ def demands(
     if isinstance(expr, Call) and expr.function in SPECIAL:
         for subject, relation in SPECIAL[expr.function].demands(expr.arguments):
             yield Demand(subject, relation, guards, bound)
+    if isinstance(expr, Entry) and isinstance(expr.tensor, MatrixFunction):
+        yield from _of_matrix(expr, expr.tensor, inside, guards, bound)
     if isinstance(expr, Entry):
         for position, axis in zip(expr.indices, expr.tensor.axes, strict=True):
             if not _on_axis(position, axis):
@@ -118,6 +122,26 @@ def demands(
             yield Demand(expr, "exists", guards, bound)
     for child in expr.children:
         yield from inside(child)
+
+
+def _of_matrix(
+    read: Entry,
+    made: MatrixFunction,
+    inside: Callable[..., Iterator[Demand]],
+    guards: tuple[Expr, ...],
+    bound: tuple[Index, ...],
+) -> Iterator[Demand]:
+    """What an inverse or a determinant asks for: that all of the matrix has a value, and is invertible."""
+    from gradproof.symbolic.matrices import determinant
+
+    assert made.row is not None and made.column is not None
+    taken = read.free.union(bound, *(g.free for g in guards))
+    row = fresh(taken, made.row)
+    column = fresh({*taken, row}, made.column)
+    matrix = made.at(row, column, read.indices[: len(made.batch)])
+    if made.kind == "inverse":
+        yield Demand(determinant(matrix, row, column), "!=", guards, bound)
+    yield from inside(matrix, (), (row, column))
 
 
 def _on_axis(position: Expr, axis: Axis) -> bool:
@@ -162,7 +186,7 @@ def compare(
     asked: dict[Demand, None] = {}
     for demand in left:
         sizes |= dict.fromkeys(_sizes(demand.subject))
-        made = _tidied(demand, nf)
+        made = tidied(demand, nf)
         if made is not None and not met(demand, nf):
             asked[made] = None
             if made.relation != "exists":
@@ -172,8 +196,8 @@ def compare(
     while pending:
         demand = pending.pop(0)
         sizes |= dict.fromkeys(_sizes(demand.subject))
-        made = _tidied(demand, nf)
-        if made is None or met(demand, nf) or any(_covers(known, made, nf, present) for known in asked):
+        made = tidied(demand, nf)
+        if made is None or met(demand, nf) or any(covers(known, made, nf, present) for known in asked):
             continue
         if isinstance(made.subject, Size) and made.subject.axis in present and made.relation != "on":
             continue
@@ -187,7 +211,7 @@ def compare(
     return Needs(said, tuple(loose), tuple(sizes))
 
 
-def _tidied(demand: Demand, nf: NormalForm) -> Demand | None:
+def tidied(demand: Demand, nf: NormalForm) -> Demand | None:
     """The demand in normal form; None where a guard is never 1."""
     guards = {_tidy(guard, nf): None for guard in demand.guards}
     if ZERO in guards:
@@ -209,7 +233,7 @@ def _idle(demand: Demand) -> tuple[Index, ...]:
     return tuple(i for i in demand.bound if i not in used)
 
 
-def _covers(known: Demand, wanted: Demand, nf: NormalForm, claimed: frozenset[Axis]) -> bool:
+def covers(known: Demand, wanted: Demand, nf: NormalForm, claimed: frozenset[Axis] = frozenset()) -> bool:
     """Whether a demand is the other one for some values of its bound indices, and in force where it is."""
     if known.relation not in _STRONGER[wanted.relation] or known.axis != wanted.axis:
         return False
@@ -235,7 +259,7 @@ def units(left: Iterable[Demand], nf: NormalForm) -> frozenset[Expr]:
     """The sums under negative exponents that are not 0 wherever the left side has a value."""
     found: set[Expr] = set()
     for demand in left:
-        made = _tidied(demand, nf)
+        made = tidied(demand, nf)
         if (
             made is None
             or made.guards

@@ -170,10 +170,15 @@ class Evaluator:
         if made.kind == "determinant":
             self.known[(made, place)] = _determinant(rows)
             return self.known[(made, place)]
+        if made.kind == "cofactor":
+            r, c = place[-2:]
+            minor = [[v for k, v in enumerate(row) if k != c] for n, row in enumerate(rows) if n != r]
+            self.known[(made, place)] = (-1) ** (r + c) * _determinant(minor)
+            return self.known[(made, place)]
         found = _determinant(rows)
         if found.contains(0):
             raise (UndefinedError if found == 0 else UnclearError)(f"{made.name}: a singular matrix")
-        inverse = arb_mat(count, count, [v for row in rows for v in row]).inv() if count else None
+        inverse: Any = arb_mat(count, count, [v for row in rows for v in row]).inv() if count else None
         for r, c in product(range(count), repeat=2):
             self.known[(made, (*batch, r, c))] = inverse[r, c]
         return self.known[(made, place)]
@@ -224,8 +229,8 @@ def _determinant(rows: list[list[Any]]) -> Any:
     entries = [value for row in rows for value in row]
     if not rows:
         return arb(1)
-    whole = [value.unique_fmpz() if value.is_exact() else None for value in entries]
-    if all(n is not None for n in whole):
+    whole = [n for value in entries if value.is_exact() and (n := value.unique_fmpz()) is not None]
+    if len(whole) == len(entries):
         return arb(fmpz_mat(len(rows), len(rows), whole).det())
     return arb_mat(len(rows), len(rows), entries).det()
 

@@ -45,19 +45,20 @@ class Tensor:
 
 @dataclass(frozen=True, repr=False)
 class MatrixFunction(Tensor):
-    """The inverse or the determinant of the matrices `matrix` over `row` and `column`, one for each `batch`.
+    """The inverse, determinant or cofactors of the matrices `matrix` over `row`, `column`, for each `batch`.
 
-    Made by `matrices.inverse` and `matrices.determinant` alone, which bring `matrix` to a normal form.
+    Made in `matrices.py` alone, which brings `matrix` to a normal form. The cofactors are the derivative of
+    the determinant; they have a value where the matrix is singular, too.
     """
 
-    kind: Literal["inverse", "determinant"] = "inverse"
+    kind: Literal["inverse", "determinant", "cofactor"] = "inverse"
     batch: tuple[Index, ...] = ()
     row: Index | None = None
     column: Index | None = None
     matrix: Expr | None = None
 
     def at(self, row: Expr, column: Expr, batch: Iterable[Expr]) -> Expr:
-        """An entry of the matrix of which this is the inverse or the determinant."""
+        """An entry of the matrix that this is a function of."""
         assert self.matrix is not None and self.row is not None and self.column is not None
         places = (*batch, row, column)
         body = refresh(self.matrix, frozenset[Index]().union(*(p.free for p in places)))

@@ -66,7 +66,7 @@ def _contract(
     batch = atom.indices[:-2]
     if not whole or any(shared in b.free for b in batch):
         return None
-    far = index("*far", shared.axis)
+    far = index("§far", shared.axis)
     # V[shared, other] stands to the right of M[far, shared]; V[other, shared] to the left of M[shared, far].
     after = atom.indices[-2] is shared
     symmetric = made.structure == "symmetric"
@@ -78,8 +78,8 @@ def _contract(
     rest[atom] -= 1
     if not rest[atom]:
         del rest[atom]
-    unknown = {far, *(index(f"*{n}", i.axis) for n, i in enumerate(lead.bound))}
-    renamed: Names = {i: index(f"*{n}", i.axis) for n, i in enumerate(lead.bound)}
+    unknown = {far, *(index(f"§{n}", i.axis) for n, i in enumerate(lead.bound))}
+    renamed: Names = {i: index(f"§{n}", i.axis) for n, i in enumerate(lead.bound)}
     pattern = [(substitute(a, renamed), e) for a, e in lead.factors]
     for names, left in _matches(pattern, rest, unknown):
         inner = [names[i] for i in unknown if i is not far]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradproof.symbolic.array_claims import judge_arrays
 from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
@@ -21,7 +22,7 @@ def judge(claim: Claim, *, seconds: float = MAX_SECONDS) -> Verdict:
     'parse: function: column 4: the formula ends where a number or a name was expected'
     """
     try:
-        return _judge_indexed(claim) if claim.indexed else _judge_scalar(claim, seconds)
+        return judge_arrays(claim, seconds) if claim.indexed else _judge_scalar(claim, seconds)
     except (ParseError, DomainError) as problem:
         return unreadable(str(problem))
 
@@ -36,9 +37,3 @@ def _judge_scalar(claim: Claim, seconds: float) -> Verdict:
     stated = typed(claim.claim, claim.latex, "claim")
     left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
     return prove_sides(left, stated, claim.domain, claim.where, seconds)
-
-
-def _judge_indexed(claim: Claim) -> Verdict:
-    """Here claims over tensors plug in: `axes` is given, or a VJP, JVP, Jacobian or Hessian is claimed."""
-    del claim
-    return Verdict("undecided", reason="claims over tensors are not judged yet")

@@ -82,26 +82,67 @@ def determinant(matrix: Expr, row: Index, column: Index) -> Expr:
             parts = [_determinant_of(f) for f in chain]
             return mul(_power_of_size(value, row), *parts)
     content = _content(poly) if poly else Fraction(1)
-    return mul(
-        _power_of_size(content, row), _opaque("determinant", scale(poly, 1 / content), row, column)
-    )
+    return mul(_power_of_size(content, row), _opaque("determinant", scale(poly, 1 / content), row, column))
 
 
 def differential(made: Entry, moved: Expr, row: Index, column: Index) -> Expr:
     """The tangent of an entry of an inverse or of a determinant, `moved` that of the matrix over the indices.
 
-    `d inv(A) = -inv(A) dA inv(A)` and `d det(A) = det(A) trace(inv(A) dA)`.
+    `d inv(A) = -inv(A) dA inv(A)` and `d det(A) = sum of cof(A) dA`, which is `det(A) trace(inv(A) dA)` where
+    A is invertible.
     """
     tensor = made.tensor
     assert isinstance(tensor, MatrixFunction)
     batch = made.indices[: len(tensor.batch)]
     if tensor.kind == "determinant":
-        a, b = _names(row.axis, (*batch, row, column))
-        there = substitute(inverse(tensor.at(a, b, batch), a, b), {a: column, b: row})
-        return mul(made, total(mul(there, moved), row, column))
+        return total(mul(_cofactor(tensor, row, column, batch), moved), row, column)
+    if tensor.kind == "cofactor":
+        raise NotImplementedError("the derivative of cofactors")
     i, j = made.indices[-2:]
     left, right = entry(tensor, *batch, i, row), entry(tensor, *batch, column, j)
     return mul(-1, total(mul(left, moved, right), row, column))
+
+
+def cofactor(matrix: Expr, row: Index, column: Index) -> Expr:
+    """The cofactor at `row`, `column`: the derivative of the determinant by this entry."""
+    poly = NormalForm()(matrix)
+    content = _content(poly) if poly else Fraction(1)
+    made = _opaque("determinant", scale(poly, 1 / content), row, column)
+    assert isinstance(made, Entry) and isinstance(made.tensor, MatrixFunction)
+    entry_of = _cofactor(made.tensor, row, column, made.indices)
+    if _turned(made.tensor, poly, content, row, column, made.indices):
+        entry_of = _cofactor(made.tensor, column, row, made.indices)
+    return mul(_power_of_size(content, row), number(1 / content), entry_of)
+
+
+def _turned(
+    made: MatrixFunction, poly: Poly, content: Fraction, row: Index, column: Index, batch: Iterable[Expr]
+) -> bool:
+    """Whether a closed determinant is that of the transpose."""
+    mine = NormalForm().tidy(to_expr(scale(poly, 1 / content)))
+    return NormalForm().tidy(made.at(row, column, batch)) is not mine
+
+
+def _cofactor(made: MatrixFunction, row: Index, column: Index, batch: Iterable[Expr]) -> Expr:
+    """The derivative of a closed determinant by the entry of its matrix at `row`, `column`."""
+    assert made.row is not None and made.column is not None
+    axes = (*made.axes, made.row.axis, made.row.axis)
+    name = f"cof{made.name[3:]}"
+    closed = MatrixFunction(
+        name, axes, kind="cofactor", batch=made.batch, row=made.row, column=made.column, matrix=made.matrix
+    )
+    return entry(closed, *batch, row, column)
+
+
+def opened_cofactor(read: Entry) -> Expr:
+    """`det(A) inv(A).T` for a cofactor: where the matrix is invertible, and as polynomials everywhere."""
+    made = read.tensor
+    assert isinstance(made, MatrixFunction)
+    *batch, i, j = read.indices
+    a, b = _names(made.axes[-1], batch)
+    matrix = made.at(a, b, batch)
+    there = substitute(inverse(matrix, a, b), {a: j, b: i})  # type: ignore[dict-item]
+    return mul(determinant(matrix, a, b), there)
 
 
 def _names(axis: object, taken: Iterable[Expr]) -> tuple[Index, Index]:

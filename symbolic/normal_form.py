@@ -9,6 +9,7 @@ that reduces to 0 is 0 there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,6 +29,7 @@ from gradproof.symbolic.expressions import (
     Entry,
     Expr,
     Index,
+    MatrixFunction,
     Mul,
     Number,
     Parameter,
@@ -78,6 +80,7 @@ class NormalForm:
 
     `logistic`: write sigmoids as `1 / (1 + exp(-x))`; without it they are generators of their own.
     `suppose`: equations that are taken to hold, used through their leading monomials.
+    `limit`, `until`: how many products it may take, and when it has to stop (`time.perf_counter`).
     """
 
     definitions: Mapping[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
@@ -85,6 +88,8 @@ class NormalForm:
     suppose: tuple[tuple[Expr, Expr], ...] = ()
     cache: dict[Expr, Poly] = field(default_factory=dict[Expr, Poly])
     products: int = 0
+    limit: int = MAX_PRODUCTS
+    until: float = float("inf")
 
     def __call__(self, expr: Expr) -> Poly:
         """The normal form; raises TooLargeError past the budget, ZeroDivisionError for what is nowhere."""
@@ -123,9 +128,19 @@ class NormalForm:
             d = self.definitions[expr.tensor]
             body = refresh(d.value, {*expr.free, *d.indices})
             return self(substitute(body, dict(zip(d.indices, expr.indices, strict=True))))
+        if isinstance(expr, Entry) and isinstance(expr.tensor, MatrixFunction):
+            return self.of_matrix(expr, expr.tensor)
         if isinstance(expr, Derivative):
             raise TypeError(f"a derivative that was not carried out has no normal form: {expr}")
         return atom_poly(expr)
+
+    def of_matrix(self, read: Entry, made: MatrixFunction) -> Poly:
+        """An entry of an inverse or a determinant; a cofactor is written with these."""
+        if made.kind != "cofactor":
+            return atom_poly(read)
+        from gradproof.symbolic.matrices import opened_cofactor
+
+        return self(opened_cofactor(read))
 
     def cleared(self, poly: Poly, unit: Callable[[Expr], bool]) -> Poly:
         """The polynomial times its denominators, as far as these hold no bound index: 0 where it is 0.
@@ -166,8 +181,10 @@ class NormalForm:
     def simplify(self, factors: Mapping[Expr, Fraction], bound: list[Index]) -> Poly:
         """The normal form of a product of powers of atoms, summed over `bound`."""
         self.products += 1
-        if self.products > MAX_PRODUCTS:
-            raise TooLargeError(f"more than {MAX_PRODUCTS} products")
+        if self.products > self.limit:
+            raise TooLargeError(f"more than {self.limit} products")
+        if time.perf_counter() > self.until:
+            raise TooLargeError("it took too long")
         kept: dict[Expr, Fraction] = {}
         value = Fraction(1)
         for atom, e in factors.items():

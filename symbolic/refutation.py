@@ -58,11 +58,11 @@ def separated(
             return Witness(shown, a.str(20, radius=False), "undefined")
         if not a.overlaps(b):
             shown = {**point.show(), **{i.name: str(n) for i, n in at.items()}}
-            return Witness(shown, *_apart(a, b))
+            return Witness(shown, *shown_apart(a, b))
     return None
 
 
-def _apart(a: Any, b: Any) -> tuple[str, str]:
+def shown_apart(a: Any, b: Any) -> tuple[str, str]:
     """Two different numbers with as many digits as it takes to see it."""
     texts = [(a.str(digits, radius=False), b.str(digits, radius=False)) for digits in (20, 60, 240)]
     return next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
@@ -78,7 +78,7 @@ def points(sides: Iterable[Expr], definitions: Mapping[Tensor, Definition]) -> I
         largest = 1 + min(2, trial // 6)
         sizes = {a: a.size or max(a.minimum, chance.randint(1, largest)) for a in axes}
         values = {t: _fill(t, sizes, trial, chance) for t in tensors}
-        parameters = {p.name: _value(p.domain, trial, chance) for p in read.parameters}
+        parameters = {p.name: draw(p.domain, trial, chance) for p in read.parameters}
         yield Point(sizes, values, parameters)
 
 
@@ -122,11 +122,11 @@ def _fill(
     if tensor.dtype == "integer":
         many = sizes[tensor.over] if tensor.over is not None else 3
         return {p: Fraction(chance.randrange(max(many, 1))) for p in places}
-    return {p: _value(tensor.domain, trial, chance) for p in places}
+    return {p: draw(tensor.domain, trial, chance) for p in places}
 
 
-def _value(domain: str, trial: int, chance: random.Random) -> Fraction:
-    """A number of the domain: a small integer in the first trials, then a fraction."""
+def draw(domain: str, trial: int, chance: random.Random) -> Fraction:
+    """A number of a domain: a small integer in the first trials, then a fraction."""
     if trial < TRIALS // 2:
         drawn = Fraction(chance.randint(-2, 3))
     else:

@@ -1,0 +1,266 @@
+"""The verdict on a claim over arrays: the true derivative beside the claimed one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gradproof.symbolic.array_decision import Question, decide_arrays
+from gradproof.symbolic.array_hints import Case, hints
+from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
+from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
+from gradproof.symbolic.array_witnesses import Search
+from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.claims import ParseError
+from gradproof.symbolic.claims_file import Claim
+from gradproof.symbolic.definedness import demands
+from gradproof.symbolic.expressions import (
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Size,
+    Tensor,
+    bracket,
+    entry,
+    index,
+    mul,
+    substitute,
+    walk,
+)
+from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.scalar import MAX_SECONDS
+from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.tangent import NoDerivativeError, tangent
+from gradproof.symbolic.verdict import Verdict, Witness
+
+
+def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
+    """The verdict on a claim over arrays; raises ParseError or DomainError for what cannot be read.
+
+    >>> axes = {"x": ("batch", "d"), "W": ("out", "d")}
+    >>> claim = Claim("a", "x @ W.T", ("W",), "g.T @ x", axes=axes, kind="vjp", cotangent="g")
+    >>> judge_arrays(claim).verdict
+    'proved'
+    """
+    until = time.perf_counter() + seconds
+    try:
+        reading = read_claim_texts(claim)
+    except NoRowError as problem:
+        return Verdict("undecided", reason=str(problem))
+    except ClaimShapeError as problem:
+        return _misfit(str(problem), problem.one, problem.other)
+    try:
+        return readable(judge_case(derivative_case(reading), until))
+    except (NoDerivativeError, NoRowError) as problem:
+        return Verdict("undecided", reason=str(problem))
+
+
+SECONDS_AWAY = 1
+"""How long it is asked whether a claim without derivative at some point holds elsewhere."""
+_PASSING = re.compile(r"~\d+|_\d+_\d+|§[a-z0-9]+")
+
+
+def readable(verdict: Verdict) -> Verdict:
+    """The verdict with letters for indices that were named in passing.
+
+    >>> readable(Verdict("undecided", reason="x[~12] and sum<_1_0>(x[_1_0])")).reason
+    'x[i] and sum<j>(x[j])'
+    """
+    texts = [verdict.reason or "", *verdict.notes, *(verdict.ground.assumes if verdict.ground else ())]
+    used = set(re.findall(r"[^\W\d_]+", " ".join(_PASSING.sub("", t) for t in texts)))
+    letters = [c for c in "ijklmnpqrstuvw" if c not in used]
+    names: dict[str, str] = {}
+    for found in _PASSING.findall(" ".join(texts)):
+        names.setdefault(found, letters[len(names)] if len(names) < len(letters) else f"i{len(names)}")
+
+    def clear(text: str) -> str:
+        return _PASSING.sub(lambda m: names[m[0]], text).replace("[]", "")
+
+    ground = verdict.ground
+    if ground is not None:
+        ground = replace(ground, assumes=tuple(map(clear, ground.assumes)))
+    reason = clear(verdict.reason) if verdict.reason else None
+    return replace(verdict, ground=ground, reason=reason, notes=tuple(map(clear, verdict.notes)))
+
+
+def judge_case(case: Case, until: float) -> Verdict:
+    """The verdict on one equation."""
+    wanted, found = case.axes, case.claimed.axes
+    body = placed(case.claimed, wanted, case.over)
+    if body is None:
+        verdict = _misfit(
+            f"the claim has axes {shown(found)}, the {case.what} has {shown(wanted)}",
+            found,
+            wanted,
+            case.what,
+        )
+        return replace(verdict, notes=(*verdict.notes, *hints(case, None)))
+    known = (*case.known, *case.needs)
+    every = list(kinks(case.function.value, frozenset(case.by)))
+    search = Search([case.truth.value, body.value], known, [k.demand for k in every], case.suppose, until)
+    left = open_kinks(every, known) if case.by else []
+    found = no_derivative(case.truth.value, body, left, search, case.dot) if left else None
+    if found is not None:
+        until = min(until, time.perf_counter() + SECONDS_AWAY)
+        search = replace(search, until=until)
+    verdict = decide_arrays(Question(case.truth, body, known, case.suppose, until), search)
+    if found is not None:
+        witness, kink = found
+        away = {
+            "proved": "away from such points the claim holds",
+            "refuted": "away from such points the claim does not hold either",
+            "undecided": "whether it holds away from such points is not decided",
+        }[verdict.verdict]
+        return Verdict("refuted", witness=witness, reason="no derivative", notes=(f"at {kink}", away))
+    if verdict.verdict == "proved" and left:
+        said = ", ".join(str(k) for k in left)
+        return Verdict("undecided", reason=f"whether there is a derivative at {said} is not shown")
+    if verdict.verdict == "refuted":
+        return replace(verdict, notes=(*verdict.notes, *hints(case, body, verdict.witness)))
+    return _with_sizes(verdict, case)
+
+
+def _with_sizes(verdict: Verdict, case: Case) -> Verdict:
+    """The verdict with the sizes that it holds for."""
+    if verdict.ground is None:
+        return verdict
+    sizes = [f"{a.name} >= {a.minimum}" for a in case.sizes if a.size is None]
+    made = tuple(dict.fromkeys((*sizes, *verdict.ground.sizes)))
+    return replace(verdict, ground=replace(verdict.ground, sizes=made))
+
+
+def _misfit(
+    problem: str, one: Sequence[Axis | None], other: Sequence[Axis | None], what: str = ""
+) -> Verdict:
+    """Refuted by the shapes alone: at sizes that tell the axes apart."""
+    axes = [a for a in dict.fromkeys((*one, *other)) if a is not None]
+    sizes = {a: a.size or n for n, a in enumerate(axes, 2)}
+
+    def text(shape: Sequence[Axis | None]) -> str:
+        return f"shape ({', '.join(str(1 if a is None else sizes[a]) for a in shape)})"
+
+    point = {a.name.lstrip("_"): str(n) for a, n in sizes.items()}
+    left, right = (text(other), text(one)) if what else ("defined", "undefined")
+    return Verdict("refuted", witness=Witness(point, left, right), reason=problem)
+
+
+# --- the derivative that is claimed
+
+
+def derivative_case(reading: Reading) -> Case:
+    """The equation that a claim states: its kind, the function and what it is differentiated by."""
+    claim, output = reading.claim, reading.output.apart()
+    over = [i for i in output.indices if i is not None]
+    axes = [i.axis for i in over]
+    kind = claim.kind
+    if kind == "derivative":
+        kind = "jacobian" if len(reading.by) == 1 else "hessian"
+    function = output.body
+    if kind == "identity":
+        return _case(reading, output, "left side", axes, over, function.value, function, lambda _: ZERO)
+    if kind == "jvp":
+        dot = _along(reading.moved)
+        value = tangent(function.value, dot)
+        return _case(reading, output, "JVP", axes, over, value, function, dot)
+    if len(reading.by) > (2 if kind == "hessian" else 1):
+        raise ParseError(f"a {kind} is one by {'two names' if kind == 'hessian' else 'one name'}")
+    if not reading.by:
+        raise ParseError(f"'wrt' is missing: what the {kind} is by")
+    first = reading.by[0]
+    at = [fresh_index(a) for a in first.axes]
+    dot = _unit(first, at)
+    value = tangent(function.value, dot)
+    if kind == "vjp":
+        assert reading.cotangent is not None
+        weighted = Formula(mul(entry(reading.cotangent, *over), value), function.demands)
+        whole = total_of(weighted, over)
+        needs = total_of(function, over)
+        return _case(reading, output, "VJP", list(first.axes), at, whole.value, needs, dot)
+    if kind == "jacobian":
+        what = "gradient" if not axes else "Jacobian"
+        return _case(reading, output, what, [*axes, *first.axes], [*over, *at], value, function, dot)
+    second = reading.by[len(reading.by) - 1]
+    then = [fresh_index(a) for a in second.axes]
+    dot = _unit(second, then)
+    twice = tangent(value, dot)
+    spread = [*axes, *first.axes, *second.axes]
+    return _case(reading, output, "Hessian", spread, [*over, *at, *then], twice, function, dot)
+
+
+def _unit(tensor: Tensor, at: Sequence[Index]) -> Callable[[Entry], Expr]:
+    """The tangent that is 1 at one entry of a tensor."""
+
+    def dot(read: Entry) -> Expr:
+        if read.tensor != tensor:
+            return ZERO
+        return mul(*(bracket("==", a, b) for a, b in zip(read.indices, at, strict=True)))
+
+    return dot
+
+
+def _along(moved: Mapping[str, Tensor]) -> Callable[[Entry], Expr]:
+    def dot(read: Entry) -> Expr:
+        direction = moved.get(read.tensor.name)
+        return ZERO if direction is None else entry(direction, *read.indices)
+
+    return dot
+
+
+def _case(
+    reading: Reading,
+    output: Array,
+    what: str,
+    axes: Sequence[Axis],
+    over: Sequence[Index],
+    value: Expr,
+    function: Formula,
+    dot: Callable[[Entry], Expr],
+) -> Case:
+    """The equation with its indices under names for people."""
+    names = _readable(reading, axes)
+    renamed = dict(zip(over, names, strict=True))
+
+    def named(formula: Formula) -> Formula:
+        return moved(formula, dict(renamed))
+
+    demanded = tuple(demands(value, {}, outside=value.free)) if reading.by else ()
+    truth = named(Formula(value, (*function.demands, *demanded)))
+    outside = named(Formula(function.value, function.demands))
+    return Case(
+        what=what,
+        axes=tuple(axes),
+        over=tuple(names),
+        truth=truth,
+        function=outside,
+        claimed=reading.claimed,
+        by=reading.by,
+        needs=truth.demands,
+        known=reading.known,
+        suppose=reading.suppose,
+        dot=lambda read: substitute(dot(read), dict(renamed)),
+        rank=output.rank,
+        cotangent=reading.cotangent,
+        sizes=_sizes(reading, truth),
+    )
+
+
+def _sizes(reading: Reading, truth: Formula) -> tuple[Axis, ...]:
+    used = {a for t in truth.value.tensors for a in t.axes} | {
+        n.axis for n in walk(truth.value) if isinstance(n, Size)
+    }
+    return tuple(a for a in reading.names.axes.values() if a in used)
+
+
+def _readable(reading: Reading, axes: Sequence[Axis]) -> list[Index]:
+    """Names for the indices of the derivative: letters that nothing else has."""
+    taken = {*reading.names.tensors, *reading.names.axes, *reading.names.domains, *reading.names.definitions}
+    given = list(reading.labels)
+    letters = [c for c in "ijklmnpqrstuvwxyz" if c not in taken and c not in given]
+    names = given if len(given) == len(axes) else []
+    while len(names) < len(axes):
+        names.append(letters[len(names)] if len(names) < len(letters) else f"i{len(names)}")
+    return [index(name, axis) for name, axis in zip(names, axes, strict=True)]

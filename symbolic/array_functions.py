@@ -1,0 +1,186 @@
+"""The functions of array formulas, gathered: cases, shapes, losses, beside reductions and products."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gradproof.symbolic import array_products, array_reductions
+from gradproof.symbolic.array_calls import ARRAY_TABLE, Build, Given, enter
+from gradproof.symbolic.array_reductions import log_softmax_of, mean_of
+from gradproof.symbolic.arrays import (
+    Array,
+    binary,
+    elementwise,
+    expanded,
+    fresh_index,
+    squeezed,
+    summed,
+)
+from gradproof.symbolic.claims import ParseError, Syntax
+from gradproof.symbolic.expressions import ONE, Number, bracket
+from gradproof.symbolic.formulas import (
+    Formula,
+    choose,
+    compare,
+    exact,
+    larger,
+    magnitude,
+    raise_to,
+    smaller,
+)
+from gradproof.symbolic.scalar_functions import TABLE
+
+if TYPE_CHECKING:
+    from gradproof.symbolic.array_reader import ArrayReader
+
+HALF = Fraction(1, 2)
+
+
+def _where(reader: ArrayReader, given: Given) -> Array:
+    return elementwise(
+        choose, reader.condition(given["condition"]), reader.array(given["x"]), reader.array(given["y"])
+    )
+
+
+enter("where", "condition x|input y|other", _where)
+enter("indicator ind iverson", "x", lambda r, g: r.condition(g["x"]))
+
+
+def _piecewise(reader: ArrayReader, node: Syntax) -> Array:
+    result: Array | None = None
+    for case in reversed(node.parts):
+        if case.kind != "list" or len(case.parts) != 2:
+            raise ParseError(f"column {case.column}: a case is written `(value, condition)`")
+        value, condition = reader.array(case.parts[0]), reader.condition(case.parts[1])
+        if result is None:
+            if condition.value is not ONE:
+                raise ParseError(f"column {case.column}: the last case must be `(value, True)`")
+            result = value
+        else:
+            result = elementwise(choose, condition, value, result)
+    if result is None:
+        raise ParseError(f"column {node.column}: Piecewise without a case")
+    return result
+
+
+ARRAY_TABLE["Piecewise"] = _piecewise
+
+
+def _gelu(reader: ArrayReader, given: Given) -> Array:
+    way = given.get("approximate")
+    tanh = way is not None and way.kind == "string" and way.text == "tanh"
+    return elementwise(TABLE["gelu_tanh" if tanh else "gelu"].build, reader.array(given["x"]))
+
+
+enter("gelu", "x ?approximate", _gelu)
+enter(
+    "unsqueeze expand_dims",
+    "x axis|dim",
+    lambda r, g: (lambda x: expanded(x, _place(r, g["axis"], x.rank + 1)))(r.array(g["x"])),
+)
+enter(
+    "squeeze",
+    "x axis|dim",
+    lambda r, g: (lambda x: squeezed(x, _place(r, g["axis"], x.rank)))(r.array(g["x"])),
+)
+
+
+def _place(reader: ArrayReader, node: Syntax, rank: int) -> int:
+    value = reader.number(node, "the number of an axis").value
+    if not isinstance(value, Number) or not -rank <= value.value < rank or value.value.denominator != 1:
+        raise ParseError(f"column {node.column}: the number of an axis was expected")
+    return int(value.value) % rank
+
+
+def _clip(reader: ArrayReader, given: Given) -> Array:
+    x = reader.array(given["x"])
+    if "min" in given:
+        x = elementwise(larger, x, reader.array(given["min"]))
+    return elementwise(smaller, x, reader.array(given["max"])) if "max" in given else x
+
+
+enter("clip clamp", "x|a ?min|a_min ?max|a_max", _clip)
+
+
+def _each_or_mean(reader: ArrayReader, given: Given, values: Array) -> Array:
+    way = given.get("reduction")
+    kind = "mean" if way is None else way.text
+    if kind == "none":
+        return values
+    if kind not in ("mean", "sum"):
+        raise ParseError("a reduction is 'mean', 'sum' or 'none'")
+    places = range(values.rank)
+    return mean_of(values, places) if kind == "mean" else summed(values, places)
+
+
+def _cross_entropy(reader: ArrayReader, given: Given) -> Array:
+    x = reader.array(given["x"])
+    axis = x.axes[-1] if x.rank else None
+    if axis is None:
+        raise ParseError(f"column {given['x'].column}: logits over classes were expected")
+    target = given["target"]
+    if target.kind == "name" and target.text in reader.names.tensors:
+        declared = reader.names.tensors[target.text]
+        if len(declared.axes) == x.rank - 1:
+            reader.names.learn(f"positions:{target.text}", axis)
+    t = reader.array(target)
+    logp = log_softmax_of(x, [x.rank - 1])
+    if t.rank == x.rank - 1:
+        over = fresh_index(axis)
+        t = Array((*t.axes, axis), (*t.indices, over), Formula(bracket("==", t.value, over)))
+    each = summed(binary(lambda p, q: -(p * q), logp, t), [x.rank - 1])
+    return _each_or_mean(reader, given, each)
+
+
+def _squared(reader: ArrayReader, given: Given) -> Array:
+    x, t = reader.array(given["x"]), reader.array(given["target"])
+    return _each_or_mean(reader, given, binary(lambda a, b: (a - b) * (a - b), x, t))
+
+
+def _binary_cross_entropy(reader: ArrayReader, given: Given) -> Array:
+    x, t = reader.array(given["x"]), reader.array(given["target"])
+    softplus = TABLE["softplus"].build
+    return _each_or_mean(reader, given, binary(lambda a, b: softplus(a) - a * b, x, t))
+
+
+enter("cross_entropy", "x|input|logits target ?reduction", _cross_entropy)
+enter("mse_loss mse", "x|input target ?reduction", _squared)
+enter(
+    "binary_cross_entropy_with_logits bce_with_logits",
+    "x|input|logits target ?reduction",
+    _binary_cross_entropy,
+)
+
+
+def _huber(delta_name: str) -> Build:
+    def read(reader: ArrayReader, given: Given) -> Array:
+        x, t = reader.array(given["x"]), reader.array(given["target"])
+        d = reader.number(given[delta_name]) if delta_name in given else exact(1)
+
+        def loss(a: Formula, b: Formula) -> Formula:
+            r = a - b
+            near = r * r * exact(HALF) if delta_name == "delta" else r * r * exact(HALF) / d
+            far = (
+                d * (magnitude(r) - d * exact(HALF))
+                if delta_name == "delta"
+                else magnitude(r) - d * exact(HALF)
+            )
+            return choose(compare("<", magnitude(r), d), near, far)
+
+        return _each_or_mean(reader, given, elementwise(loss, x, t))
+
+    return read
+
+
+enter("huber_loss", "x|input target ?delta ?reduction", _huber("delta"))
+enter("smooth_l1_loss", "x|input target ?beta ?reduction", _huber("beta"))
+
+
+def _power_of(reader: ArrayReader, given: Given) -> Array:
+    return elementwise(raise_to, reader.array(given["x"]), reader.array(given["y"]))
+
+
+enter("pow power float_power", "x|input y|exponent", _power_of)
+
+__all__ = ["ARRAY_TABLE", "array_products", "array_reductions"]

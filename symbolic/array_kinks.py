@@ -1,0 +1,312 @@
+"""Where a function over arrays has no derivative: the kinks of its cases and the ties of its maxima.
+
+A kink where both sides agree to first order is none. For one that no condition excludes, a point is looked
+for at which the one-sided derivatives differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice, product
+from typing import Any
+
+from gradproof.symbolic.array_witnesses import Search, places_of, surely
+from gradproof.symbolic.definedness import Demand, covers, met, tidied
+from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
+from gradproof.symbolic.expressions import (
+    ONE,
+    ZERO,
+    Add,
+    Bracket,
+    Entry,
+    Expr,
+    Index,
+    MatrixFunction,
+    Mul,
+    Number,
+    Reduce,
+    Tensor,
+    Where,
+    add,
+    bracket,
+    mul,
+    refresh,
+    total,
+    walk,
+)
+from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.normal_form import NormalForm, integral
+from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.refutation import PRECISIONS
+from gradproof.symbolic.signs import holds
+from gradproof.symbolic.tangent import tangent
+from gradproof.symbolic.verdict import Witness
+
+Dot = Callable[[Entry], Expr]
+MAX_TRIED = 40
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A place where cases turn over or a maximum is attained twice.
+
+    `demand` says that this is not so; `body` is the part between sums that holds the bracket `flag`.
+    """
+
+    demand: Demand
+    body: Expr
+    flag: Bracket | Reduce
+
+    def __str__(self) -> str:
+        if isinstance(self.flag, Reduce):
+            return f"a tie of {self.flag}"
+        return f"{add(self.flag.left, mul(-1, self.flag.right))} = 0"
+
+
+def kinks(expr: Expr, moving: frozenset[Tensor]) -> Iterator[Kink]:
+    """The kinks of an expression, for what depends on tensors that move."""
+    yield from dict.fromkeys(_kinks(refresh(expr, expr.free), (), moving))
+
+
+def _kinks(body: Expr, bound: tuple[Index, ...], moving: frozenset[Tensor]) -> Iterator[Kink]:
+    for node in _outside_sums(body):
+        if isinstance(node, Bracket) and node.tensors & moving:
+            if integral(node.left) and integral(node.right):
+                continue
+            difference = add(node.left, mul(-1, node.right))
+            yield Kink(Demand(difference, "!=", (), bound), body, node)
+        elif isinstance(node, Reduce):
+            inside = refresh(node, frozenset(bound) | node.free)
+            assert isinstance(inside, Reduce)
+            if inside.kind == "max" and inside.tensors & moving:
+                hits = total(bracket("==", inside.body, inside), *inside.indices)
+                yield Kink(Demand(2 - refresh(hits, inside.free), ">", (), bound), body, inside)
+            yield from _kinks(inside.body, (*bound, *inside.indices), moving)
+        elif isinstance(node, Entry) and isinstance(node.tensor, MatrixFunction):
+            assert node.tensor.matrix is not None
+            if node.tensor.matrix.tensors & moving:
+                yield from _kinks(node.tensor.matrix, (), moving)
+
+
+def _outside_sums(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    if not isinstance(expr, Reduce):
+        for child in expr.children:
+            yield from _outside_sums(child)
+
+
+def open_kinks(found: Sequence[Kink], known: Sequence[Demand]) -> list[Kink]:
+    """The kinks that neither the conditions exclude nor turn out to be smooth."""
+    nf = NormalForm()
+    facts = [d for d in (tidied(k, nf) for k in known) if d is not None]
+    return [k for k in found if not _excluded(k, facts, nf) and not _smooth(k)]
+
+
+def _excluded(kink: Kink, facts: Sequence[Demand], nf: NormalForm) -> bool:
+    wanted = tidied(replace(kink.demand, bound=()), nf)
+    opposite = tidied(replace(kink.demand, subject=mul(-1, kink.demand.subject), bound=()), nf)
+    if wanted is None or met(wanted, nf):
+        return True
+    return any(covers(fact, w, nf) for fact in facts for w in (wanted, opposite) if w is not None)
+
+
+# --- kinks that are none
+
+
+def _smooth(kink: Kink) -> bool:
+    """Whether value and slope of the body are the same on both sides and at the kink."""
+    if isinstance(kink.flag, Reduce):
+        return False
+    at, value = solved(add(kink.flag.left, mul(-1, kink.flag.right)))
+    if at is None:
+        return False
+    nf = NormalForm()
+    try:
+        slope = tangent(kink.body, lambda _: ZERO, variable=at)
+        for expr in (kink.body, slope):
+            below, here, above = (nf(branch(expr, at, value, side)) for side in (-1, 0, 1))
+            if not below == here == above:
+                return False
+    except (TooLargeError, ZeroDivisionError):
+        return False
+    return True
+
+
+def solved(difference: Expr) -> tuple[Entry | None, Expr]:
+    """The entry on which an expression depends linearly, and its value where the expression is 0."""
+    for term in difference.terms if isinstance(difference, Add) else (difference,):
+        factor, read = term.factors if isinstance(term, Mul) and len(term.factors) == 2 else (ONE, term)
+        if isinstance(factor, Number) and isinstance(read, Entry) and read.tensor.dtype == "real":
+            rest = add(difference, mul(-1, term))
+            if read not in set(walk(rest)) and not isinstance(read.tensor, MatrixFunction):
+                return read, NormalForm().tidy(mul(-1 / factor.value, rest))
+    return None, ZERO
+
+
+def branch(expr: Expr, at: Entry, value: Expr, side: int) -> Expr:
+    """The expression at the kink, cases chosen as they are at it (0), just below (-1) or just above (1)."""
+    if expr is at:
+        return value
+    if isinstance(expr, Bracket):
+        difference = add(expr.left, mul(-1, expr.right))
+        base = NormalForm().tidy(branch(difference, at, value, side))
+        slope = tangent(difference, lambda _: ZERO, variable=at)
+        if isinstance(base, Number) and isinstance(slope, Number):
+            sign = _sign(base.value) or side * _sign(slope.value)
+            return ONE if holds(expr.relation, sign) else ZERO
+        return expr
+    if isinstance(expr, Where):
+        condition = branch(expr.condition, at, value, side)
+        chosen = expr.yes if condition is ONE else expr.no if condition is ZERO else None
+        if chosen is not None:
+            return branch(chosen, at, value, side)
+    if isinstance(expr, Reduce):
+        return expr
+    return expr.rebuild(tuple(branch(child, at, value, side) for child in expr.children))
+
+
+def _sign(value: Fraction) -> int:
+    return (value > 0) - (value < 0)
+
+
+# --- points without derivative
+
+
+@dataclass
+class OneSided(Evaluator):
+    """Values just beside a point: cases that turn over there are as on one side along a direction."""
+
+    dot: Dot = lambda read: ZERO
+    side: int = 1
+
+    def holds(self, expr: Bracket, at: Mapping[Index, int]) -> bool:
+        if integral(expr.left) and integral(expr.right):
+            return super().holds(expr, at)
+        tie = self.tie(expr, at)
+        if tie is not None:
+            return tie
+        difference = self.value(expr.left, at) - self.value(expr.right, at)
+        if difference > 0 or difference < 0:
+            return holds(expr.relation, 1 if difference > 0 else -1)
+        if not difference == 0:
+            raise UnclearError(f"{expr} cannot be told at this precision")
+        slope = tangent(add(expr.left, mul(-1, expr.right)), self.dot)
+        if slope is ZERO:
+            return holds(expr.relation, 0)
+        moved: Any = self.value(slope, at)
+        if not (moved > 0 or moved < 0):
+            raise UnclearError(f"{expr} stays 0 to first order")
+        return holds(expr.relation, self.side if moved > 0 else -self.side)
+
+    def tie(self, expr: Bracket, at: Mapping[Index, int]) -> bool | None:
+        """Whether an entry is the largest just beside the point; None for another bracket."""
+        for body, top in ((expr.left, expr.right), (expr.right, expr.left)):
+            if expr.relation == "==" and isinstance(top, Reduce) and top.kind == "max":
+                mine = self.value(body, at)
+                best: Any = None
+                for place in product(*(range(self.size(i.axis)) for i in top.indices)):
+                    here = {**at, **dict(zip(top.indices, place, strict=True))}
+                    value = self.value(top.body, here)
+                    if value > mine:
+                        return False
+                    if value == mine:
+                        slope = self.side * self.value(tangent(top.body, self.dot), here)
+                        best = slope if best is None or slope > best else best
+                    elif not value < mine:
+                        raise UnclearError(f"{expr} cannot be told at this precision")
+                own = self.side * self.value(tangent(body, self.dot), at)
+                if not (own == best or own < best):
+                    raise UnclearError(f"{expr} cannot be told at this precision")
+                return bool(own == best)
+        return None
+
+
+def no_derivative(
+    slope: Expr, claim: Formula, found: Sequence[Kink], search: Search, dot: Dot
+) -> tuple[Witness, Kink] | None:
+    """A point at which the claim has a value and the one-sided values of a derivative differ."""
+    for kink in found:
+        for point in islice(_points_at(kink, search), MAX_TRIED):
+            if not all(surely(d, point, {}) is True for d in search.known if not _outside(d)):
+                continue
+            for at in places_of(slope.free | claim.value.free, point):
+                witness = _parted(slope, claim, point, at, dot, search)
+                if witness is not None:
+                    return witness, kink
+    return None
+
+
+def _outside(demand: Demand) -> frozenset[Index]:
+    return demand.subject.free.union(*(g.free for g in demand.guards)) - set(demand.bound)
+
+
+def _parted(
+    slope: Expr, claim: Formula, point: Point, at: Mapping[Index, int], dot: Dot, search: Search
+) -> Witness | None:
+    known = [d for d in (*search.known, *claim.demands) if _outside(d) <= set(at)]
+    if not all(surely(d, point, at) is True for d in known):
+        return None
+    for precision in PRECISIONS:
+        try:
+            sides = [OneSided(point, {}, precision, {}, dot, side)(slope, at) for side in (1, -1)]
+            value = Evaluator(point, {}, precision)(claim.value, at)
+        except UnclearError:
+            continue
+        except UndefinedError:
+            return None
+        if not sides[0].overlaps(sides[1]):
+            shown = value.str(20, radius=False)
+            return Witness(search.shown(point, at), "no derivative", shown)
+    return None
+
+
+def _points_at(kink: Kink, search: Search) -> Iterator[Point]:
+    """Points moved onto the kink."""
+    if isinstance(kink.flag, Reduce):
+        yield from _tied(kink.flag, search)
+        return
+    difference = add(kink.flag.left, mul(-1, kink.flag.right))
+    read, value = solved(difference)
+    for point in islice(search.points(), MAX_TRIED):
+        if read is None or read.tensor not in point.tensors:
+            yield point
+            continue
+        for at in islice(places_of(read.free | value.free, point), 9):
+            moved = _put(point, read, value, at)
+            if moved is not None:
+                yield moved
+
+
+def _put(point: Point, read: Entry, value: Expr, at: Mapping[Index, int]) -> Point | None:
+    evaluate = Evaluator(point, {}, 128)
+    try:
+        place = tuple(evaluate.position(i, at) for i in read.indices)
+        exact = _exactly(evaluate(value, at))
+    except UndefinedError:
+        return None
+    if exact is None or place not in point.tensors[read.tensor]:
+        return None
+    values = {**point.tensors[read.tensor], place: exact}
+    return Point(point.sizes, {**point.tensors, read.tensor: values}, point.parameters)
+
+
+def _exactly(value: Any) -> Fraction | None:
+    """The rational of small denominator in a ball, for what is known to be one."""
+    for below in (1, 2, 3, 4, 5, 6, 8, 10, 100, 1000):
+        found = (value * below).unique_fmpz()
+        if found is not None:
+            return Fraction(int(found), below)
+    return None
+
+
+def _tied(flag: Reduce, search: Search) -> Iterator[Point]:
+    """Points at which all entries of what moves are the same."""
+    for count, point in enumerate(islice(search.points(), MAX_TRIED)):
+        same = Fraction(count % 3)
+        values = {
+            t: dict.fromkeys(v, same) if t in flag.tensors and t.dtype == "real" else v
+            for t, v in point.tensors.items()
+        }
+        yield Point(point.sizes, values, point.parameters)

@@ -1,0 +1,505 @@
+"""Array formulas: from syntax to arrays over named axes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from typing import cast
+
+from gradproof.symbolic.array_functions import ARRAY_TABLE
+from gradproof.symbolic.array_names import Names, named_index
+from gradproof.symbolic.arrays import (
+    Array,
+    ShapeError,
+    binary,
+    closed,
+    contracted,
+    elementwise,
+    expanded,
+    fresh_index,
+    of_tensor,
+    scalar,
+    swapped,
+    total_of,
+)
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.claims import (
+    CONSTANTS,
+    MAX_DECIMAL_EXPONENT,
+    MAX_DIGITS,
+    REFUSED,
+    ParseError,
+    Syntax,
+)
+from gradproof.symbolic.definedness import Demand
+from gradproof.symbolic.expressions import Entry, Expr, Index, Number, Relation, Tensor, size
+from gradproof.symbolic.formulas import (
+    Formula,
+    TooBigError,
+    both,
+    choose,
+    compare,
+    either,
+    exact,
+    negated,
+    raise_to,
+)
+from gradproof.symbolic.normal_form import integral
+from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError
+from gradproof.symbolic.signs import zero_one
+
+MAX_NODES = 20_000
+_ARITHMETIC = {
+    "+": Formula.__add__,
+    "-": Formula.__sub__,
+    "*": Formula.__mul__,
+    "/": Formula.__truediv__,
+}
+
+
+@dataclass
+class ArrayReader:
+    """Reads syntax into arrays. `scope` tells the free indices of one text from those of another.
+
+    `shared`: a scope whose free indices mean the same; `base`: what the first value of an index counts as.
+    """
+
+    names: Names
+    scope: str = ""
+    shared: str = ""
+    bound: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    numbers: dict[str, None] = field(default_factory=dict[str, None])
+    decimals: dict[str, Fraction] = field(default_factory=dict[str, Fraction])
+    results: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    flexible: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    visited: int = 0
+
+    # --- entry points
+
+    def array(self, node: Syntax) -> Array:
+        """The array of a syntax; raises ParseError or ShapeError."""
+        self.visited += 1
+        if self.visited > MAX_NODES:
+            raise ParseError("the formula is too large")
+        try:
+            return self._read(node)
+        except TooBigError as problem:
+            raise ParseError(f"column {node.column}: {problem}") from None
+        except ZeroDivisionError as problem:
+            raise ParseError(f"column {node.column}: no value anywhere: {problem}") from None
+        except ValueError as problem:
+            if isinstance(problem, ParseError | ShapeError):
+                raise
+            raise ParseError(f"column {node.column}: {problem}") from None
+
+    def number(self, node: Syntax, what: str = "a number") -> Formula:
+        """The formula of a syntax without axes."""
+        found = self.array(node)
+        if found.rank:
+            raise ParseError(
+                f"column {node.column}: {what} was expected, found an array of axes {found.shape}"
+            )
+        return found.body
+
+    def condition(self, node: Syntax) -> Array:
+        """The array of a condition, with the values 0 and 1."""
+        found = self.array(node)
+        if not zero_one(found.value):
+            raise ParseError(f"column {node.column}: a number where a condition was expected")
+        return found
+
+    # --- nodes
+
+    def _read(self, node: Syntax) -> Array:
+        kind = node.kind
+        if kind == "number":
+            return scalar(self._number(node))
+        if kind == "name":
+            return self._name(node)
+        if kind == "call":
+            return self._call(node)
+        if kind == "sign":
+            inner = self.array(node.parts[0])
+            return elementwise(Formula.__neg__, inner) if node.text == "-" else inner
+        if kind == "pow":
+            return self._power(node)
+        if kind == "chain":
+            return self._chain(node)
+        if kind == "compare":
+            return self._compare(node)
+        if kind in ("any_of", "all_of"):
+            result = self.condition(node.parts[0])
+            for part in node.parts[1:]:
+                result = elementwise(both if kind == "all_of" else either, result, self.condition(part))
+            return result
+        if kind == "not_":
+            return elementwise(negated, self.condition(node.parts[0]))
+        if kind == "choice":
+            yes, condition, no = node.parts
+            return elementwise(choose, self.condition(condition), self.array(yes), self.array(no))
+        if kind == "subscript":
+            return self._subscript(node)
+        if kind == "attribute":
+            return self._attribute(node)
+        shown = {"list": "a list", "string": "a text", "none": "None", "slice": "a slice"}.get(kind, kind)
+        raise ParseError(f"column {node.column}: {shown} where a formula was expected")
+
+    def _number(self, node: Syntax) -> Formula:
+        digits, _, exponent = node.text.lower().partition("e")
+        if len(digits) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DECIMAL_EXPONENT:
+            raise ParseError(f"column {node.column}: the number {node.text[:20]}... has too many digits")
+        value = Fraction(node.text)
+        if "." in digits:
+            self.decimals[node.text] = value
+        return exact(value)
+
+    def _name(self, node: Syntax) -> Array:
+        name = node.text
+        key = self._bound_key(name)
+        if key is not None and (self.names.known(key) or name not in self.names.axes):
+            axis = self.names.known(key)
+            if axis is None:
+                return self._unknown_index(node)
+            return scalar(Formula(named_index(name, axis)))
+        if name in self.results:
+            return self.results[name]
+        if name in self.names.definitions:
+            return self.names.definitions[name]
+        if name in self.names.tensors:
+            return of_tensor(self.names.tensor(name))
+        if name in ("True", "False"):
+            return scalar(exact(int(name == "True")))
+        if name in CONSTANTS and name not in self.names.domains:
+            return scalar(CONSTANTS[name])
+        if name in REFUSED and name not in self.names.domains:
+            raise ParseError(f"column {node.column}: {REFUSED[name]}")
+        axis = self._free_axis(name)
+        if axis is not None:
+            return scalar(Formula(named_index(name, axis)))
+        if name in self.names.axes:
+            return scalar(Formula(size(self.names.axes[name])))
+        known = (name in TABLE and name not in ALSO_VARIABLES) or (name in ARRAY_TABLE and len(name) > 3)
+        if name.startswith("__") or (known and name not in self.names.domains):
+            kind = "a function, which needs an argument in parentheses" if known else "no variable"
+            raise ParseError(f"column {node.column}: {name!r} is {kind}")
+        self.numbers[name] = None
+        return scalar(Formula(self.names.number(name)))
+
+    def _bound_key(self, name: str) -> str | None:
+        return next((frame[name] for frame in reversed(self.bound) if name in frame), None)
+
+    def _free_axis(self, name: str) -> Axis | None:
+        found = self.names.known(f"{self.scope}:{name}")
+        if found is None and self.shared:
+            found = self.names.known(f"{self.shared}:{name}")
+        return found
+
+    def _unknown_index(self, node: Syntax) -> Array:
+        """An index before its axis is known: the text is read once more when it is."""
+        self.names.late = True
+        return scalar(exact(1))
+
+    def _call(self, node: Syntax) -> Array:
+        name = node.text
+        row = ARRAY_TABLE.get(name)
+        if row is not None:
+            return row(self, node)
+        if name in TABLE:
+            return self._elementwise(node)
+        if name in WITHOUT_ROW:
+            raise NoRowError(f"the function {name} is not in the table of functions")
+        near = difflib.get_close_matches(name, [*TABLE, *ARRAY_TABLE], 3)
+        hint = f"; do you mean {' or '.join(near)}?" if near else ""
+        if name in self.names.tensors or name in self.names.definitions:
+            hint = "; entries are written in brackets, products with `*`"
+        raise ParseError(f"column {node.column}: there is no function {name!r}{hint}")
+
+    def _elementwise(self, node: Syntax) -> Array:
+        found = TABLE[node.text]
+        parts = [p.parts[0] if p.kind == "keyword" else p for p in node.parts]
+        if not found.least <= len(parts) <= found.most:
+            wanted = str(found.least) if found.least == found.most else f"{found.least} to {found.most}"
+            raise ParseError(
+                f"column {node.column}: {node.text} takes {wanted} argument(s), not {len(parts)}"
+            )
+        return elementwise(found.build, *(self.array(part) for part in parts))
+
+    def _power(self, node: Syntax) -> Array:
+        base_node, exponent_node = node.parts
+        base = self.array(base_node)
+        if node.text == "^" and base.rank >= 2:
+            if exponent_node.kind == "name" and exponent_node.text == "T" and "T" not in self.names.tensors:
+                return swapped(base)
+            raise ParseError(
+                f"column {node.column}: `^` behind a matrix can be read as a power of the matrix or entry by "
+                "entry; write `A @ A`, `inv(A)` or `A**2`"
+            )
+        return elementwise(raise_to, base, self.array(exponent_node))
+
+    def _chain(self, node: Syntax) -> Array:
+        result = self.array(node.parts[0])
+        for sign, part in zip(node.text.split(), node.parts[1:], strict=True):
+            other = self.array(part)
+            if sign == "@":
+                result = contracted(result, other)
+            else:
+                result = elementwise(_ARITHMETIC[sign], result, other)
+        return result
+
+    def _compare(self, node: Syntax) -> Array:
+        relations = node.text.split()
+        result: Array | None = None
+        for relation, (a, b) in zip(relations, pairwise(node.parts), strict=True):
+            left, right = self._compared(a, b)
+            held = binary(partial(compare, cast("Relation", relation)), left, right)
+            result = held if result is None else elementwise(both, result, held)
+        assert result is not None
+        return result
+
+    def _compared(self, a: Syntax, b: Syntax) -> tuple[Array, Array]:
+        """The two sides of a comparison: a name beside an index is one, data beside it are positions."""
+        for one, other in ((a, b), (b, a)):
+            axis = self._axis_of(one)
+            if axis is None:
+                continue
+            if (
+                other.kind == "name"
+                and self._axis_of(other) is None
+                and not self._stands_for_value(other.text)
+            ):
+                self._learn_index(other.text, axis)
+            target = other.parts[0] if other.kind == "subscript" else other
+            if target.kind == "name" and self.names.domains.get(target.text) == "index":
+                self.names.learn(f"positions:{target.text}", axis)
+        return self.array(a), self.array(b)
+
+    def _stands_for_value(self, name: str) -> bool:
+        return (
+            name in self.names.tensors
+            or name in self.names.definitions
+            or name in self.names.domains
+            or name in self.results
+            or name in CONSTANTS
+            or name in ("True", "False")
+            or (name in self.names.axes and self._bound_key(name) is None)
+        )
+
+    def _axis_of(self, node: Syntax) -> Axis | None:
+        """The axis of a plain index."""
+        if node.kind != "name":
+            return None
+        key = self._bound_key(node.text)
+        if key is not None:
+            return self.names.known(key)
+        return None if self._stands_for_value(node.text) else self._free_axis(node.text)
+
+    def _attribute(self, node: Syntax) -> Array:
+        base = self.array(node.parts[0])
+        if node.text in ("T", "mT", "H", "mH"):
+            if node.text in ("T", "H") and base.rank > 2:
+                raise ParseError(
+                    f"column {node.column}: `.T` of an array of {base.rank} axes can be read as all axes "
+                    "reversed or as the last two exchanged; write `.mT` or `transpose(x, (2, 1, 0))`"
+                )
+            return swapped(base)
+        raise ParseError(f"column {node.column}: there is no attribute {node.text!r}; there are T and mT")
+
+    # --- subscripts
+
+    def _subscript(self, node: Syntax) -> Array:
+        base_node, *subs = node.parts
+        if base_node.kind == "attribute" and base_node.text == "shape":
+            return scalar(Formula(self._size_at(base_node.parts[0], subs)))
+        base = self.array(base_node)
+        if base_node.kind == "name" and base_node.text in self.flexible:
+            subs = self._by_axes(base, subs)
+        picked = sum(s.kind not in ("none", "ellipsis") for s in subs)
+        if picked > base.rank:
+            raise ParseError(
+                f"column {node.column}: {picked} subscripts behind an array of axes {base.shape}"
+            )
+        at = 0
+        for sub in subs:
+            if sub.kind == "ellipsis":
+                at = base.rank - picked
+            elif sub.kind == "none":
+                base = expanded(base, at)
+                at += 1
+            elif sub.kind == "slice":
+                if sub.parts:
+                    raise ParseError(f"column {sub.column}: a slice with ends is not read; `:` is")
+                at, picked = at + 1, picked - 1
+            else:
+                before = base.rank
+                base = self._picked(base, at, sub)
+                at, picked = at + base.rank - before + 1, picked - 1
+        return base
+
+    def _by_axes(self, base: Array, subs: list[Syntax]) -> list[Syntax]:
+        """The subscripts of a cotangent by their axes, where these are known and all different."""
+        axes = base.axes
+        if len(subs) != len(axes) or len(set(axes)) < len(axes) or any(s.kind != "name" for s in subs):
+            return subs
+        wanted = [self._axis_of(s) or self.names.known(f"function:{s.text}") for s in subs]
+        given = [a for a in wanted if a is not None]
+        if len(set(given)) < len(given) or not set(given) <= set(axes):
+            return subs
+        left = [a for a in axes if a not in given]
+        spots = [axes.index(a if a is not None else left.pop(0)) for a in wanted]
+        return [subs[spots.index(n)] for n in range(len(axes))]
+
+    def _size_at(self, node: Syntax, subs: Sequence[Syntax]) -> Expr:
+        base = self.array(node)
+        (place,) = self.places(subs[0], base) if len(subs) == 1 else (0,)
+        axis = base.axes[place]
+        return exact(1).value if axis is None else size(axis)
+
+    def _picked(self, base: Array, at: int, sub: Syntax) -> Array:
+        """The array at a position on one of its axes."""
+        axis = base.axes[at]
+        if axis is None:
+            raise ParseError(f"column {sub.column}: a subscript on an axis of size 1; write `:`")
+        where = self._position(sub, axis)
+        places: list[Expr | None] = list(base.indices)
+        if where.rank:
+            where = where.apart()
+        places[at] = where.value
+        body = base.at(places)
+        asked = () if self._surely_on(where.value, axis) else (Demand(where.value, "on", axis=axis),)
+        body = Formula(body.value, (*where.body.demands, *asked, *body.demands))
+        axes = (*base.axes[:at], *where.axes, *base.axes[at + 1 :])
+        indices = (*base.indices[:at], *where.indices, *base.indices[at + 1 :])
+        return Array(axes, indices, body)
+
+    def _position(self, sub: Syntax, axis: Axis) -> Array:
+        if sub.kind == "name" and not self._is_value(sub.text):
+            self._learn_index(sub.text, axis)
+            return scalar(Formula(named_index(sub.text, axis)))
+        target = sub.parts[0] if sub.kind == "subscript" else sub
+        if target.kind == "name" and target.text in self.names.tensors and not self._is_index(target.text):
+            if target is sub and self.names.domains.get(target.text) != "index":
+                raise ParseError(
+                    f"column {sub.column}: {sub.text} is an array; for positions say so in its domain "
+                    f'(`"{sub.text}": "index"`), for an index take another name'
+                )
+            self.names.learn(f"positions:{target.text}", axis)
+        found = self.array(sub)
+        if not integral(found.value):
+            if self.names.late:
+                return scalar(Formula(fresh_index(axis)))
+            raise ParseError(f"column {sub.column}: a position on the axis {axis.name} was expected")
+        return found
+
+    def _is_index(self, name: str) -> bool:
+        return self._bound_key(name) is not None
+
+    def _is_value(self, name: str) -> bool:
+        if self._is_index(name):
+            return False
+        return name in self.names.tensors or name in self.names.definitions or name in self.results
+
+    def _learn_index(self, name: str, axis: Axis) -> None:
+        key = self._bound_key(name)
+        if key is None:
+            key = f"{self.scope}:{name}"
+            if self.shared and self.names.learned.get(f"{self.shared}:{name}") == axis:
+                return
+        self.names.learn(key, axis)
+
+    @staticmethod
+    def _surely_on(position: Expr, axis: Axis) -> bool:
+        if isinstance(position, Index):
+            return position.axis == axis
+        if isinstance(position, Number):
+            return axis.size is not None and 0 <= position.value < axis.size
+        return (
+            isinstance(position, Entry)
+            and position.tensor.domain == "index"
+            and (position.tensor.over == axis)
+        )
+
+    # --- what functions need
+
+    @contextmanager
+    def binding(self, names: Sequence[str], column: int) -> Generator[dict[str, str]]:
+        """A scope in which names are indices."""
+        depth = len(self.bound)
+        frame = {name: f"{self.scope}@{column}.{depth}:{name}" for name in names}
+        self.bound.append(frame)
+        try:
+            yield frame
+        finally:
+            self.bound.pop()
+
+    def delta(self, a: Syntax, b: Syntax) -> Array:
+        """Kronecker's delta of two positions."""
+        if all(n.kind == "name" and not self._stands_for_value(n.text) for n in (a, b)) and (
+            self._axis_of(a) is None and self._axis_of(b) is None
+        ):
+            for n in (a, b):
+                key = self._bound_key(n.text) or f"{self.scope}:{n.text}"
+                self.names.known(key)
+            self.names.late = True
+            return scalar(exact(1))
+        left, right = self._compared(a, b)
+        return binary(lambda x, y: compare("==", x, y), left, right)
+
+    def reduced(
+        self, body: Array, names: Sequence[str], frame: Mapping[str, str]
+    ) -> tuple[Array, list[Index]]:
+        """The body with named indices under names of their own, ready to be bound, and these."""
+        own: list[Index] = []
+        formula = body.body
+        for name in names:
+            axis = self.names.known(frame[name])
+            assert axis is not None
+            formula, index = closed(formula, named_index(name, axis))
+            own.append(index)
+        return Array(body.axes, body.indices, formula), own
+
+    def summed_over(self, body: Array, names: Sequence[str], frame: Mapping[str, str]) -> Array:
+        """The sum over named indices."""
+        inner, own = self.reduced(body, names, frame)
+        return Array(inner.axes, inner.indices, total_of(inner.body, own))
+
+    def places(self, node: Syntax | None, array: Array) -> list[int]:
+        """The places of axes that are named, or counted from 0, or from the end; all of them for None."""
+        if node is None or node.kind == "none":
+            return list(range(array.rank))
+        if node.kind == "list":
+            return [p for part in node.parts for p in self.places(part, array)]
+        if node.kind in ("name", "string"):
+            if node.text in ("fro", "nuc"):
+                return list(range(array.rank))
+            found = [n for n, a in enumerate(array.axes) if a is not None and a.name == node.text]
+            if len(found) != 1:
+                raise ParseError(
+                    f"column {node.column}: {len(found) or 'no'} axes {node.text!r} in {array.shape}"
+                )
+            return found
+        value = self.number(node, "the number or the name of an axis").value
+        if not isinstance(value, Number) or value.value.denominator != 1:
+            raise ParseError(f"column {node.column}: the number or the name of an axis was expected")
+        place = int(value.value)
+        if not -array.rank <= place < array.rank:
+            raise ParseError(f"column {node.column}: an array of axes {array.shape} has no axis {place}")
+        return [place % array.rank]
+
+    def axis_named(self, node: Syntax) -> Axis:
+        """The axis that a name, or `x.shape[0]`, stands for."""
+        if node.kind in ("name", "string", "number") and (
+            node.text in self.names.axes or node.text.isdigit()
+        ):
+            return self.names.axis(node.text)
+        if node.kind == "subscript" and node.parts[0].kind == "attribute" and node.parts[0].text == "shape":
+            base = self.array(node.parts[0].parts[0])
+            axis = base.axes[self.places(node.parts[1], base)[0]]
+            if axis is not None:
+                return axis
+        known = ", ".join(self.names.axes) or "none"
+        raise ParseError(f"column {node.column}: the name of an axis was expected; there are {known}")
