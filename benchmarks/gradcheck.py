@@ -39,6 +39,22 @@ METHOD = (
 )
 
 
+# What a diagnosis must contain for the case's; for the others, the case's own words.
+PHRASES: dict[str, tuple[str, ...]] = {
+    "missing term": ("term",),
+    "not summed over a broadcast axis": ("not summed",),
+    "right on one region only": ("region only", "single points"),
+    "wrong only for batch > 1": ("wrong only for", "wrong only where the axis"),
+    "wrong only for length > 1": ("wrong only for", "wrong only where the axis"),
+    "second order": ("wrong second", "wrong in second"),
+    "in-place change": ("in-place change", "in place"),
+    "layout": ("layout",),
+    "undefined value": ("undefined",),
+    "zero gradient": ("zero", "None"),
+    "raises": ("raises",),
+}
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a checker said: True for right, False for wrong, None for undecided or not asked."""
@@ -180,7 +196,15 @@ def diagnosis(case: Case, answer: Answer) -> str:
     if answer.says is not False:
         return ""
     given = answer.diagnosis or "none"
-    return given if case.diagnosis in (None, answer.diagnosis) else f"{given}! ({case.diagnosis})"
+    return given if is_diagnosed(case, answer) else f"{given}! ({case.diagnosis})"
+
+
+def is_diagnosed(case: Case, answer: Answer) -> bool:
+    """Whether the diagnosis says what the case's does; a case without one asks for none."""
+    if case.diagnosis is None:
+        return True
+    words = PHRASES.get(case.diagnosis, (case.diagnosis,))
+    return any(word in (answer.diagnosis or "") for word in words)
 
 
 def totals(found: Sequence[tuple[Case, dict[str, Answer]]]) -> list[tuple[str, ...]]:
@@ -199,7 +223,7 @@ def totals(found: Sequence[tuple[Case, dict[str, Answer]]]) -> list[tuple[str, .
 def diagnosed(found: Sequence[tuple[Case, dict[str, Answer]]]) -> str:
     """How many of the refuted that have a diagnosis were given it."""
     asked = [(c, a["check"]) for c, a in found if c.diagnosis and a["check"].says is False]
-    return f"{sum(a.diagnosis == c.diagnosis for c, a in asked)} of {len(asked)}" if asked else "-"
+    return f"{sum(is_diagnosed(c, a) for c, a in asked)} of {len(asked)}" if asked else "-"
 
 
 def goals(found: Sequence[tuple[Case, dict[str, Answer]]]) -> tuple[Goal, ...]:

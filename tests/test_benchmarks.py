@@ -132,6 +132,14 @@ def test_gradcheck_answers_and_mistakes_are_marked() -> None:
     assert [row[2] for row in table[3:5]] == ["1 of 2", "1 of 1"]
 
 
+def test_diagnosis_is_compared_by_its_words() -> None:
+    case = next(case for case in CASES if case.diagnosis == "missing term")
+    says = {"one term missing or wrong": "", "wrong sign": "!", None: "!"}
+    for diagnosis, mark in says.items():
+        shown = gradcheck.diagnosis(case, gradcheck.Answer(False, "refuted", 1.0, diagnosis))
+        assert shown.startswith((diagnosis or "none") + mark)
+
+
 def test_checks_are_not_asked_what_they_cannot_answer() -> None:
     chosen = [case for case in CASES if case.form == "equivalent" or case.declared]
     assert len(chosen) > 20
