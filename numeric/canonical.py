@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import permutations, product
 
-from gradproof.numeric.rewriting import magnitude
+from gradproof.numeric.rewriting import magnitude, with_coefficient
 from gradproof.numeric.sums import data_delta
 from gradproof.symbolic.expressions import (
     ONE,
@@ -111,7 +111,8 @@ def parts(expr: Expr) -> tuple[Expr, ...]:
 def as_operation(expr: Expr) -> tuple[tuple[Expr, ...], Callable[..., Expr]] | None:
     """An expression of several nodes that is one operation of an array library: its arguments, and its form.
 
-    `|x|`, `max(a, b)`, `min(a, b)`, `log(1 + x)` and `exp(x) - 1`, and what stands in one place of a stack;
+    `|x|`, `max(a, b)`, `min(a, b)`, `log(1 + x)`, `exp(x) - 1`, `c + c erf(x)`, and what stands in one place
+    of a stack;
     None for any other.
     """
     if isinstance(expr, Mul) and (chosen := selection(expr)) is not None:
@@ -127,11 +128,25 @@ def as_operation(expr: Expr) -> tuple[tuple[Expr, ...], Callable[..., Expr]] | N
         x = expr.arguments[0]
         if isinstance(x, Add) and x.terms[0] is ONE:
             return (x - 1,), lambda a: call("log", ONE + a)
+    if isinstance(expr, Add) and (found := one_plus_erf(expr)) is not None:
+        constant, inner = found
+        return (-inner,), lambda a: constant + constant * call("erf", -a)
     if isinstance(expr, Add) and len(expr.terms) == 2 and expr.terms[0] is number(-1):
         e = expr.terms[1]
         if isinstance(e, Call) and e.function == "exp":
             return (e.arguments[0],), lambda a: call("exp", a) - 1
     return None
+
+
+def one_plus_erf(expr: Add) -> tuple[Number, Expr] | None:
+    """The constant and the argument of `c + c erf(x)`, which is `c erfc(-x)` without a cancellation."""
+    constant, *rest = expr.terms
+    if len(rest) != 1 or not isinstance(constant, Number):
+        return None
+    coefficient, inner = with_coefficient(rest[0])
+    if not (isinstance(inner, Call) and inner.function == "erf" and abs(coefficient) == abs(constant.value)):
+        return None
+    return constant, inner.arguments[0] if coefficient == constant.value else -inner.arguments[0]
 
 
 def repeated(values: Iterable[Expr]) -> frozenset[str]:

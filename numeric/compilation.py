@@ -44,14 +44,14 @@ def compile_pair(program: Program, zeros: frozenset[str] = frozenset()) -> Pair:
     vjp = derive(program, "vjp").program
     cotangents = vjp.inputs[len(vjp.inputs) - len(program.outputs) :]
     applied: set[str] = set()
-    lines, mark, names = _lower(program, vjp, zeros, applied)
+    lines, mark, more = _lower(program, vjp, zeros, applied)
     first, second = lines[:mark], live(lines[mark:], vjp.outputs)
     backward, saved = choose(program, first, second, vjp.outputs)
     known = {t for line in first for t in targets(line)}
     forward = live(first, (*program.outputs, *(t for t in saved if t in known)))
     return Pair(
-        Straight(program.inputs, program.parameters, forward, program.outputs, *names),
-        Straight((*saved, *cotangents), program.parameters, backward, vjp.outputs, *names),
+        Straight(program.inputs, program.parameters, forward, program.outputs, *more),
+        Straight((*saved, *cotangents), program.parameters, backward, vjp.outputs, *more),
         saved,
         cotangents,
         tuple(row for row in ROWS if row.name in applied),
@@ -65,17 +65,17 @@ def compile_tangents(
     jvp = derive(program, "jvp").program
     count = sum(1 for t in program.inputs if t.dtype == "real")
     tangents = jvp.inputs[len(jvp.inputs) - count :]
-    lines, _, names = _lower(program, jvp, zeros)
+    lines, _, more = _lower(program, jvp, zeros)
     straight = Straight(
-        (*program.inputs, *tangents), program.parameters, live(lines, jvp.outputs), jvp.outputs, *names
+        (*program.inputs, *tangents), program.parameters, live(lines, jvp.outputs), jvp.outputs, *more
     )
     return straight, tangents
 
 
 def _lower(
     program: Program, derived: Program, zeros: frozenset[str], applied: set[str] | None = None
-) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor]]]:
-    """The lines of a program and of its derivative, where the latter begin, temporaries and truths."""
+) -> tuple[tuple[Line, ...], int, tuple[frozenset[Tensor], frozenset[Tensor], bool]]:
+    """The lines of a program and of its derivative, where the latter begin, and more for a `Straight`."""
     first = flat(program.statements)
     second = needed(flat(derived.statements), derived.outputs)
     names = {t.name for p in (program, derived) for t in tensors_of(p)}
@@ -89,7 +89,8 @@ def _lower(
     lower_statements(lowering, needed(ready, wanted))
     mark = len(lowering.lines)
     lower_statements(lowering, later)
-    return tuple(lowering.lines), mark, (frozenset(lowering.temporary), frozenset(lowering.truths))
+    more = frozenset(lowering.temporary), frozenset(lowering.truths), bool(context.given)
+    return tuple(lowering.lines), mark, more
 
 
 def _given(program: Program) -> frozenset[Tensor]:

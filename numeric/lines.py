@@ -137,7 +137,8 @@ class Straight:
     """A straight-line program: what it is given, its lines, and what it hands back.
 
     `temporary` are the tensors that lowering named; the others have the names of the mathematics.
-    `truths` are those that hold truth values.
+    `truths` are those that hold truth values. With `tails` a sigmoid keeps its digits also where
+    `exp(-x)` overflows.
     """
 
     inputs: tuple[Tensor, ...]
@@ -146,6 +147,7 @@ class Straight:
     outputs: tuple[Tensor, ...]
     temporary: frozenset[Tensor] = frozenset()
     truths: frozenset[Tensor] = frozenset()
+    tails: bool = False
 
 
 def targets(line: Line) -> tuple[Tensor, ...]:

@@ -9,6 +9,7 @@ from gradproof.numeric.canonical import as_operation, canonical, worth_a_name
 from gradproof.numeric.lines import Contraction, Elementwise, Gather, Line, Reduction, Scatter, Stack
 from gradproof.numeric.operands import cheapest, describe, is_truth, merge_alike, selects
 from gradproof.numeric.sums import Product, components, distribute, is_sparse, sift
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
     ZERO,
     Bracket,
@@ -25,6 +26,7 @@ from gradproof.symbolic.expressions import (
     number,
     size,
     substitute,
+    total,
     walk,
     where,
 )
@@ -48,6 +50,7 @@ class Lowering:
         self.temporary: set[Tensor] = set()
         self.stepped: dict[Tensor, Tensor] = {}
         self.truths: set[Tensor] = set()
+        self.products: set[frozenset[Axis]] = set()
         self.order: tuple[Index, ...] = ()
         self.hint = "part"
 
@@ -164,10 +167,18 @@ class Lowering:
             return made
         made = self.rebuilt(expr)
         if shareable and key in self.shared and not isinstance(made, Entry | Number):
-            indices = self.ordered(made.free)
-            made = self.named(made, describe(made), indices)
+            made = self.named(made, describe(made), self.stored(made))
             self.remember(key, free, made)
         return made
+
+    def stored(self, value: Expr) -> tuple[Index, ...]:
+        """The indices of a value in the order of an entry that has them all: nothing is transposed."""
+        for node in walk(value):
+            if isinstance(node, Entry) and node.free == value.free:
+                indices = tuple(i for i in node.indices if isinstance(i, Index))
+                if len(indices) == len(node.indices) == len(value.free):
+                    return indices
+        return self.ordered(value.free)
 
     def rebuilt(self, expr: Expr) -> Expr:
         whole = as_operation(expr)
@@ -270,15 +281,25 @@ class Lowering:
             return self.reduce_line("sum", self.ordered(bound), groups[0])
         if len(groups) == 2:
             return self.pair(groups[0], groups[1], bound)
-        a, b = cheapest(groups, bound)
+        a, b = cheapest(groups, bound, self.products)
         others = [g for g in groups if g is not a and g is not b]
         done = frozenset(i for i in bound if not any(i in o.free for o in others))
-        joined = (
-            self.pair(a, b, done)
-            if done
+        return self.contract([self.joined(a, b, done), *others], bound - done)
+
+    def joined(self, a: Expr, b: Expr, over: frozenset[Index]) -> Expr:
+        """The product of two of several operands, summed as far as the others allow; alike ones once."""
+        key, free = canonical(total(mul(a, b), *self.ordered(over)))
+        if key in self.known:
+            return self.recall(key, free)
+        made = (
+            self.pair(a, b, over)
+            if over
             else self.named(mul(a, b), f"{self.hint}_t", self.ordered(a.free | b.free))
         )
-        return self.contract([joined, *others], bound - done)
+        if isinstance(made, Entry):
+            self.products.add(frozenset(i.axis for i in made.free))
+            self.remember(key, free, made)
+        return made
 
     def pair(self, a: Expr, b: Expr, over: frozenset[Index]) -> Expr:
         if (a.free <= b.free and not (b.free - a.free - over)) or (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
     ONE,
     Add,
@@ -80,13 +81,23 @@ def merge_alike(operands: list[Expr]) -> list[Expr]:
     return merged
 
 
-def cheapest(groups: list[Expr], bound: frozenset[Index]) -> tuple[Expr, Expr]:
-    """The pair whose product, contracted as far as it can be, has the fewest indices."""
+def cheapest(groups: list[Expr], bound: frozenset[Index], made: set[frozenset[Axis]]) -> tuple[Expr, Expr]:
+    """The pair to multiply first: its product, contracted as far as it can be, has the fewest indices.
 
-    def cost(a: Expr, b: Expr) -> tuple[int, int]:
+    Of equals, one over the axes of a product that was `made` before, which it may be again; then one of two
+    operands with batch axes, if only weights are left: what is left is a single product of matrices.
+    """
+
+    def cost(a: Expr, b: Expr) -> tuple[int, bool, bool, int]:
         others = frozenset[Index]().union(*(g.free for g in groups if g is not a and g is not b))
         left = (a.free | b.free) - (bound - others)
-        return (len(left), -len(a.free & b.free & bound))
+        fresh = frozenset(i.axis for i in left) not in made
+        alone = _batched(a.free) and _batched(b.free) and not _batched(others)
+        return (len(left), fresh, not alone, -len(a.free & b.free & bound))
 
     pairs = [(a, b) for n, a in enumerate(groups) for b in groups[n + 1 :]]
     return min(pairs, key=lambda p: cost(*p))
+
+
+def _batched(indices: frozenset[Index]) -> bool:
+    return any(i.axis.variadic for i in indices)

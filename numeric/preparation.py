@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gradproof.numeric.rewriting import Context
-from gradproof.numeric.stability import stabilize, tails
+from gradproof.numeric.stability import stabilize
 from gradproof.numeric.sums import is_sparse
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import (
@@ -53,7 +53,7 @@ def _ready(
     size_only = not value.tensors and not value.free
     if size_only or any(is_sparse(n, d.indices) for n in walk(value)):
         written[d.target] = made
-    return tails(stabilize(made, context), context)
+    return stabilize(made, context)
 
 
 def _simplify(expr: Expr, scope: set[Axis], zeros: frozenset[str]) -> Expr:

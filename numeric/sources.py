@@ -28,11 +28,31 @@ def rows(a, kept):
     split = a.ndim - kept
     return a.reshape(math.prod(a.shape[:split]), *a.shape[split:])
 ''',
+    "precise": '''
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+''',
     "sigmoid": '''
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+''',
+    "sigmoid, torch": '''
+def sigmoid(x):
+    """1 / (1 + exp(-x)), where exp(-x) would overflow exp(x) / (1 + exp(x)): torch.sigmoid is 0 there."""
+    least = math.log(torch.finfo(x.dtype).tiny)
+    if x.device.type == "cpu" and x.numel() and x.amin() > least:
+        return torch.sigmoid(x)
+    return torch.where(x < least, torch.exp(x) * torch.sigmoid(-x), torch.sigmoid(x))
+''',
+    "sigmoid, torch, pure": '''
+def sigmoid(x):
+    """1 / (1 + exp(-x)), where exp(-x) would overflow exp(x) / (1 + exp(x)): torch.sigmoid is 0 there."""
+    least = math.log(torch.finfo(x.dtype).tiny)
+    return torch.where(x < least, torch.exp(x) * torch.sigmoid(-x), torch.sigmoid(x))
 ''',
     "select": '''
 def select(condition, x, y):
@@ -110,8 +130,9 @@ def write_source(
     imports = [IMPORTS[target]]
     if "math." in text or any("math." in u for u in used):
         imports.insert(0, "import math\n")
-    if "erf" in helpers:
-        imports.append("from gradproof.numeric.special import erf")
+    special = sorted(helpers & {"erf", "erfc"})
+    if special:
+        imports.append(f"from gradproof.numeric.special import {', '.join(special)}")
     return Source(
         "\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n",
         pair.saved,

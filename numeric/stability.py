@@ -7,16 +7,14 @@ A row looks at one node and at what is known of the tensors that it reads. Its `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from gradproof.numeric.rewriting import Context, Row, magnitude, positive_part
 from gradproof.numeric.stable_functions import (
     log_sigmoid,
+    note_sigmoid,
     one_plus_tanh,
     quotient_to_sigmoid,
     sigmoid_complement,
-    sigmoid_slope,
-    sigmoid_tail,
     slope,
     stable_softplus,
     tanh_slope,
@@ -102,12 +100,6 @@ def _guarded_statement() -> tuple[Expr, Expr]:
 
 ROWS: tuple[Row, ...] = (
     Row(
-        "slope of sigmoid",
-        "s(1 - s) from the input: from a saturated output 1 - s has no digits left",
-        sigmoid_slope,
-        _pair(lambda x: _sigmoid(x) * (ONE - _sigmoid(x)), slope),
-    ),
-    Row(
         "complement of sigmoid",
         "1 - s(x) = s(-x): no cancellation where s is near 1",
         sigmoid_complement,
@@ -115,7 +107,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "slope of tanh",
-        "1 - tanh^2 from the input: from a saturated output 1 - t^2 has no digits left",
+        "1 - tanh(x)^2 = 4 s(2x) s(-2x): from a saturated output 1 - t^2 has no digits left",
         tanh_slope,
         _pair(lambda x: ONE - call("tanh", x) ** 2, lambda x: 4 * slope(2 * x)),
     ),
@@ -136,9 +128,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "tail of sigmoid",
-        "s(x) = exp(min(x, 0)) / (1 + exp(-|x|)): exp never overflows, and no tail is flushed to 0",
-        lambda node, context: None,
-        _pair(_sigmoid, lambda x: sigmoid_tail(x)),
+        "s(x) = exp(x) s(-x), taken where exp(-x) would overflow: no tail is flushed to 0",
+        note_sigmoid,
+        _pair(_sigmoid, lambda x: mul(call("exp", x), _sigmoid(-x))),
     ),
     Row(
         "log of sigmoid",
@@ -229,15 +221,3 @@ def stabilize(definition: Definition, context: Context) -> list[Definition]:
         if found is not None:
             context.logarithms[definition.target] = found
     return [*context.added[start:], made]
-
-
-def tails(definitions: list[Definition], context: Context) -> list[Definition]:
-    """Sigmoids of what is given, by way of `exp(-|x|)`: exact also where `1 + exp(-x)` overflows."""
-
-    def visit(node: Expr) -> Expr:
-        if isinstance(node, Call) and node.function == "sigmoid" and node.tensors <= context.given:
-            context.applied.add("tail of sigmoid")
-            return sigmoid_tail(node.arguments[0])
-        return node
-
-    return [replace(d, value=rewrite(d.value, visit)) for d in definitions]

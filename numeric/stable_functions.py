@@ -14,33 +14,21 @@ from gradproof.symbolic.expressions import (
     Power,
     Where,
     add,
-    bracket,
     call,
     mul,
     power,
-    where,
 )
 
 
 def slope(x: Expr) -> Expr:
-    """The derivative of sigmoid, `e / (1 + e)^2` with `e = exp(-|x|)`."""
-    small = call("exp", -magnitude(x))
-    return small / (ONE + small) ** 2
+    """The derivative of sigmoid, `s(x) s(-x)`."""
+    return mul(call("sigmoid", x), call("sigmoid", -x))
 
 
-def sigmoid_slope(node: Expr, context: Context) -> Expr | None:
-    """`s (1 - s)` inside a product."""
-    if not isinstance(node, Mul):
-        return None
-    for factor in node.factors:
-        x = context.leaf(factor, "sigmoid")
-        if x is None:
-            continue
-        rest = [f for f in node.factors if f is not factor]
-        for other in rest:
-            if other is ONE - factor or other is call("sigmoid", -x):
-                return mul(slope(x), *(f for f in rest if f is not other))
-    return None
+def note_sigmoid(node: Expr, context: Context) -> None:
+    """The sigmoid of something given, which every target writes as a function that keeps its tail."""
+    if isinstance(node, Call) and node.function == "sigmoid" and node.tensors <= context.given:
+        context.applied.add("tail of sigmoid")
 
 
 def sigmoid_complement(node: Expr, context: Context) -> Expr | None:
@@ -112,29 +100,23 @@ def _never_positive(x: Expr) -> bool:
     return False
 
 
-def sigmoid_tail(x: Expr) -> Expr:
-    """`exp(min(x, 0)) / (1 + exp(-|x|))`."""
-    if isinstance(x, Mul) and isinstance(x.factors[0], Number) and x.factors[0].value < 0:
-        return call("exp", -positive_part(-x)) / (ONE + call("exp", -magnitude(-x)))
-    return call("exp", where(bracket("<", x, 0), x, 0)) / (ONE + call("exp", -magnitude(x)))
-
-
 def vanishing_factor(node: Expr, context: Context) -> Expr | None:
-    """`v (p + q) = v p + v q` for a factor v that vanishes where p or q may overflow."""
+    """`v (p + q) = v p + v q` for factors v that vanish where p or q may overflow."""
     if not isinstance(node, Mul):
         return None
-    slopes = [f for f in node.factors if _is_tanh_slope(f, context) or _is_small(f)]
+    slopes = [f for f in node.factors if _is_tanh_slope(f, context)]
     others = (f for f in node.factors if f not in slopes)
     sums = [f for f in others if isinstance(f, Add) and any(_grows(t) for t in f.terms)]
-    if len(slopes) != 1 or len(sums) != 1:
+    if not (slopes or _is_slope(node)) or len(sums) != 1:
         return None
     rest = [f for f in node.factors if f is not sums[0]]
     return add(*(mul(*rest, term) for term in sums[0].children))
 
 
-def _is_small(factor: Expr) -> bool:
-    """Whether a factor is `exp(-|x|)`."""
-    return isinstance(factor, Call) and factor.function == "exp" and _never_positive(factor.arguments[0])
+def _is_slope(node: Mul) -> bool:
+    """Whether `s(x)` and `s(-x)` are factors."""
+    found = [f.arguments[0] for f in node.factors if isinstance(f, Call) and f.function == "sigmoid"]
+    return any(-x in found for x in found)
 
 
 def _is_tanh_slope(factor: Expr, context: Context) -> bool:

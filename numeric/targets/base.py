@@ -19,6 +19,7 @@ from gradproof.numeric.lines import (
     Simple,
     Stack,
     reads,
+    targets,
 )
 from gradproof.numeric.targets.loops import print_loop
 from gradproof.numeric.targets.products import contraction
@@ -52,7 +53,9 @@ class Printer(Writer):
                 self.waiting.extend(reads(line))
                 continue
             else:
+                self.double = line.target in self.tables
                 self.simple(line)
+                self.double = False
             self.done(reads(line))
 
     def done(self, read: Sequence[Tensor]) -> None:
@@ -76,17 +79,25 @@ class Printer(Writer):
             level = 2 if "@" in code and not code.endswith(")") else 5
         else:
             assert isinstance(line, Reduction)
-            code, level = self.reduction(line), 5
+            code, level = self.reduced_in_order(line), 5
             if " if " in code:
                 level = 0
         return Node("raw", dims=line.indices, code=code, level=level)
+
+    def reduced_in_order(self, line: Reduction) -> str:
+        """The code of a reduction, its axes in the order of the line."""
+        code = self.reduction(line)
+        have = tuple(i for i in reduction_order(line) if i in line.indices)
+        if have == line.indices:
+            return code
+        return self.transposed(f"({code})" if " if " in code else code, have, line.indices)
 
     def simple(self, line: Simple, out: str = "") -> None:
         match line:
             case Elementwise():
                 self.elementwise(line, out)
             case Reduction():
-                self.assign(line.target, line.indices, self.reduction(line), owned=True)
+                self.assign(line.target, line.indices, self.reduced_in_order(line), owned=True)
             case Contraction():
                 self.assign(line.target, line.indices, contraction(self, line), owned=True)
             case Gather():
@@ -112,6 +123,11 @@ class Printer(Writer):
         trees = self.trees(dims)
         truth = line.target in self.program.truths and not isinstance(line.value, Number)
         tree = trees.truth(line.value) if truth else trees(line.value)
+        if self.double:
+            code = self.text(tree, 5)
+            wide = self.read_by(line.target) <= self.tables and line.target not in self.program.outputs
+            self.assign(line.target, dims, code if wide else self.narrowed(code), owned=True)
+            return
         if tree.dims != dims or tree.scalar:
             code = self.full(self.text(tree, 5), dims, tree)
             self.assign(line.target, dims, code, owned=tree.scalar)
@@ -136,6 +152,10 @@ class Printer(Writer):
     def guarded(self) -> tuple[Tensor, ...]:
         """Arrays of the caller that no result may be."""
         return ()
+
+    def read_by(self, tensor: Tensor) -> set[Tensor]:
+        """What is computed from a tensor."""
+        return {t for line in self.program.lines if tensor in reads(line) for t in targets(line)}
 
     def large(self, dims: Dims) -> bool:
         """Whether no other line of the program has all these axes and more: then passes are worth saving."""
@@ -164,7 +184,7 @@ class Printer(Writer):
             )
             for s, p in steps
         ]
-        written = out or self.takes_over(node, dims)
+        written = out or self.takes_over(node, dims, _leaves(tree))
         code = self.text(node)
         if written and self.in_place and (made := self.into(node, dims, written)):
             code = made
@@ -224,11 +244,13 @@ class Printer(Writer):
                 return place
         return None
 
-    def takes_over(self, node: Node, dims: Dims) -> str:
-        """The name of an argument that nobody reads after this line, whose memory the result can have."""
+    def takes_over(self, node: Node, dims: Dims, reads: Counter[str]) -> str:
+        """The name of an argument that nobody reads any more, whose memory the result can have."""
         for arg in node.args:
             e = arg.entry
             if e is None or arg.dims != dims or arg.truth or arg.code != self.name(e.tensor):
+                continue
+            if reads[arg.code] > sum(a.code == arg.code for a in node.args):
                 continue
             if e.tensor in self.owned and self.left[e.tensor] == 1 and e.tensor.dtype == "real":
                 return arg.code
@@ -254,3 +276,11 @@ class Printer(Writer):
     def loop(self, loop: Loop) -> None:
         self.terms.clear()
         print_loop(self, loop)
+
+
+def _leaves(tree: Node) -> Counter[str]:
+    """How often each array is read by a tree."""
+    found = Counter([tree.code] if tree.op == "leaf" else [])
+    for arg in tree.args:
+        found += _leaves(arg)
+    return found

@@ -25,6 +25,7 @@ class NumpyPrinter(Printer):
         "tanh": "np.tanh",
         "sigmoid": "sigmoid",
         "erf": "erf",
+        "erfc": "erfc",
         "sqrt": "np.sqrt",
         "square": "np.square",
         "abs": "np.abs",
@@ -39,12 +40,18 @@ class NumpyPrinter(Printer):
         "mul": "np.multiply",
         "div": "np.divide",
         "neg": "np.negative",
-        **{k: v for k, v in functions.items() if k not in ("where", "sigmoid", "erf")},
+        **{k: v for k, v in functions.items() if k not in ("where", "sigmoid", "erf", "erfc")},
     }
+    precise = ("exp", "log", "log1p", "expm1", "sin", "cos", "tanh")
 
     def call(self, op: str, args: list[str], node: Node) -> str:
-        if not node.scalar and op in ("sigmoid", "erf"):
-            self.helpers.add(op)
+        if node.scalar:
+            return super().call(op, args, node)
+        if op in ("sigmoid", "erf", "erfc"):
+            self.helpers |= {op, "precise"} if op == "sigmoid" else {op}
+        if op in self.precise and not self.double:
+            self.helpers.add("precise")
+            return f"precise({self.functions[op]}, {', '.join(args)})"
         return super().call(op, args, node)
 
     def typed(self, op: str, tight: str, code: str) -> str:
@@ -54,6 +61,9 @@ class NumpyPrinter(Printer):
         if node.op not in self.outs or node.truth:
             return ""
         args = [self.argument(a, dims) for a in node.args]
+        if node.op in self.precise:
+            self.helpers.add("precise")
+            return f"precise({self.outs[node.op]}, {', '.join(args)}, out={written})"
         return f"{self.outs[node.op]}({', '.join(args)}, out={written})"
 
     def guarded(self) -> tuple[Tensor, ...]:
@@ -71,6 +81,9 @@ class NumpyPrinter(Printer):
 
     def arange(self, count: str) -> str:
         return f"np.arange({count})"
+
+    def narrowed(self, code: str) -> str:
+        return f"{code}.astype({self.real()}.dtype)"
 
     def moveaxis(self, code: str, source: int, destination: int) -> str:
         if {source, destination} == {-1, -2}:

@@ -28,6 +28,7 @@ class TorchPrinter(Printer):
         "tanh": "torch.tanh",
         "sigmoid": "torch.sigmoid",
         "erf": "torch.erf",
+        "erfc": "torch.erfc",
         "sqrt": "torch.sqrt",
         "square": "torch.square",
         "abs": "torch.abs",
@@ -57,6 +58,9 @@ class TorchPrinter(Printer):
         if op == "where" and self.in_place and not node.integer:
             self.helpers.add("select")
             return f"select({', '.join(args)})"
+        if op == "sigmoid" and self.program.tails and not node.scalar:
+            self.helpers.add("sigmoid, torch" if self.in_place else "sigmoid, torch, pure")
+            return f"sigmoid({args[0]})"
         return super().call(op, args, node)
 
     def typed(self, op: str, tight: str, code: str) -> str:
@@ -84,9 +88,11 @@ class TorchPrinter(Printer):
             if written == node.args[0].code:
                 return f"{written}.addcmul_({args.removeprefix(written + ', ')}{sign})"
             return f"torch.addcmul({args}{sign}, out={written})"
-        if node.op not in self.outs:
+        if node.op not in self.outs or (node.op == "sigmoid" and self.program.tails):
             return ""
         first, *rest = node.args
+        if node.op == "div" and first.scalar and first.code == "1":
+            return f"torch.reciprocal({self.argument(rest[0], dims)}, out={written})"
         if first.scalar:
             if node.op not in ("add", "mul") or not rest:
                 return ""
@@ -105,7 +111,11 @@ class TorchPrinter(Printer):
         return f"{aligned}.expand{self.shape(dims)}"
 
     def arange(self, count: str) -> str:
-        return f"torch.arange({count}, device={self.names[self.program.inputs[0]]}.device)"
+        dtype = ", dtype=torch.float64" if self.double else ""
+        return f"torch.arange({count}{dtype}, device={self.names[self.program.inputs[0]]}.device)"
+
+    def narrowed(self, code: str) -> str:
+        return f"{code}.to({self.real()}.dtype)"
 
     def moveaxis(self, code: str, source: int, destination: int) -> str:
         if {source, destination} == {-1, -2}:
@@ -196,8 +206,9 @@ class TorchPrinter(Printer):
             for n, code in enumerate(codes):
                 self.emit(f"{name}[..., {n}{marks}] = {code}")
         else:
+            made = f"torch.stack(({', '.join(codes)}), {place})"
             self.emit(
-                f"{name} = torch.stack(({', '.join(codes)}), {place})", self.shape_comment(line.indices)
+                f"{name} = {self.narrowed(made) if self.double else made}", self.shape_comment(line.indices)
             )
         self.owned.add(line.target)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from gradproof.numeric.canonical import one_plus_erf
 from gradproof.numeric.lines import MINUS_INFINITY
 from gradproof.numeric.rewriting import magnitude
 from gradproof.symbolic.expressions import (
@@ -125,6 +126,8 @@ class Trees:
             return self.make(
                 "add", yes, self.make("where", mask, self.make("constant", self.literal(Fraction(0))), no)
             )
+        if isinstance(expr.yes, Mul) and no.code == "0" and set(mask.dims) < set(yes.dims):
+            return self.product(expr.yes, mask)
         if yes.integer and no.scalar:
             return replace(self.make("where", self.truth(c), yes, no), integer=True)
         return self.where(self.truth(c), self.real(yes), self.real(no))
@@ -184,6 +187,9 @@ class Trees:
             return self.make("expm1", self(expr.terms[1].children[0]))
         if len(expr.terms) == 2 and expr.terms[0] is ONE and _is_exp(-expr.terms[1]):
             return self.make("neg", self.make("expm1", self((-expr.terms[1]).children[0])))
+        if (found := one_plus_erf(expr)) is not None:
+            constant, x = found
+            return self.make("mul", self.make("erfc", self(-x)), self.literal(constant.value))
         groups: dict[Dims, list[tuple[bool, Node]]] = {}
         for term in expr.terms:
             minus, positive = _sign(term)
@@ -207,11 +213,11 @@ class Trees:
 
     # --- products
 
-    def product(self, expr: Expr) -> Node:
+    def product(self, expr: Expr, *given: Node) -> Node:
         """Factors over the same axes are joined, then the groups, the smallest first; masks select."""
         above: list[Node] = []
         below: list[Node] = []
-        masks: list[Node] = []
+        masks = list(given)
         value = Fraction(1)
         factors = expr.factors if isinstance(expr, Mul) else (expr,)
         # What may vanish comes first: 0 * x * x is 0 also where x * x overflows.
@@ -240,8 +246,7 @@ class Trees:
                 else self.literal(Fraction(value.denominator))
             )
             (above if half else below).append(side)
-        node = self.quotient(above, below, masks)
-        return self.make("neg", node) if minus else node
+        return self.quotient(above, below, masks, minus=minus)
 
     def power(self, base: Expr, exponent: Fraction) -> Node:
         node = self.real(self(base))
@@ -253,23 +258,37 @@ class Trees:
             return self.make("square", node)
         return self.make("power", node, self.literal(exponent))
 
-    def quotient(self, above: list[Node], below: list[Node], masks: list[Node]) -> Node:
+    def quotient(self, above: list[Node], below: list[Node], masks: list[Node], *, minus: bool) -> Node:
         tops = self.groups(above)
         for dims, node in sorted(self.groups(below).items(), key=lambda g: len(g[0])):
             host = self.host(tops, dims)
             tops[host] = self.make("div", tops.get(host) or self.literal(Fraction(1)), node)
         for mask in masks:
             host = self.host(tops, mask.dims)
-            if host in tops:
+            smaller = [d for d in tops if set(d) < set(mask.dims)]
+            if set(host) > set(mask.dims) and smaller:
+                inner = tops.pop(max(smaller, key=len))
+                tops[mask.dims] = self.where(mask, inner, self.literal(Fraction(0)))
+            elif host in tops:
                 tops[host] = self.where(mask, tops[host], self.literal(Fraction(0)))
             else:
                 tops[host] = self.real(mask)
         ordered = [node for _, node in sorted(tops.items(), key=lambda g: len(g[0]))]
-        result = ordered[0]
+        result = self.negative(ordered[0]) if minus else ordered[0]
         for node in ordered[1:]:
             # The larger array stands first: it can be changed in place.
             result = self.make("mul", node, result)
         return result
+
+    def negative(self, node: Node) -> Node:
+        """With another sign, that of a number where there is one: it costs no pass over memory there."""
+        if node.op == "leaf" and node.scalar:
+            return replace(node, code=f"-{node.code}")
+        if node.op in ("mul", "div") and any(a.scalar for a in node.args):
+            last = max(n for n, a in enumerate(node.args) if a.scalar)
+            args = tuple(self.negative(a) if n == last else a for n, a in enumerate(node.args))
+            return replace(node, args=args)
+        return self.make("neg", node)
 
     def groups(self, nodes: Sequence[Node]) -> dict[Dims, Node]:
         found: dict[Dims, list[Node]] = {}

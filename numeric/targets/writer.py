@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from gradproof.numeric.lines import (
+    Elementwise,
     Gather,
     Line,
     Loop,
@@ -17,12 +18,24 @@ from gradproof.numeric.lines import (
     Simple,
     Stack,
     Straight,
+    expressions,
     reads,
 )
 from gradproof.numeric.targets.layout import Sizes, align, subscript, transposed
 from gradproof.numeric.targets.tree import Dims, Node, Trees
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.expressions import Constant, Entry, Expr, Index, Number, Parameter, Size, Tensor, walk
+from gradproof.symbolic.expressions import (
+    Call,
+    Constant,
+    Entry,
+    Expr,
+    Index,
+    Number,
+    Parameter,
+    Size,
+    Tensor,
+    walk,
+)
 
 RESERVED = {
     "np",
@@ -80,6 +93,8 @@ class Writer:
         self.written: dict[Tensor, Node] = {}
         self.waiting: list[Tensor] = []
         self.terms: dict[tuple[str, Dims], str] = {}
+        self.tables = _tables(program.lines)
+        self.double = False
 
     # --- names and leaves
 
@@ -199,6 +214,8 @@ class Writer:
         return f"({inner})" if mine < level else inner
 
     def call(self, op: str, args: list[str], node: Node) -> str:
+        if op == "cast" and self.double and node.args[0].integer:
+            return args[0]
         if op in ("cast", "constant"):
             return self.typed(op, self.text(node.args[0], 5), args[0])
         if node.scalar:
@@ -218,6 +235,10 @@ class Writer:
         raise NotImplementedError
 
     def arange(self, count: str) -> str:
+        raise NotImplementedError
+
+    def narrowed(self, code: str) -> str:
+        """A table, which is computed in float64, in the dtype of the inputs."""
         raise NotImplementedError
 
     def moveaxis(self, code: str, source: int, destination: int) -> str:
@@ -316,6 +337,17 @@ def reduction_order(line: Reduction) -> Dims:
     stored = [i for i in (widest.indices if widest is not None else ()) if isinstance(i, Index)]
     rest = [i for i in (*line.indices, *line.over) if i not in stored]
     return (*(i for i in rest if i.axis.variadic), *stored, *(i for i in rest if not i.axis.variadic))
+
+
+def _tables(lines: Sequence[Line]) -> set[Tensor]:
+    """What is computed from positions alone: in float64 it costs little, since it has no batch axes."""
+    found: set[Tensor] = set()
+    for line in lines:
+        if isinstance(line, Elementwise | Stack) and set(reads(line)) <= found:
+            nodes = [n for e in expressions(line) for n in walk(e)]
+            if any(isinstance(n, Call) for n in nodes) and any(isinstance(n, Index | Entry) for n in nodes):
+                found.add(line.target)
+    return found
 
 
 def _space(line: Simple) -> tuple[Index, ...]:

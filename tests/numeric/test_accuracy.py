@@ -49,12 +49,9 @@ def test_no_worse_than_pytorch(label: str) -> None:
 
 
 ROWS = [label for label in LABELS if label not in ELEMENTWISE]
-SATURATED = pytest.mark.xfail(
-    strict=False, reason="1 - h^2 from the saved state loses digits where tanh saturates; the report shows it"
-)
 
 
-@pytest.mark.parametrize("label", [pytest.param(n, marks=SATURATED) if n == "rnn" else n for n in ROWS])
+@pytest.mark.parametrize("label", ROWS)
 def test_no_nan_and_no_lost_digits_on_rows(label: str) -> None:
     """A sum taken in another order rounds differently: within a factor of what PyTorch's own kernel does."""
     for e in accuracy(label):

@@ -11,6 +11,12 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(query, memory, w_query, w_memory, w_score, allowed):
     r"""Additive attention (Bahdanau, Cho, Bengio 2015).
 
@@ -25,25 +31,23 @@ the memory under the softmax of the scores. A query that may look at nothing has
     asked = query @ w_query.T                                 # [batch..., query, alignment]
     stored = memory @ w_memory.T                              # [batch..., key, alignment]
     u = asked[..., None, :] + stored[..., None, :, :]         # [batch..., query, key, alignment]
-    u = np.tanh(u, out=u)
+    u = precise(np.tanh, u, out=u)
     scores = u @ w_score                                      # [batch..., query, key]
     some = np.broadcast_to((allowed.sum(-1, dtype=query.dtype) > 0)[..., None], (*lead, query_size))  # [batch..., query]
     scores_seen = scores + np.where(allowed, query.dtype.type(0), -math.inf)[..., None, :]  # [batch..., query, key]
     scores_max = scores_seen.max(-1) if key else scores_seen.sum(-1)  # [batch..., query]
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted)               # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted)      # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = exp_scores_shifted * np.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
-    return (y,), (query, memory, w_query, w_memory, w_score, asked, stored, p)
+    return (y,), (query, memory, w_query, w_memory, w_score, u, p)
 
 
 def vjp(saved, dy):
-    query, memory, w_query, w_memory, w_score, asked, stored, p = saved
+    query, memory, w_query, w_memory, w_score, u, p = saved
     alignment = w_query.shape[0]
-    u = asked[..., None, :] + stored[..., None, :, :]         # [batch..., query, key, alignment]
-    u = np.tanh(u, out=u)
     dp = dy @ memory.swapaxes(-1, -2)                         # [batch..., query, key]
     dscores = p * (dp - (dp * p).sum(-1)[..., None])          # [batch..., query, key]
     du = dscores[..., None] * w_score                         # [batch..., query, key, alignment]
@@ -71,14 +75,14 @@ def jvp(inputs, tangents):
     asked = query @ w_query.T                                 # [batch..., query, alignment]
     stored = memory @ w_memory.T                              # [batch..., key, alignment]
     u = asked[..., None, :] + stored[..., None, :, :]         # [batch..., query, key, alignment]
-    u = np.tanh(u, out=u)
+    u = precise(np.tanh, u, out=u)
     scores = u @ w_score                                      # [batch..., query, key]
     some = np.broadcast_to((allowed.sum(-1, dtype=query.dtype) > 0)[..., None], (*lead, query_size))  # [batch..., query]
     scores_seen = scores + np.where(allowed, query.dtype.type(0), -math.inf)[..., None, :]  # [batch..., query, key]
     scores_max = scores_seen.max(-1) if key else scores_seen.sum(-1)  # [batch..., query]
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted)               # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted)      # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = exp_scores_shifted * np.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     asked_dot_sum = query @ w_query_dot.T                     # [batch..., query, alignment]

@@ -5,6 +5,12 @@ import math
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(q, k, v):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
@@ -25,7 +31,7 @@ key has output 0.
     scores_max = scores_seen.max(-1) if key else scores_seen.sum(-1)  # [batch..., query]
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = np.subtract(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = np.multiply(exp_scores_shifted, np.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
@@ -61,7 +67,7 @@ def jvp(inputs, tangents):
     scores_max = scores_seen.max(-1) if key else scores_seen.sum(-1)  # [batch..., query]
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = np.subtract(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = np.multiply(exp_scores_shifted, np.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.swapaxes(-1, -2)               # [batch..., query, key]

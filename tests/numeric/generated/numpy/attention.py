@@ -5,6 +5,12 @@ import math
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(q, k, v):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
@@ -19,7 +25,7 @@ key has output 0.
     scores /= math.sqrt(embed)
     scores_max = scores.max(-1) if key else scores.sum(-1)    # [batch..., query]
     scores_shifted = np.subtract(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = np.divide(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
@@ -49,7 +55,7 @@ def jvp(inputs, tangents):
     scores /= math.sqrt(embed)
     scores_max = scores.max(-1) if key else scores.sum(-1)    # [batch..., query]
     scores_shifted = np.subtract(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
-    exp_scores_shifted = np.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
+    exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = np.divide(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.swapaxes(-1, -2)               # [batch..., query, key]

@@ -18,9 +18,9 @@ def forward(x1, x2, weight, bias):
     """
     lead = x1.shape[:-1]
     output = weight.shape[0]
-    right = x2.shape[-1]
-    y_sum = (x1 @ matrix(np.moveaxis(weight, -3, -2), 2)).reshape(*lead, output, right)  # [batch..., output, right]
-    y = (y_sum @ x2[..., None])[..., 0] + bias                # [batch..., output]
+    y_t = x2[..., None, :] * x1[..., None]                    # [batch..., left, right]
+    y = (matrix(y_t, 2) @ matrix(weight, 2).T).reshape(*lead, output)  # [batch..., output]
+    y += bias
     return (y,), (x1, x2, weight)
 
 
@@ -30,12 +30,11 @@ def vjp(saved, dy):
     left = x1.shape[-1]
     right = x2.shape[-1]
     output = weight.shape[0]
+    y_t = x2[..., None, :] * x1[..., None]                    # [batch..., left, right]
     dx1_sum = (dy @ matrix(weight, 2)).reshape(*lead, left, right)  # [batch..., left, right]
     dx1 = (dx1_sum @ x2[..., None])[..., 0]                   # [batch..., left]
-    dx2_sum = (dy @ matrix(weight.swapaxes(-1, -2), 2)).reshape(*lead, right, left)  # [batch..., right, left]
-    dx2 = (dx2_sum @ x1[..., None])[..., 0]                   # [batch..., right]
-    dweight_t = x1[..., None, :] * dy[..., None]              # [batch..., output, left]
-    dweight = (matrix(dweight_t, 2).T @ matrix(x2, 1)).reshape(output, left, right)  # [output, left, right]
+    dx2 = (dx1_sum.swapaxes(-1, -2) @ x1[..., None])[..., 0]  # [batch..., right]
+    dweight = (matrix(dy, 1).T @ matrix(y_t, 2)).reshape(output, left, right)  # [output, left, right]
     dbias = dy.sum(tuple(range(len(lead))))                   # [output]
     return (dx1, dx2, dweight, dbias)
 
@@ -45,11 +44,13 @@ def jvp(inputs, tangents):
     x1_dot, x2_dot, weight_dot, bias_dot = tangents
     lead = x1.shape[:-1]
     output = weight.shape[0]
-    right = x2.shape[-1]
-    y_dot_sum = (x1 @ matrix(np.moveaxis(weight, -3, -2), 2)).reshape(*lead, output, right)  # [batch..., output, right]
-    y_dot_sum2 = (y_dot_sum @ x2_dot[..., None])[..., 0]      # [batch..., output]
-    y_dot_sum3 = (x1_dot @ matrix(np.moveaxis(weight, -3, -2), 2)).reshape(*lead, output, right)  # [batch..., output, right]
-    y_dot_sum4 = (y_dot_sum3 @ x2[..., None])[..., 0]         # [batch..., output]
-    y_dot_sum5 = (x1 @ matrix(np.moveaxis(weight_dot, -3, -2), 2)).reshape(*lead, output, right)  # [batch..., output, right]
-    y_dot = y_dot_sum2 + y_dot_sum4 + (y_dot_sum5 @ x2[..., None])[..., 0] + bias_dot  # [batch..., output]
+    y_t = x2[..., None, :] * x1[..., None]                    # [batch..., left, right]
+    y_dot_t = x2_dot[..., None, :] * x1[..., None]            # [batch..., left, right]
+    y_dot_sum = (matrix(y_dot_t, 2) @ matrix(weight, 2).T).reshape(*lead, output)  # [batch..., output]
+    y_dot_t2 = x2[..., None, :] * x1_dot[..., None]           # [batch..., left, right]
+    y_dot_sum2 = (matrix(y_dot_t2, 2) @ matrix(weight, 2).T).reshape(*lead, output)  # [batch..., output]
+    y_dot = (matrix(y_t, 2) @ matrix(weight_dot, 2).T).reshape(*lead, output)  # [batch..., output]
+    y_dot += y_dot_sum2
+    y_dot += y_dot_sum
+    y_dot += bias_dot
     return (y_dot,)

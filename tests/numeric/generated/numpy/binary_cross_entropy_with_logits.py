@@ -5,10 +5,16 @@ import math
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
 
 
 def forward(logits, target):
@@ -21,8 +27,8 @@ $-t \log \sigma(x) - (1 - t) \log(1 - \sigma(x)) = \log(1 + e^x) - t x$.
     lead = logits.shape
     loss_sum_terms = np.abs(logits)                           # [examples...]
     loss_sum_terms = np.negative(loss_sum_terms, out=loss_sum_terms)
-    loss_sum_terms = np.exp(loss_sum_terms, out=loss_sum_terms)
-    loss_sum_terms = np.log1p(loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = precise(np.exp, loss_sum_terms, out=loss_sum_terms)
+    loss_sum_terms = precise(np.log1p, loss_sum_terms, out=loss_sum_terms)
     loss_sum_terms += np.maximum(logits, 0)
     loss_sum_terms -= logits * target
     loss = loss_sum_terms.sum() / math.prod(lead)             # []
@@ -35,8 +41,7 @@ def vjp(saved, dloss):
     dlogits = sigmoid(logits)                                 # [examples...]
     dlogits -= target
     dlogits *= dloss / math.prod(lead)
-    dtarget = logits * (dloss / math.prod(lead))              # [examples...]
-    dtarget = np.negative(dtarget, out=dtarget)
+    dtarget = logits * (dloss / -math.prod(lead))             # [examples...]
     return (dlogits, dtarget)
 
 

@@ -3,6 +3,12 @@
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def add_at(a, at, amount, axis):
     """Add an amount at one position of each row along an axis, in place."""
     at, amount = np.expand_dims(at, axis), np.expand_dims(amount, axis)
@@ -22,28 +28,32 @@ Label smoothing (Szegedy et al. 2016) mixes the target with the uniform distribu
     classes = logits.shape[-1]
     logits_max = logits.max(-1)                               # [batch...]
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
-    exp_logits_shifted = np.exp(logits_shifted)               # [batch..., classes]
+    exp_logits_shifted = precise(np.exp, logits_shifted)      # [batch..., classes]
     logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
-    p = np.divide(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     target_counts = (target < classes) & (target >= 0)        # [batch...]
     target_safe = np.where(target_counts, target, 0)          # [batch...]
     counts = target_counts                                    # [batch...]
     n = counts.sum(dtype=logits.dtype)                        # []
-    log_logits_sumexp = np.log(logits_sumexp)                 # [batch...]
+    log_logits_sumexp = precise(np.log, logits_sumexp)        # [batch...]
     logits_at = np.take_along_axis(logits, np.expand_dims(target_safe, -1), -1).squeeze(-1)  # [batch...]
     logits_shifted_at = logits_at - logits_max                # [batch...]
     loss_sum = np.where(target_counts, log_logits_sumexp - logits_shifted_at, 0).sum()  # []
     loss_sum2 = (log_logits_sumexp[..., None] - logits_shifted).sum(-1)  # [batch...]
     loss = np.where(n > 0, (np.where(counts, loss_sum2, 0).sum() * label_smoothing / classes + loss_sum * (1 - label_smoothing)) / n, 0)  # []
-    return (loss,), (p, target_counts, target_safe, n)
+    return (loss,), (logits, target, logits_max, logits_sumexp, n)
 
 
 def vjp(saved, dloss, *, label_smoothing=0):
-    p, target_counts, target_safe, n = saved
-    classes = p.shape[-1]
+    logits, target, logits_max, logits_sumexp, n = saved
+    classes = logits.shape[-1]
+    logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
+    exp_logits_shifted = precise(np.exp, logits_shifted, out=logits_shifted)  # [batch..., classes]
+    p = np.divide(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
+    target_counts = (target < classes) & (target >= 0)        # [batch...]
+    target_safe = np.where(target_counts, target, 0)          # [batch...]
     counts = target_counts                                    # [batch...]
-    dlogits_dense = p * ((counts.astype(p.dtype) * label_smoothing + target_counts.astype(p.dtype) * (1 - label_smoothing)) * (dloss / n))[..., None]  # [batch..., classes]
-    dlogits_dense -= (counts.astype(p.dtype) * (dloss * label_smoothing / (n * classes)))[..., None]
+    dlogits_dense = np.multiply(p, ((counts.astype(logits.dtype) * label_smoothing + target_counts.astype(logits.dtype) * (1 - label_smoothing)) * (dloss / n))[..., None], out=p)  # [batch..., classes]
+    dlogits_dense -= (counts.astype(logits.dtype) * (dloss * label_smoothing / (n * classes)))[..., None]
     dlogits_dense = np.where(n > 0, dlogits_dense, 0)
     dlogits_at = np.where(target_counts, np.where(n > 0, -(dloss * (1 - label_smoothing) / n), 0), 0)  # [batch...]
     dlogits = dlogits_dense                                   # [batch..., classes]
@@ -57,7 +67,7 @@ def jvp(inputs, tangents, *, label_smoothing=0):
     classes = logits.shape[-1]
     logits_max = logits.max(-1)                               # [batch...]
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
-    exp_logits_shifted = np.exp(logits_shifted, out=logits_shifted)  # [batch..., classes]
+    exp_logits_shifted = precise(np.exp, logits_shifted, out=logits_shifted)  # [batch..., classes]
     logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
     p = np.divide(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     target_counts = (target < classes) & (target >= 0)        # [batch...]

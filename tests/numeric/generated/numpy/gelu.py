@@ -3,7 +3,13 @@
 import math
 
 import numpy as np
-from gradproof.numeric.special import erf
+from gradproof.numeric.special import erfc
+
+
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
 
 
 def forward(x):
@@ -14,24 +20,18 @@ $\Phi(x) = \tfrac12 (1 + \operatorname{erf}(x/\sqrt2))$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = erf(cdf)
+    cdf = x * (math.sqrt(2) * -0.5)                           # [batch...]
+    cdf = erfc(cdf)
     cdf *= 0.5
-    cdf += 0.5
-    y = np.multiply(cdf, x, out=cdf)                          # [batch...]
-    return (y,), (x,)
+    y = cdf * x                                               # [batch...]
+    return (y,), (x, cdf)
 
 
 def vjp(saved, dy):
-    x, = saved
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = erf(cdf)
-    cdf *= 0.5
-    cdf += 0.5
+    x, cdf = saved
     dx = x * x                                                # [batch...]
-    dx *= 0.5
-    dx = np.negative(dx, out=dx)
-    dx = np.exp(dx, out=dx)
+    dx *= -0.5
+    dx = precise(np.exp, dx, out=dx)
     dx *= x
     dx *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     dx += cdf
@@ -42,14 +42,12 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = erf(cdf)
+    cdf = x * (math.sqrt(2) * -0.5)                           # [batch...]
+    cdf = erfc(cdf)
     cdf *= 0.5
-    cdf += 0.5
     cdf_dot = x * x                                           # [batch...]
-    cdf_dot *= 0.5
-    cdf_dot = np.negative(cdf_dot, out=cdf_dot)
-    cdf_dot = np.exp(cdf_dot, out=cdf_dot)
+    cdf_dot *= -0.5
+    cdf_dot = precise(np.exp, cdf_dot, out=cdf_dot)
     cdf_dot *= x_dot
     cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     y_dot = np.multiply(cdf, x_dot, out=cdf)                  # [batch...]

@@ -5,6 +5,18 @@ import math
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
 def forward(x):
     r"""The tanh form of GELU (Hendrycks, Gimpel 2016).
 
@@ -16,47 +28,29 @@ $y = \tfrac12 x \, (1 + \tanh(\sqrt{2/\pi} \, (x + 0.044715 \, x^3)))$.
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = np.minimum(e, 0, out=e)
-    e = np.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = np.abs(e2, out=e2)
-    e2 = np.negative(e2, out=e2)
-    e2 = np.exp(e2, out=e2)
-    part2 = np.add(e2, 1, out=e2)                             # [batch...]
-    part3 = np.divide(1, part2, out=part2)                    # [batch...]
-    y = np.multiply(e, part3, out=e)                          # [batch...]
-    y *= x
-    return (y,), (x,)
+    s = np.multiply(part, math.sqrt(2) * 2 / math.sqrt(math.pi), out=part)  # [batch...]
+    s = sigmoid(s)
+    y = s * x                                                 # [batch...]
+    return (y,), (x, s)
 
 
 def vjp(saved, dy):
-    x, = saved
+    x, s = saved
     part = x * x                                              # [batch...]
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = np.minimum(e, 0, out=e)
-    e = np.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = np.abs(e2, out=e2)
-    e2 = np.negative(e2, out=e2)
-    e2 = np.exp(e2, out=e2)
-    part2 = e2 + 1                                            # [batch...]
-    part3 = 1 / part2                                         # [batch...]
-    part4 = np.square(part2, out=part2)                       # [batch...]
-    part4 = np.divide(1, part4, out=part4)
-    dx_part = e2 * part4                                      # [batch...]
+    s2 = np.multiply(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = sigmoid(s2)
+    dx_part = s2 * s                                          # [batch...]
     dx_part *= x
     dx_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
-    dx_part_ = e2 * part4                                     # [batch...]
+    dx_part_ = s2 * s                                         # [batch...]
     dx_part_ *= x
     dx_part_ *= x
     dx_part_ *= x
     dx_part_ *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
-    dx = np.multiply(e, part3, out=e)                         # [batch...]
-    dx *= 2
+    dx = s * 2                                                # [batch...]
     dx += dx_part_
     dx += dx_part
     dx *= dy
@@ -71,29 +65,20 @@ def jvp(inputs, tangents):
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = np.minimum(e, 0, out=e)
-    e = np.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = np.abs(e2, out=e2)
-    e2 = np.negative(e2, out=e2)
-    e2 = np.exp(e2, out=e2)
-    part2 = e2 + 1                                            # [batch...]
-    part3 = 1 / part2                                         # [batch...]
-    part4 = np.square(part2, out=part2)                       # [batch...]
-    part4 = np.divide(1, part4, out=part4)
-    t_dot_part = e2 * part4                                   # [batch...]
+    s = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    s = sigmoid(s)
+    s2 = np.multiply(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = sigmoid(s2)
+    t_dot_part = s2 * s                                       # [batch...]
     t_dot_part *= x_dot
     t_dot_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
-    t_dot = e2 * part4                                        # [batch...]
+    t_dot = s2 * s                                            # [batch...]
     t_dot *= x_dot
     t_dot *= x
     t_dot *= x
     t_dot *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
     t_dot += t_dot_part
-    y_dot_part = np.multiply(e, part3, out=e)                 # [batch...]
-    y_dot_part *= x_dot
     y_dot = np.multiply(t_dot, x, out=t_dot)                  # [batch...]
     y_dot *= 0.5
-    y_dot += y_dot_part
+    y_dot += s * x_dot
     return (y_dot,)

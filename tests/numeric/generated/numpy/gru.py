@@ -11,10 +11,16 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
 
 
 def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
@@ -40,7 +46,7 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
         a_t = (h_before @ w_hh_matrix).reshape(*lead, 3, hidden) + b_hh  # [batch..., gate3, hidden]
         r_t = sigmoid(a_t[..., 0, :] + s_t[..., 0, :])        # [batch..., hidden]
         z_t = sigmoid(a_t[..., 1, :] + s_t[..., 1, :])        # [batch..., hidden]
-        c_t = np.tanh(s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
+        c_t = precise(np.tanh, s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
         h_t = c_t * (1 - z_t) + h_before * z_t                # [batch..., hidden]
         a_steps[t] = a_t
         r_steps[t] = r_t
@@ -121,7 +127,7 @@ def jvp(inputs, tangents):
         a_t = (h_before @ w_hh_matrix).reshape(*lead, 3, hidden) + b_hh  # [batch..., gate3, hidden]
         r_t = sigmoid(a_t[..., 0, :] + s_t[..., 0, :])        # [batch..., hidden]
         z_t = sigmoid(a_t[..., 1, :] + s_t[..., 1, :])        # [batch..., hidden]
-        c_t = np.tanh(s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
+        c_t = precise(np.tanh, s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
         h_t = c_t * (1 - z_t) + h_before * z_t                # [batch..., hidden]
         a_steps[t] = a_t
         r_steps[t] = r_t

@@ -11,10 +11,16 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
 
 
 def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
@@ -33,7 +39,7 @@ $n = \tanh(W_{in} x + b_{in} + r (W_{hn} h_0 + b_{hn}))$, $h = (1 - z) n + z h_0
     a += b_hh
     r = sigmoid(a[..., 0, :] + s[..., 0, :])                  # [batch..., hidden]
     z = sigmoid(a[..., 1, :] + s[..., 1, :])                  # [batch..., hidden]
-    c = np.tanh(s[..., 2, :] + a[..., 2, :] * r)              # [batch..., hidden]
+    c = precise(np.tanh, s[..., 2, :] + a[..., 2, :] * r)     # [batch..., hidden]
     part = 1 - z                                              # [batch..., hidden]
     h = c * part + h0 * z                                     # [batch..., hidden]
     return (h,), (x, h0, w_ih, w_hh, a, r, z, c)
@@ -79,7 +85,7 @@ def jvp(inputs, tangents):
     a += b_hh
     r = sigmoid(a[..., 0, :] + s[..., 0, :])                  # [batch..., hidden]
     z = sigmoid(a[..., 1, :] + s[..., 1, :])                  # [batch..., hidden]
-    c = np.tanh(s[..., 2, :] + a[..., 2, :] * r)              # [batch..., hidden]
+    c = precise(np.tanh, s[..., 2, :] + a[..., 2, :] * r)     # [batch..., hidden]
     part = 1 - z                                              # [batch..., hidden]
     s_dot_sum = (x_dot @ matrix(w_ih, 1).T).reshape(*lead, 3, hidden)  # [batch..., gate3, hidden]
     s_dot = (x @ matrix(w_ih_dot, 1).T).reshape(*lead, 3, hidden)  # [batch..., gate3, hidden]

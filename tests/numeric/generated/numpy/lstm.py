@@ -11,10 +11,16 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
 
 
 def forward(x, h0, c0, w_ih, w_hh, b_ih, b_hh):
@@ -41,10 +47,10 @@ def forward(x, h0, c0, w_ih, w_hh, b_ih, b_hh):
         a_t = a_in[t] + (h_before @ w_hh_matrix).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
         i_t = sigmoid(a_t[..., 0, :])                         # [batch..., hidden]
         f_t = sigmoid(a_t[..., 1, :])                         # [batch..., hidden]
-        z_t = np.tanh(a_t[..., 2, :])                         # [batch..., hidden]
+        z_t = precise(np.tanh, a_t[..., 2, :])                # [batch..., hidden]
         o_t = sigmoid(a_t[..., 3, :])                         # [batch..., hidden]
         c_t = c_before * f_t + i_t * z_t                      # [batch..., hidden]
-        u_t = np.tanh(c_t)                                    # [batch..., hidden]
+        u_t = precise(np.tanh, c_t)                           # [batch..., hidden]
         h_t = o_t * u_t                                       # [batch..., hidden]
         i_steps[t] = i_t
         f_steps[t] = f_t
@@ -121,10 +127,10 @@ def jvp(inputs, tangents):
         a_t = a_in[t] + (h_before @ w_hh_matrix).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
         i_t = sigmoid(a_t[..., 0, :])                         # [batch..., hidden]
         f_t = sigmoid(a_t[..., 1, :])                         # [batch..., hidden]
-        z_t = np.tanh(a_t[..., 2, :])                         # [batch..., hidden]
+        z_t = precise(np.tanh, a_t[..., 2, :])                # [batch..., hidden]
         o_t = sigmoid(a_t[..., 3, :])                         # [batch..., hidden]
         c_t = c_before * f_t + i_t * z_t                      # [batch..., hidden]
-        u_t = np.tanh(c_t)                                    # [batch..., hidden]
+        u_t = precise(np.tanh, c_t)                           # [batch..., hidden]
         h_t = o_t * u_t                                       # [batch..., hidden]
         i_steps[t] = i_t
         f_steps[t] = f_t

@@ -11,10 +11,16 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def sigmoid(x):
-    """1 / (1 + exp(-x)) by way of exp(-|x|), which never overflows."""
-    e = np.exp(-np.abs(x))
-    return np.exp(np.minimum(x, 0)) / (1 + e)
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
 
 
 def forward(x, h0, c0, w_h, w_x, bias):
@@ -33,20 +39,19 @@ $W [h_0, x] = W_h h_0 + W_x x$; its gradient is $[\partial W_h \mid \partial W_x
     a += bias
     i = sigmoid(a[..., 0, :])                                 # [batch..., hidden]
     f = sigmoid(a[..., 1, :])                                 # [batch..., hidden]
-    z = np.tanh(a[..., 2, :])                                 # [batch..., hidden]
+    z = precise(np.tanh, a[..., 2, :])                        # [batch..., hidden]
     o = sigmoid(a[..., 3, :])                                 # [batch..., hidden]
     c = c0 * f + i * z                                        # [batch..., hidden]
-    u = np.tanh(c)                                            # [batch..., hidden]
+    u = precise(np.tanh, c)                                   # [batch..., hidden]
     h = o * u                                                 # [batch..., hidden]
-    return (h, c), (x, h0, c0, w_h, w_x, i, f, z, o, c)
+    return (h, c), (x, h0, c0, w_h, w_x, i, f, z, o, u)
 
 
 def vjp(saved, dh, dc):
-    x, h0, c0, w_h, w_x, i, f, z, o, c = saved
+    x, h0, c0, w_h, w_x, i, f, z, o, u = saved
     lead = x.shape[:-1]
     hidden = h0.shape[-1]
     input = x.shape[-1]
-    u = np.tanh(c)                                            # [batch..., hidden]
     dc_total = dc + dh * o * (1 - u * u)                      # [batch..., hidden]
     da = np.empty((*lead, 4, hidden), x.dtype)                # [batch..., gate, hidden]
     da[..., 0, :] = dc_total * i * z * (1 - i)
@@ -73,10 +78,10 @@ def jvp(inputs, tangents):
     a += bias
     i = sigmoid(a[..., 0, :])                                 # [batch..., hidden]
     f = sigmoid(a[..., 1, :])                                 # [batch..., hidden]
-    z = np.tanh(a[..., 2, :])                                 # [batch..., hidden]
+    z = precise(np.tanh, a[..., 2, :])                        # [batch..., hidden]
     o = sigmoid(a[..., 3, :])                                 # [batch..., hidden]
     c = c0 * f + i * z                                        # [batch..., hidden]
-    u = np.tanh(c)                                            # [batch..., hidden]
+    u = precise(np.tanh, c)                                   # [batch..., hidden]
     a_dot_sum = (x_dot @ matrix(w_x, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
     a_dot_sum2 = (x @ matrix(w_x_dot, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
     a_dot_sum3 = (h0 @ matrix(w_h_dot, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]

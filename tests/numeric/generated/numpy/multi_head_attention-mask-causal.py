@@ -11,6 +11,12 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(query, key, value, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o):
     """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
@@ -39,7 +45,7 @@ projected once more.
     heads_scores_max = heads_scores_seen.max(-1) if key_size else heads_scores_seen.sum(-1)  # [batch..., head, query]
     heads_scores_top = np.where(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
     heads_scores_shifted = np.subtract(heads_scores_seen, heads_scores_top[..., None], out=heads_scores_seen)  # [batch..., head, query, key]
-    exp_heads_scores_shifted = np.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
+    exp_heads_scores_shifted = precise(np.exp, heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
     heads_scores_sumexp = exp_heads_scores_shifted.sum(-1)    # [batch..., head, query]
     heads_p = np.multiply(exp_heads_scores_shifted, np.where(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]
@@ -102,7 +108,7 @@ def jvp(inputs, tangents):
     heads_scores_max = heads_scores_seen.max(-1) if key_size else heads_scores_seen.sum(-1)  # [batch..., head, query]
     heads_scores_top = np.where(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
     heads_scores_shifted = np.subtract(heads_scores_seen, heads_scores_top[..., None], out=heads_scores_seen)  # [batch..., head, query, key]
-    exp_heads_scores_shifted = np.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
+    exp_heads_scores_shifted = precise(np.exp, heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
     heads_scores_sumexp = exp_heads_scores_shifted.sum(-1)    # [batch..., head, query]
     heads_p = np.multiply(exp_heads_scores_shifted, np.where(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]

@@ -11,6 +11,12 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     r"""A vanilla recurrent cell (Elman 1990), $h = \tanh(W_{ih} x + b_{ih} + W_{hh} h_0 + b_{hh})$.
 
@@ -20,7 +26,7 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     a = h0 @ w_hh.T                                           # [batch..., hidden]
     a += a_sum
     a += b_hh + b_ih
-    h = np.tanh(a, out=a)                                     # [batch..., hidden]
+    h = precise(np.tanh, a, out=a)                            # [batch..., hidden]
     return (h,), (x, h0, w_ih, w_hh, h)
 
 
@@ -46,7 +52,7 @@ def jvp(inputs, tangents):
     a = h0 @ w_hh.T                                           # [batch..., hidden]
     a += a_sum
     a += b_hh + b_ih
-    h = np.tanh(a, out=a)                                     # [batch..., hidden]
+    h = precise(np.tanh, a, out=a)                            # [batch..., hidden]
     a_dot_sum = x_dot @ w_ih.T                                # [batch..., hidden]
     a_dot_sum2 = x @ w_ih_dot.T                               # [batch..., hidden]
     a_dot_sum3 = h0 @ w_hh_dot.T                              # [batch..., hidden]

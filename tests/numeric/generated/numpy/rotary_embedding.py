@@ -15,23 +15,21 @@ The features come in pairs, $d = 2 n$ of them, and $\omega_i = 10000^{-2i/d}$.
     time = x.shape[-3]
     pair = x.shape[-2]
     lead = x.shape[:-3]
-    angle = np.exp(-(np.arange(pair).astype(x.dtype) * (math.log(base) / pair))) * np.arange(time).astype(x.dtype)[..., None]  # [time, pair]
-    cos = np.cos(angle)                                       # [time, pair]
-    sin = np.sin(angle)                                       # [time, pair]
+    angle = (np.exp(np.arange(pair) * (math.log(base) / -pair)) * np.arange(time)[..., None])  # [time, pair]
+    cos = np.cos(angle).astype(x.dtype)                       # [time, pair]
+    sin = np.sin(angle).astype(x.dtype)                       # [time, pair]
     y = np.empty((*lead, time, pair, 2), x.dtype)             # [batch..., time, pair, part]
     y[..., 0] = x[..., 0] * cos - x[..., 1] * sin
     y[..., 1] = x[..., 1] * cos + x[..., 0] * sin
-    return (y,), ()
+    return (y,), (cos, sin)
 
 
 def vjp(saved, dy, *, base=10000):
-    time = dy.shape[-3]
-    pair = dy.shape[-2]
+    cos, sin = saved
     lead = dy.shape[:-3]
-    angle = np.exp(-(np.arange(pair).astype(dy.dtype) * (math.log(base) / pair))) * np.arange(time).astype(dy.dtype)[..., None]  # [time, pair]
-    cos = np.cos(angle)                                       # [time, pair]
-    sin = np.sin(angle)                                       # [time, pair]
-    dx = np.empty((*lead, time, pair, 2), dy.dtype)           # [batch..., time, pair, part]
+    time = cos.shape[0]
+    pair = cos.shape[1]
+    dx = np.empty((*lead, time, pair, 2), cos.dtype)          # [batch..., time, pair, part]
     dx[..., 0] = dy[..., 0] * cos + dy[..., 1] * sin
     dx[..., 1] = dy[..., 1] * cos - dy[..., 0] * sin
     return (dx,)
@@ -43,9 +41,9 @@ def jvp(inputs, tangents, *, base=10000):
     time = x.shape[-3]
     pair = x.shape[-2]
     lead = x.shape[:-3]
-    angle = np.exp(-(np.arange(pair).astype(x.dtype) * (math.log(base) / pair))) * np.arange(time).astype(x.dtype)[..., None]  # [time, pair]
-    cos = np.cos(angle)                                       # [time, pair]
-    sin = np.sin(angle)                                       # [time, pair]
+    angle = (np.exp(np.arange(pair) * (math.log(base) / -pair)) * np.arange(time)[..., None])  # [time, pair]
+    cos = np.cos(angle).astype(x.dtype)                       # [time, pair]
+    sin = np.sin(angle).astype(x.dtype)                       # [time, pair]
     y_dot = np.empty((*lead, time, pair, 2), x.dtype)         # [batch..., time, pair, part]
     y_dot[..., 0] = x_dot[..., 0] * cos - x_dot[..., 1] * sin
     y_dot[..., 1] = x_dot[..., 1] * cos + x_dot[..., 0] * sin

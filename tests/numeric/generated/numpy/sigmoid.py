@@ -3,36 +3,42 @@
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
 def forward(x):
     r"""The logistic function, $\sigma(x) = 1/(1 + e^{-x})$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    part = e + 1                                              # [batch...]
-    y = np.minimum(x, 0)                                      # [batch...]
-    y = np.exp(y, out=y)
-    y /= part
-    return (y,), (e,)
+    y = sigmoid(x)                                            # [batch...]
+    return (y,), (x, y)
 
 
 def vjp(saved, dy):
-    e, = saved
-    part = e + 1                                              # [batch...]
-    dx = dy * e                                               # [batch...]
-    dx /= part * part
+    x, y = saved
+    dx_part = -x                                              # [batch...]
+    dx_part = sigmoid(dx_part)
+    dx = dy * y                                               # [batch...]
+    dx *= dx_part
     return (dx,)
 
 
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    part = e + 1                                              # [batch...]
-    y_dot = np.multiply(e, x_dot, out=e)                      # [batch...]
-    y_dot /= part * part
+    y = sigmoid(x)                                            # [batch...]
+    y_dot_part = -x                                           # [batch...]
+    y_dot_part = sigmoid(y_dot_part)
+    y_dot = np.multiply(x_dot, y, out=y)                      # [batch...]
+    y_dot *= y_dot_part
     return (y_dot,)

@@ -3,40 +3,35 @@
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
 def forward(x):
     r"""The sigmoid-weighted linear unit, or swish (Elfwing, Uchibe, Doya 2017), $y = x \, \sigma(x)$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    part = np.abs(x)                                          # [batch...]
-    part = np.negative(part, out=part)
-    part = np.exp(part, out=part)
-    part += 1
-    part = np.divide(1, part, out=part)
-    s = np.minimum(x, 0)                                      # [batch...]
-    s = np.exp(s, out=s)
-    s *= part
-    y = np.multiply(s, x, out=s)                              # [batch...]
-    return (y,), (x,)
+    s = sigmoid(x)                                            # [batch...]
+    y = s * x                                                 # [batch...]
+    return (y,), (x, s)
 
 
 def vjp(saved, dy):
-    x, = saved
-    part = np.abs(x)                                          # [batch...]
-    part = np.negative(part, out=part)
-    part = np.exp(part, out=part)
-    part += 1
-    part = np.divide(1, part, out=part)
-    s = np.minimum(x, 0)                                      # [batch...]
-    s = np.exp(s, out=s)
-    s *= part
-    dx_part_part = np.maximum(x, 0)                           # [batch...]
-    dx_part_part = np.negative(dx_part_part, out=dx_part_part)
-    dx_part_part = np.exp(dx_part_part, out=dx_part_part)
-    dx_part = np.multiply(part, x, out=part)                  # [batch...]
-    dx_part *= dx_part_part
+    x, s = saved
+    dx_part = -x                                              # [batch...]
+    dx_part = sigmoid(dx_part)
+    dx_part *= x
     dx_part += 1
-    dx = np.multiply(dy, s, out=s)                            # [batch...]
+    dx = dy * s                                               # [batch...]
     dx *= dx_part
     return (dx,)
 
@@ -44,15 +39,11 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    part = e + 1                                              # [batch...]
-    s = np.minimum(x, 0)                                      # [batch...]
-    s = np.exp(s, out=s)
-    s /= part
-    s_dot = np.multiply(e, x_dot, out=e)                      # [batch...]
-    s_dot /= part * part
+    s = sigmoid(x)                                            # [batch...]
+    s_dot_part = -x                                           # [batch...]
+    s_dot_part = sigmoid(s_dot_part)
+    s_dot = s * x_dot                                         # [batch...]
+    s_dot *= s_dot_part
     y_dot = np.multiply(s, x_dot, out=s)                      # [batch...]
     y_dot += s_dot * x
     return (y_dot,)

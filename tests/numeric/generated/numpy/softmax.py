@@ -3,6 +3,12 @@
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(x):
     r"""$y_{bk} = e^{x_{bk}} / \sum_j e^{x_{bj}}$ (Bridle 1990).
 
@@ -10,7 +16,7 @@ def forward(x):
     """
     x_max = x.max(-1)                                         # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
-    exp_x_shifted = np.exp(x_shifted, out=x_shifted)          # [batch..., classes]
+    exp_x_shifted = precise(np.exp, x_shifted, out=x_shifted)  # [batch..., classes]
     x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
     y = np.divide(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     return (y,), (y,)
@@ -28,7 +34,7 @@ def jvp(inputs, tangents):
     x_dot, = tangents
     x_max = x.max(-1)                                         # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
-    exp_x_shifted = np.exp(x_shifted, out=x_shifted)          # [batch..., classes]
+    exp_x_shifted = precise(np.exp, x_shifted, out=x_shifted)  # [batch..., classes]
     x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
     y = np.divide(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     y_dot = x_dot - (x_dot * y).sum(-1)[..., None]            # [batch..., classes]

@@ -3,39 +3,41 @@
 import numpy as np
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)): what would overflow is not taken."""
+    e = precise(np.exp, -np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
 def forward(x):
     r"""The smooth rectifier (Dugas et al. 2000), $y = \log(1 + e^x)$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    y = np.log1p(e, out=e)                                    # [batch...]
+    y = np.abs(x)                                             # [batch...]
+    y = np.negative(y, out=y)
+    y = precise(np.exp, y, out=y)
+    y = precise(np.log1p, y, out=y)
     y += np.maximum(x, 0)
     return (y,), (x,)
 
 
 def vjp(saved, dy):
     x, = saved
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    dx = np.minimum(x, 0)                                     # [batch...]
-    dx = np.exp(dx, out=dx)
+    dx = sigmoid(x)                                           # [batch...]
     dx *= dy
-    dx /= e + 1
     return (dx,)
 
 
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    e = np.abs(x)                                             # [batch...]
-    e = np.negative(e, out=e)
-    e = np.exp(e, out=e)
-    y_dot = np.minimum(x, 0)                                  # [batch...]
-    y_dot = np.exp(y_dot, out=y_dot)
+    y_dot = sigmoid(x)                                        # [batch...]
     y_dot *= x_dot
-    y_dot /= e + 1
     return (y_dot,)

@@ -3,13 +3,19 @@
 import math
 
 import numpy as np
-from gradproof.numeric.special import erf
+from gradproof.numeric.special import erfc
 
 
 def matrix(a, columns):
     """The array as a matrix: its last axes as columns, all others as rows."""
     split = a.ndim - columns
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
+
+
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
 
 
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, *, eps=1e-05):
@@ -35,7 +41,7 @@ with self-attention.
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -51,11 +57,10 @@ with self-attention.
     middle += ln1_bias
     fed_a = middle @ w1.T                                     # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = erfc(fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
-    fed_u = np.multiply(fed_a, fed_u_cdf, out=fed_u_cdf)      # [batch..., time, inner]
+    fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
     r2 = np.add(fed, middle, out=fed)                         # [batch..., time, embed]
@@ -66,11 +71,11 @@ with self-attention.
     y_xhat = np.multiply(r2_less_y_mean, y_rstd[..., None], out=r2_less_y_mean)  # [batch..., time, embed]
     y = y_xhat * ln2_weight                                   # [batch..., time, embed]
     y += ln2_bias
-    return (y,), (x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, y_rstd, y_xhat)
+    return (y,), (x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, fed_u_cdf, y_rstd, y_xhat)
 
 
 def vjp(saved, dy, *, eps=1e-05):
-    x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, y_rstd, y_xhat = saved
+    x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, fed_u_cdf, y_rstd, y_xhat = saved
     embed = x.shape[-1]
     lead = middle_rstd.shape[:-1]
     time = x.shape[-2]
@@ -78,10 +83,6 @@ def vjp(saved, dy, *, eps=1e-05):
     head_dim = w_q.shape[1]
     middle = middle_xhat * ln1_weight                         # [batch..., time, embed]
     middle += ln1_bias
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
-    fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     dy_xhat = dy * ln2_weight                                 # [batch..., time, embed]
     dr2_sum = dy_xhat.sum(-1)                                 # [batch..., time]
@@ -91,9 +92,8 @@ def vjp(saved, dy, *, eps=1e-05):
     dr2 *= y_rstd[..., None]
     dfed_u = dr2 @ w2                                         # [batch..., time, inner]
     dfed_a = fed_a * fed_a                                    # [batch..., time, inner]
-    dfed_a *= 0.5
-    dfed_a = np.negative(dfed_a, out=dfed_a)
-    dfed_a = np.exp(dfed_a, out=dfed_a)
+    dfed_a *= -0.5
+    dfed_a = precise(np.exp, dfed_a, out=dfed_a)
     dfed_a *= fed_a
     dfed_a *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     dfed_a += fed_u_cdf
@@ -157,7 +157,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -173,10 +173,9 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle += ln1_bias
     fed_a = middle @ w1.T                                     # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = erfc(fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
@@ -214,7 +213,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r1_dot = np.add(attended_dot, x_dot, out=attended_dot)    # [batch..., time, embed]
     middle_mean_dot = r1_dot.sum(-1) / embed                  # [batch..., time]
     middle_var_dot = (r1_dot * r1_less_middle_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    middle_rstd_dot = -(middle_var_dot * middle_rstd * middle_rstd * middle_rstd * 0.5)  # [batch..., time]
+    middle_rstd_dot = middle_var_dot * middle_rstd * middle_rstd * middle_rstd * -0.5  # [batch..., time]
     middle_xhat_dot = np.subtract(r1_dot, middle_mean_dot[..., None], out=r1_dot)  # [batch..., time, embed]
     middle_xhat_dot *= middle_rstd[..., None]
     middle_xhat_dot += r1_less_middle_mean * middle_rstd_dot[..., None]
@@ -226,9 +225,8 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_a_dot += fed_a_dot_sum
     fed_a_dot += b1_dot
     fed_u_cdf_dot = fed_a * fed_a                             # [batch..., time, inner]
-    fed_u_cdf_dot *= 0.5
-    fed_u_cdf_dot = np.negative(fed_u_cdf_dot, out=fed_u_cdf_dot)
-    fed_u_cdf_dot = np.exp(fed_u_cdf_dot, out=fed_u_cdf_dot)
+    fed_u_cdf_dot *= -0.5
+    fed_u_cdf_dot = precise(np.exp, fed_u_cdf_dot, out=fed_u_cdf_dot)
     fed_u_cdf_dot *= fed_a_dot
     fed_u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     fed_u_dot = np.multiply(fed_a, fed_u_cdf_dot, out=fed_a)  # [batch..., time, inner]
@@ -240,7 +238,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r2_dot = np.add(fed_dot, middle_dot, out=fed_dot)         # [batch..., time, embed]
     y_mean_dot = r2_dot.sum(-1) / embed                       # [batch..., time]
     y_var_dot = (r2_dot * r2_less_y_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    y_rstd_dot = -(y_var_dot * y_rstd * y_rstd * y_rstd * 0.5)  # [batch..., time]
+    y_rstd_dot = y_var_dot * y_rstd * y_rstd * y_rstd * -0.5  # [batch..., time]
     y_xhat_dot_part = np.subtract(r2_dot, y_mean_dot[..., None], out=r2_dot)  # [batch..., time, embed]
     y_xhat_dot_part *= y_rstd[..., None]
     y_xhat_dot = np.multiply(r2_less_y_mean, y_rstd_dot[..., None], out=r2_less_y_mean)  # [batch..., time, embed]

@@ -11,6 +11,12 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, *, eps=1e-05):
     r"""A Transformer block that normalizes after each part (Vaswani et al. 2017).
 
@@ -34,7 +40,7 @@ with self-attention.
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -141,7 +147,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -194,7 +200,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r1_dot = np.add(attended_dot, x_dot, out=attended_dot)    # [batch..., time, embed]
     middle_mean_dot = r1_dot.sum(-1) / embed                  # [batch..., time]
     middle_var_dot = (r1_dot * r1_less_middle_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    middle_rstd_dot = -(middle_var_dot * middle_rstd * middle_rstd * middle_rstd * 0.5)  # [batch..., time]
+    middle_rstd_dot = middle_var_dot * middle_rstd * middle_rstd * middle_rstd * -0.5  # [batch..., time]
     middle_xhat_dot = np.subtract(r1_dot, middle_mean_dot[..., None], out=r1_dot)  # [batch..., time, embed]
     middle_xhat_dot *= middle_rstd[..., None]
     middle_xhat_dot += r1_less_middle_mean * middle_rstd_dot[..., None]
@@ -213,7 +219,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r2_dot = np.add(fed_dot, middle_dot, out=fed_dot)         # [batch..., time, embed]
     y_mean_dot = r2_dot.sum(-1) / embed                       # [batch..., time]
     y_var_dot = (r2_dot * r2_less_y_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    y_rstd_dot = -(y_var_dot * y_rstd * y_rstd * y_rstd * 0.5)  # [batch..., time]
+    y_rstd_dot = y_var_dot * y_rstd * y_rstd * y_rstd * -0.5  # [batch..., time]
     y_xhat_dot_part = np.subtract(r2_dot, y_mean_dot[..., None], out=r2_dot)  # [batch..., time, embed]
     y_xhat_dot_part *= y_rstd[..., None]
     y_xhat_dot = np.multiply(r2_less_y_mean, y_rstd_dot[..., None], out=r2_less_y_mean)  # [batch..., time, embed]

@@ -3,13 +3,19 @@
 import math
 
 import numpy as np
-from gradproof.numeric.special import erf
+from gradproof.numeric.special import erfc
 
 
 def matrix(a, columns):
     """The array as a matrix: its last axes as columns, all others as rows."""
     split = a.ndim - columns
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
+
+
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
 
 
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, *, eps=1e-05):
@@ -42,7 +48,7 @@ with self-attention.
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -58,19 +64,18 @@ with self-attention.
     n2 += ln2_bias
     fed_a = n2 @ w1.T                                         # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = erfc(fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
-    fed_u = np.multiply(fed_a, fed_u_cdf, out=fed_u_cdf)      # [batch..., time, inner]
+    fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
     y = np.add(fed, middle, out=fed)                          # [batch..., time, embed]
-    return (y,), (ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a)
+    return (y,), (ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a, fed_u_cdf)
 
 
 def vjp(saved, dy, *, eps=1e-05):
-    ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a = saved
+    ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a, fed_u_cdf = saved
     embed = ln1_weight.shape[0]
     lead = n1_rstd.shape[:-1]
     time = n1_rstd.shape[-1]
@@ -80,16 +85,11 @@ def vjp(saved, dy, *, eps=1e-05):
     n1 += ln1_bias
     n2 = n2_xhat * ln2_weight                                 # [batch..., time, embed]
     n2 += ln2_bias
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
-    fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     dfed_u = dy @ w2                                          # [batch..., time, inner]
     dfed_a = fed_a * fed_a                                    # [batch..., time, inner]
-    dfed_a *= 0.5
-    dfed_a = np.negative(dfed_a, out=dfed_a)
-    dfed_a = np.exp(dfed_a, out=dfed_a)
+    dfed_a *= -0.5
+    dfed_a = precise(np.exp, dfed_a, out=dfed_a)
     dfed_a *= fed_a
     dfed_a *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     dfed_a += fed_u_cdf
@@ -167,7 +167,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores /= math.sqrt(head_dim)
     attended_heads_scores_max = attended_heads_scores.max(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.divide(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -183,14 +183,13 @@ def jvp(inputs, tangents, *, eps=1e-05):
     n2 += ln2_bias
     fed_a = n2 @ w1.T                                         # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = erf(fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = erfc(fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     n1_mean_dot = x_dot.sum(-1) / embed                       # [batch..., time]
     n1_var_dot = (x_dot * x_less_n1_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n1_rstd_dot = -(n1_var_dot * n1_rstd * n1_rstd * n1_rstd * 0.5)  # [batch..., time]
+    n1_rstd_dot = n1_var_dot * n1_rstd * n1_rstd * n1_rstd * -0.5  # [batch..., time]
     n1_xhat_dot = x_dot - n1_mean_dot[..., None]              # [batch..., time, embed]
     n1_xhat_dot *= n1_rstd[..., None]
     n1_xhat_dot += x_less_n1_mean * n1_rstd_dot[..., None]
@@ -225,7 +224,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle_dot = np.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     n2_mean_dot = middle_dot.sum(-1) / embed                  # [batch..., time]
     n2_var_dot = (middle_dot * middle_less_n2_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n2_rstd_dot = -(n2_var_dot * n2_rstd * n2_rstd * n2_rstd * 0.5)  # [batch..., time]
+    n2_rstd_dot = n2_var_dot * n2_rstd * n2_rstd * n2_rstd * -0.5  # [batch..., time]
     n2_xhat_dot_part = middle_dot - n2_mean_dot[..., None]    # [batch..., time, embed]
     n2_xhat_dot_part *= n2_rstd[..., None]
     n2_xhat_dot = np.multiply(middle_less_n2_mean, n2_rstd_dot[..., None], out=middle_less_n2_mean)  # [batch..., time, embed]
@@ -238,9 +237,8 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_a_dot += fed_a_dot_sum
     fed_a_dot += b1_dot
     fed_u_cdf_dot = fed_a * fed_a                             # [batch..., time, inner]
-    fed_u_cdf_dot *= 0.5
-    fed_u_cdf_dot = np.negative(fed_u_cdf_dot, out=fed_u_cdf_dot)
-    fed_u_cdf_dot = np.exp(fed_u_cdf_dot, out=fed_u_cdf_dot)
+    fed_u_cdf_dot *= -0.5
+    fed_u_cdf_dot = precise(np.exp, fed_u_cdf_dot, out=fed_u_cdf_dot)
     fed_u_cdf_dot *= fed_a_dot
     fed_u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
     fed_u_dot = np.multiply(fed_a, fed_u_cdf_dot, out=fed_a)  # [batch..., time, inner]

@@ -11,6 +11,12 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def precise(function, x, out=None):
+    """The function in float64, rounded once: in float32 NumPy's are off by up to two units."""
+    out = np.empty_like(x) if out is None else out
+    return function(x, out=out, dtype=np.result_type(x, np.float64), casting="same_kind")
+
+
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, allowed, *, eps=1e-05):
     r"""A Transformer block that normalizes before each part (Xiong et al. 2020; GPT-2).
 
@@ -45,7 +51,7 @@ with self-attention.
     attended_heads_scores_max = attended_heads_scores_seen.max(-1) if time else attended_heads_scores_seen.sum(-1)  # [batch..., head, time]
     attended_heads_scores_top = np.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.multiply(e, np.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -159,7 +165,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_max = attended_heads_scores_seen.max(-1) if time else attended_heads_scores_seen.sum(-1)  # [batch..., head, time]
     attended_heads_scores_top = np.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = np.subtract(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
-    e = np.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
+    e = precise(np.exp, attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
     attended_heads_scores_sumexp = e.sum(-1)                  # [batch..., head, time]
     attended_heads_p = np.multiply(e, np.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
@@ -178,7 +184,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_u = np.maximum(fed_a, 0)                              # [batch..., time, inner]
     n1_mean_dot = x_dot.sum(-1) / embed                       # [batch..., time]
     n1_var_dot = (x_dot * x_less_n1_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n1_rstd_dot = -(n1_var_dot * n1_rstd * n1_rstd * n1_rstd * 0.5)  # [batch..., time]
+    n1_rstd_dot = n1_var_dot * n1_rstd * n1_rstd * n1_rstd * -0.5  # [batch..., time]
     n1_xhat_dot = x_dot - n1_mean_dot[..., None]              # [batch..., time, embed]
     n1_xhat_dot *= n1_rstd[..., None]
     n1_xhat_dot += x_less_n1_mean * n1_rstd_dot[..., None]
@@ -213,7 +219,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle_dot = np.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     n2_mean_dot = middle_dot.sum(-1) / embed                  # [batch..., time]
     n2_var_dot = (middle_dot * middle_less_n2_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n2_rstd_dot = -(n2_var_dot * n2_rstd * n2_rstd * n2_rstd * 0.5)  # [batch..., time]
+    n2_rstd_dot = n2_var_dot * n2_rstd * n2_rstd * n2_rstd * -0.5  # [batch..., time]
     n2_xhat_dot_part = middle_dot - n2_mean_dot[..., None]    # [batch..., time, embed]
     n2_xhat_dot_part *= n2_rstd[..., None]
     n2_xhat_dot = np.multiply(middle_less_n2_mean, n2_rstd_dot[..., None], out=middle_less_n2_mean)  # [batch..., time, embed]

@@ -31,14 +31,12 @@ the memory under the softmax of the scores. A query that may look at nothing has
     scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
     p = exp_scores_shifted / scores_sumexp[..., None]         # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
-    return (y,), (query, memory, w_query, w_memory, w_score, asked, stored, p)
+    return (y,), (query, memory, w_query, w_memory, w_score, u, p)
 
 
 def vjp(saved, dy):
-    query, memory, w_query, w_memory, w_score, asked, stored, p = saved
+    query, memory, w_query, w_memory, w_score, u, p = saved
     alignment = w_query.shape[0]
-    u = asked[..., None, :] + stored[..., None, :, :]         # [batch..., query, key, alignment]
-    u = torch.tanh(u, out=u)
     dp = dy @ memory.mT                                       # [batch..., query, key]
     dscores = p * (dp - (dp * p).sum(-1)[..., None])          # [batch..., query, key]
     du = dscores[..., None] * w_score                         # [batch..., query, key, alignment]

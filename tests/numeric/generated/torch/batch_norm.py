@@ -47,7 +47,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     xhat = x_less_mean * rstd                                 # [examples..., features]
     mean_dot = x_dot.sum(tuple(range(len(lead)))) / math.prod(lead)  # [features]
     var_dot = (x_dot * x_less_mean).sum(tuple(range(len(lead)))) * (2 / math.prod(lead))  # [features]
-    rstd_dot = -(var_dot * rstd * rstd * rstd * 0.5)          # [features]
+    rstd_dot = var_dot * rstd * rstd * rstd * -0.5            # [features]
     xhat_dot = x_dot - mean_dot                               # [examples..., features]
     xhat_dot *= rstd
     xhat_dot.addcmul_(x_less_mean, rstd_dot)

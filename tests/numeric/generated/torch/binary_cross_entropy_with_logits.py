@@ -29,8 +29,7 @@ def vjp(saved, dloss):
     dlogits = torch.sigmoid(logits)                           # [examples...]
     dlogits -= target
     dlogits *= dloss / math.prod(lead)
-    dtarget = logits * (dloss / math.prod(lead))              # [examples...]
-    dtarget = torch.neg(dtarget, out=dtarget)
+    dtarget = logits * (dloss / -math.prod(lead))             # [examples...]
     return (dlogits, dtarget)
 
 

@@ -31,7 +31,6 @@ Label smoothing (Szegedy et al. 2016) mixes the target with the uniform distribu
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
     exp_logits_shifted = torch.exp(logits_shifted)            # [batch..., classes]
     logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
-    p = torch.div(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     target_counts = (target < classes) & (target >= 0)        # [batch...]
     target_safe = torch.where(target_counts, target, 0)       # [batch...]
     counts = target_counts                                    # [batch...]
@@ -42,15 +41,20 @@ Label smoothing (Szegedy et al. 2016) mixes the target with the uniform distribu
     loss_sum = select(target_counts, log_logits_sumexp - logits_shifted_at, 0).sum()  # []
     loss_sum2 = (log_logits_sumexp[..., None] - logits_shifted).sum(-1)  # [batch...]
     loss = select(n > 0, (select(counts, loss_sum2, 0).sum() * label_smoothing / classes + loss_sum * (1 - label_smoothing)) / n, 0)  # []
-    return (loss,), (p, target_counts, target_safe, n)
+    return (loss,), (logits, target, logits_max, logits_sumexp, n)
 
 
 def vjp(saved, dloss, *, label_smoothing=0):
-    p, target_counts, target_safe, n = saved
-    classes = p.shape[-1]
+    logits, target, logits_max, logits_sumexp, n = saved
+    classes = logits.shape[-1]
+    logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
+    exp_logits_shifted = torch.exp(logits_shifted, out=logits_shifted)  # [batch..., classes]
+    p = torch.div(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
+    target_counts = (target < classes) & (target >= 0)        # [batch...]
+    target_safe = torch.where(target_counts, target, 0)       # [batch...]
     counts = target_counts                                    # [batch...]
-    dlogits_dense = p * ((counts.to(p.dtype) * label_smoothing + target_counts.to(p.dtype) * (1 - label_smoothing)) * (dloss / n))[..., None]  # [batch..., classes]
-    dlogits_dense -= (counts.to(p.dtype) * (dloss * label_smoothing / (n * classes)))[..., None]
+    dlogits_dense = torch.mul(p, ((counts.to(logits.dtype) * label_smoothing + target_counts.to(logits.dtype) * (1 - label_smoothing)) * (dloss / n))[..., None], out=p)  # [batch..., classes]
+    dlogits_dense -= (counts.to(logits.dtype) * (dloss * label_smoothing / (n * classes)))[..., None]
     dlogits_dense = select(n > 0, dlogits_dense, 0)
     dlogits_at = select(target_counts, select(n > 0, -(dloss * (1 - label_smoothing) / n), 0), 0)  # [batch...]
     dlogits = dlogits_dense                                   # [batch..., classes]

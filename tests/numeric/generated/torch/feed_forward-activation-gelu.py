@@ -18,28 +18,22 @@ def forward(x, w1, b1, w2, b2):
     """
     a = x @ w1.T                                              # [batch..., inner]
     a += b1
-    u_cdf = a * (math.sqrt(2) * 0.5)                          # [batch..., inner]
-    u_cdf = torch.erf(u_cdf, out=u_cdf)
+    u_cdf = a * (math.sqrt(2) * -0.5)                         # [batch..., inner]
+    u_cdf = torch.erfc(u_cdf, out=u_cdf)
     u_cdf *= 0.5
-    u_cdf += 0.5
-    u = torch.mul(a, u_cdf, out=u_cdf)                        # [batch..., inner]
+    u = a * u_cdf                                             # [batch..., inner]
     y = u @ w2.T                                              # [batch..., embed]
     y += b2
-    return (y,), (x, w1, w2, a)
+    return (y,), (x, w1, w2, a, u_cdf)
 
 
 def vjp(saved, dy):
-    x, w1, w2, a = saved
+    x, w1, w2, a, u_cdf = saved
     lead = x.shape[:-1]
-    u_cdf = a * (math.sqrt(2) * 0.5)                          # [batch..., inner]
-    u_cdf = torch.erf(u_cdf, out=u_cdf)
-    u_cdf *= 0.5
-    u_cdf += 0.5
     u = a * u_cdf                                             # [batch..., inner]
     du = dy @ w2                                              # [batch..., inner]
     da = a * a                                                # [batch..., inner]
-    da *= 0.5
-    da = torch.neg(da, out=da)
+    da *= -0.5
     da = torch.exp(da, out=da)
     da *= a
     da *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
@@ -58,18 +52,16 @@ def jvp(inputs, tangents):
     x_dot, w1_dot, b1_dot, w2_dot, b2_dot = tangents
     a = x @ w1.T                                              # [batch..., inner]
     a += b1
-    u_cdf = a * (math.sqrt(2) * 0.5)                          # [batch..., inner]
-    u_cdf = torch.erf(u_cdf, out=u_cdf)
+    u_cdf = a * (math.sqrt(2) * -0.5)                         # [batch..., inner]
+    u_cdf = torch.erfc(u_cdf, out=u_cdf)
     u_cdf *= 0.5
-    u_cdf += 0.5
     u = a * u_cdf                                             # [batch..., inner]
     a_dot_sum = x_dot @ w1.T                                  # [batch..., inner]
     a_dot = x @ w1_dot.T                                      # [batch..., inner]
     a_dot += a_dot_sum
     a_dot += b1_dot
     u_cdf_dot = a * a                                         # [batch..., inner]
-    u_cdf_dot *= 0.5
-    u_cdf_dot = torch.neg(u_cdf_dot, out=u_cdf_dot)
+    u_cdf_dot *= -0.5
     u_cdf_dot = torch.exp(u_cdf_dot, out=u_cdf_dot)
     u_cdf_dot *= a_dot
     u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)

@@ -13,23 +13,17 @@ $\Phi(x) = \tfrac12 (1 + \operatorname{erf}(x/\sqrt2))$.
 
     Takes x [batch...]; gives the outputs and what vjp needs.
     """
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = torch.erf(cdf, out=cdf)
+    cdf = x * (math.sqrt(2) * -0.5)                           # [batch...]
+    cdf = torch.erfc(cdf, out=cdf)
     cdf *= 0.5
-    cdf += 0.5
-    y = torch.mul(cdf, x, out=cdf)                            # [batch...]
-    return (y,), (x,)
+    y = cdf * x                                               # [batch...]
+    return (y,), (x, cdf)
 
 
 def vjp(saved, dy):
-    x, = saved
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = torch.erf(cdf, out=cdf)
-    cdf *= 0.5
-    cdf += 0.5
+    x, cdf = saved
     dx = x * x                                                # [batch...]
-    dx *= 0.5
-    dx = torch.neg(dx, out=dx)
+    dx *= -0.5
     dx = torch.exp(dx, out=dx)
     dx *= x
     dx *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
@@ -41,13 +35,11 @@ def vjp(saved, dy):
 def jvp(inputs, tangents):
     x, = inputs
     x_dot, = tangents
-    cdf = x * (math.sqrt(2) * 0.5)                            # [batch...]
-    cdf = torch.erf(cdf, out=cdf)
+    cdf = x * (math.sqrt(2) * -0.5)                           # [batch...]
+    cdf = torch.erfc(cdf, out=cdf)
     cdf *= 0.5
-    cdf += 0.5
     cdf_dot = x * x                                           # [batch...]
-    cdf_dot *= 0.5
-    cdf_dot = torch.neg(cdf_dot, out=cdf_dot)
+    cdf_dot *= -0.5
     cdf_dot = torch.exp(cdf_dot, out=cdf_dot)
     cdf_dot *= x_dot
     cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)

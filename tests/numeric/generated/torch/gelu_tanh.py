@@ -5,6 +5,14 @@ import math
 import torch
 
 
+def sigmoid(x):
+    """1 / (1 + exp(-x)), where exp(-x) would overflow exp(x) / (1 + exp(x)): torch.sigmoid is 0 there."""
+    least = math.log(torch.finfo(x.dtype).tiny)
+    if x.device.type == "cpu" and x.numel() and x.amin() > least:
+        return torch.sigmoid(x)
+    return torch.where(x < least, torch.exp(x) * torch.sigmoid(-x), torch.sigmoid(x))
+
+
 def forward(x):
     r"""The tanh form of GELU (Hendrycks, Gimpel 2016).
 
@@ -16,47 +24,29 @@ $y = \tfrac12 x \, (1 + \tanh(\sqrt{2/\pi} \, (x + 0.044715 \, x^3)))$.
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = torch.clamp(e, max=0)
-    e = torch.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = torch.abs(e2, out=e2)
-    e2 = torch.neg(e2, out=e2)
-    e2 = torch.exp(e2, out=e2)
-    part2 = torch.add(e2, 1, out=e2)                          # [batch...]
-    part3 = 1 / part2                                         # [batch...]
-    y = torch.mul(e, part3, out=e)                            # [batch...]
-    y *= x
-    return (y,), (x,)
+    s = torch.mul(part, math.sqrt(2) * 2 / math.sqrt(math.pi), out=part)  # [batch...]
+    s = sigmoid(s)
+    y = s * x                                                 # [batch...]
+    return (y,), (x, s)
 
 
 def vjp(saved, dy):
-    x, = saved
+    x, s = saved
     part = x * x                                              # [batch...]
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = torch.clamp(e, max=0)
-    e = torch.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = torch.abs(e2, out=e2)
-    e2 = torch.neg(e2, out=e2)
-    e2 = torch.exp(e2, out=e2)
-    part2 = e2 + 1                                            # [batch...]
-    part3 = 1 / part2                                         # [batch...]
-    part4 = torch.square(part2, out=part2)                    # [batch...]
-    part4 = 1 / part4
-    dx_part = e2 * part4                                      # [batch...]
+    s2 = torch.mul(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = sigmoid(s2)
+    dx_part = s2 * s                                          # [batch...]
     dx_part *= x
     dx_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
-    dx_part_ = e2 * part4                                     # [batch...]
+    dx_part_ = s2 * s                                         # [batch...]
     dx_part_ *= x
     dx_part_ *= x
     dx_part_ *= x
     dx_part_ *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
-    dx = torch.mul(e, part3, out=e)                           # [batch...]
-    dx *= 2
+    dx = s * 2                                                # [batch...]
     dx += dx_part_
     dx += dx_part
     dx *= dy
@@ -71,21 +61,14 @@ def jvp(inputs, tangents):
     part *= x
     part *= 8943 / 200000
     part += x
-    e = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
-    e = torch.clamp(e, max=0)
-    e = torch.exp(e, out=e)
-    e2 = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))       # [batch...]
-    e2 = torch.abs(e2, out=e2)
-    e2 = torch.neg(e2, out=e2)
-    e2 = torch.exp(e2, out=e2)
-    part2 = e2 + 1                                            # [batch...]
-    part3 = 1 / part2                                         # [batch...]
-    part4 = torch.square(part2, out=part2)                    # [batch...]
-    part4 = 1 / part4
-    t_dot_part = e2 * part4                                   # [batch...]
+    s = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    s = sigmoid(s)
+    s2 = torch.mul(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = sigmoid(s2)
+    t_dot_part = s2 * s                                       # [batch...]
     t_dot_part *= x_dot
     t_dot_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
-    t_dot = e2 * part4                                        # [batch...]
+    t_dot = s2 * s                                            # [batch...]
     t_dot *= x_dot
     t_dot *= x
     t_dot *= x
@@ -93,5 +76,5 @@ def jvp(inputs, tangents):
     t_dot += t_dot_part
     y_dot = torch.mul(t_dot, x, out=t_dot)                    # [batch...]
     y_dot *= 0.5
-    y_dot.addcmul_(e * part3, x_dot)
+    y_dot.addcmul_(s, x_dot)
     return (y_dot,)

@@ -25,20 +25,18 @@ $\ell_b = \sum_k (t_{bk} \log t_{bk} - t_{bk} x_{bk})$, one for each row, with $
     """
     mask = target > 0                                         # [batch..., classes]
     log_target = torch.log(target)                            # [batch..., classes]
-    loss_terms = torch.mul(log_target, target, out=log_target)  # [batch..., classes]
+    loss_terms = log_target * target                          # [batch..., classes]
     loss_terms = select(mask, loss_terms, 0)
     loss_terms.addcmul_(target, x, value=-1)
     loss = loss_terms.sum(-1)                                 # [batch...]
-    return (loss,), (x, target)
+    return (loss,), (x, target, log_target)
 
 
 def vjp(saved, dloss):
-    x, target = saved
+    x, target, log_target = saved
     mask = target > 0                                         # [batch..., classes]
-    log_target = torch.log(target)                            # [batch..., classes]
-    dx = target * dloss[..., None]                            # [batch..., classes]
-    dx = torch.neg(dx, out=dx)
-    dtarget = torch.add(log_target, 1, out=log_target)        # [batch..., classes]
+    dx = target * (-dloss)[..., None]                         # [batch..., classes]
+    dtarget = log_target + 1                                  # [batch..., classes]
     dtarget = select(mask, dtarget, 0)
     dtarget -= x
     dtarget *= dloss[..., None]

@@ -46,7 +46,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     xhat = x_less_mean * rstd[..., None]                      # [batch..., features]
     mean_dot = x_dot.sum(-1) / features                       # [batch...]
     var_dot = (x_dot * x_less_mean).sum(-1) * (2 / features)  # [batch...]
-    rstd_dot = -(var_dot * rstd * rstd * rstd * 0.5)          # [batch...]
+    rstd_dot = var_dot * rstd * rstd * rstd * -0.5            # [batch...]
     xhat_dot = x_dot - mean_dot[..., None]                    # [batch..., features]
     xhat_dot *= rstd[..., None]
     xhat_dot.addcmul_(x_less_mean, rstd_dot[..., None])

@@ -32,15 +32,14 @@ $c = f c_0 + i z$, $h = o \tanh c$.
     c = c0 * f + i * z                                        # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     h = o * u                                                 # [batch..., hidden]
-    return (h, c), (x, h0, c0, w_ih, w_hh, i, f, z, o, c)
+    return (h, c), (x, h0, c0, w_ih, w_hh, i, f, z, o, u)
 
 
 def vjp(saved, dh, dc):
-    x, h0, c0, w_ih, w_hh, i, f, z, o, c = saved
+    x, h0, c0, w_ih, w_hh, i, f, z, o, u = saved
     lead = x.shape[:-1]
     hidden = h0.shape[-1]
     input = x.shape[-1]
-    u = torch.tanh(c)                                         # [batch..., hidden]
     dc_total = dc + dh * o * (1 - u * u)                      # [batch..., hidden]
     da = x.new_empty((*lead, 4, hidden))                      # [batch..., gate, hidden]
     da[..., 0, :] = dc_total * i * z * (1 - i)

@@ -32,15 +32,14 @@ peepholes are in the order i, f, o.
     o = torch.sigmoid(a[..., 3, :] + c * w_c[2])              # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     h = o * u                                                 # [batch..., hidden]
-    return (h, c), (x, h0, c0, w_ih, w_hh, w_c, i, f, z, c, o)
+    return (h, c), (x, h0, c0, w_ih, w_hh, w_c, i, f, z, c, o, u)
 
 
 def vjp(saved, dh, dc):
-    x, h0, c0, w_ih, w_hh, w_c, i, f, z, c, o = saved
+    x, h0, c0, w_ih, w_hh, w_c, i, f, z, c, o, u = saved
     lead = x.shape[:-1]
     hidden = h0.shape[-1]
     input = x.shape[-1]
-    u = torch.tanh(c)                                         # [batch..., hidden]
     do = dh * u                                               # [batch..., hidden]
     part = 1 - o                                              # [batch..., hidden]
     dc_total = dc + dh * o * (1 - u * u) + do * o * part * w_c[2]  # [batch..., hidden]

@@ -20,8 +20,7 @@ def vjp(saved, dloss):
     x_less_target, = saved
     lead = x_less_target.shape
     dx = x_less_target * (dloss * 2 / math.prod(lead))        # [examples...]
-    dtarget = x_less_target * (dloss * 2 / math.prod(lead))   # [examples...]
-    dtarget = torch.neg(dtarget, out=dtarget)
+    dtarget = x_less_target * (dloss * 2 / -math.prod(lead))  # [examples...]
     return (dx, dtarget)
 
 

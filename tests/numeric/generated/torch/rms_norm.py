@@ -38,7 +38,7 @@ def jvp(inputs, tangents, *, eps=1e-06):
     rstd = 1 / torch.sqrt(square + eps)                       # [batch...]
     xhat = x * rstd[..., None]                                # [batch..., features]
     square_dot = (x * x_dot).sum(-1) * (2 / features)         # [batch...]
-    rstd_dot = -(square_dot * rstd * rstd * rstd * 0.5)       # [batch...]
+    rstd_dot = square_dot * rstd * rstd * rstd * -0.5         # [batch...]
     xhat_dot = x_dot * rstd[..., None]                        # [batch..., features]
     xhat_dot.addcmul_(x, rstd_dot[..., None])
     y_dot = torch.mul(xhat_dot, weight, out=xhat_dot)         # [batch..., features]

@@ -16,22 +16,19 @@ $\operatorname{diag}(p) - p p^\top$.
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
     exp_logits_shifted = torch.exp(logits_shifted)            # [batch..., classes]
     logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
+    p = torch.div(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     log_logits_sumexp = torch.log(logits_sumexp)              # [batch...]
     part = torch.sub(log_logits_sumexp[..., None], logits_shifted, out=logits_shifted)  # [batch..., classes]
     loss = (part * target).sum(-1)                            # [batch...]
-    return (loss,), (logits, target, logits_max, logits_sumexp, log_logits_sumexp)
+    return (loss,), (target, p, part)
 
 
 def vjp(saved, dloss):
-    logits, target, logits_max, logits_sumexp, log_logits_sumexp = saved
-    logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
-    exp_logits_shifted = torch.exp(logits_shifted)            # [batch..., classes]
-    p = torch.div(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
-    part = torch.sub(log_logits_sumexp[..., None], logits_shifted, out=logits_shifted)  # [batch..., classes]
-    dlogits = torch.mul(p, target.sum(-1)[..., None], out=p)  # [batch..., classes]
+    target, p, part = saved
+    dlogits = p * target.sum(-1)[..., None]                   # [batch..., classes]
     dlogits -= target
     dlogits *= dloss[..., None]
-    dtarget = torch.mul(part, dloss[..., None], out=part)     # [batch..., classes]
+    dtarget = part * dloss[..., None]                         # [batch..., classes]
     return (dlogits, dtarget)
 
 

@@ -49,11 +49,10 @@ with self-attention.
     middle = torch.addcmul(ln1_bias, middle_xhat, ln1_weight)  # [batch..., time, embed]
     fed_a = middle @ w1.T                                     # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = torch.erfc(fed_u_cdf, out=fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
-    fed_u = torch.mul(fed_a, fed_u_cdf, out=fed_u_cdf)        # [batch..., time, inner]
+    fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
     r2 = torch.add(fed, middle, out=fed)                      # [batch..., time, embed]
@@ -63,21 +62,17 @@ with self-attention.
     y_rstd = 1 / torch.sqrt(y_var + eps)                      # [batch..., time]
     y_xhat = torch.mul(r2_less_y_mean, y_rstd[..., None], out=r2_less_y_mean)  # [batch..., time, embed]
     y = torch.addcmul(ln2_bias, y_xhat, ln2_weight)           # [batch..., time, embed]
-    return (y,), (x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, y_rstd, y_xhat)
+    return (y,), (x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, fed_u_cdf, y_rstd, y_xhat)
 
 
 def vjp(saved, dy, *, eps=1e-05):
-    x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, y_rstd, y_xhat = saved
+    x, ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, w1, w2, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, middle_rstd, middle_xhat, fed_a, fed_u_cdf, y_rstd, y_xhat = saved
     embed = x.shape[-1]
     lead = middle_rstd.shape[:-1]
     time = x.shape[-2]
     head = w_q.shape[0]
     head_dim = w_q.shape[1]
     middle = torch.addcmul(ln1_bias, middle_xhat, ln1_weight)  # [batch..., time, embed]
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
-    fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     dy_xhat = dy * ln2_weight                                 # [batch..., time, embed]
     dr2_sum = dy_xhat.sum(-1)                                 # [batch..., time]
@@ -86,8 +81,7 @@ def vjp(saved, dy, *, eps=1e-05):
     dr2 *= y_rstd[..., None]
     dfed_u = dr2 @ w2                                         # [batch..., time, inner]
     dfed_a = fed_a * fed_a                                    # [batch..., time, inner]
-    dfed_a *= 0.5
-    dfed_a = torch.neg(dfed_a, out=dfed_a)
+    dfed_a *= -0.5
     dfed_a = torch.exp(dfed_a, out=dfed_a)
     dfed_a *= fed_a
     dfed_a *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
@@ -166,10 +160,9 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle = torch.addcmul(ln1_bias, middle_xhat, ln1_weight)  # [batch..., time, embed]
     fed_a = middle @ w1.T                                     # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = torch.erfc(fed_u_cdf, out=fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
@@ -207,7 +200,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r1_dot = torch.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     middle_mean_dot = r1_dot.sum(-1) / embed                  # [batch..., time]
     middle_var_dot = (r1_dot * r1_less_middle_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    middle_rstd_dot = -(middle_var_dot * middle_rstd * middle_rstd * middle_rstd * 0.5)  # [batch..., time]
+    middle_rstd_dot = middle_var_dot * middle_rstd * middle_rstd * middle_rstd * -0.5  # [batch..., time]
     middle_xhat_dot = torch.sub(r1_dot, middle_mean_dot[..., None], out=r1_dot)  # [batch..., time, embed]
     middle_xhat_dot *= middle_rstd[..., None]
     middle_xhat_dot.addcmul_(r1_less_middle_mean, middle_rstd_dot[..., None])
@@ -219,8 +212,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_a_dot += fed_a_dot_sum
     fed_a_dot += b1_dot
     fed_u_cdf_dot = fed_a * fed_a                             # [batch..., time, inner]
-    fed_u_cdf_dot *= 0.5
-    fed_u_cdf_dot = torch.neg(fed_u_cdf_dot, out=fed_u_cdf_dot)
+    fed_u_cdf_dot *= -0.5
     fed_u_cdf_dot = torch.exp(fed_u_cdf_dot, out=fed_u_cdf_dot)
     fed_u_cdf_dot *= fed_a_dot
     fed_u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
@@ -233,7 +225,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r2_dot = torch.add(fed_dot, middle_dot, out=fed_dot)      # [batch..., time, embed]
     y_mean_dot = r2_dot.sum(-1) / embed                       # [batch..., time]
     y_var_dot = (r2_dot * r2_less_y_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    y_rstd_dot = -(y_var_dot * y_rstd * y_rstd * y_rstd * 0.5)  # [batch..., time]
+    y_rstd_dot = y_var_dot * y_rstd * y_rstd * y_rstd * -0.5  # [batch..., time]
     y_xhat_dot = torch.mul(r2_less_y_mean, y_rstd_dot[..., None], out=r2_less_y_mean)  # [batch..., time, embed]
     y_xhat_dot.addcmul_(r2_dot - y_mean_dot[..., None], y_rstd[..., None])
     y_dot = torch.mul(y_xhat_dot, ln2_weight, out=y_xhat_dot)  # [batch..., time, embed]

@@ -201,7 +201,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r1_dot = torch.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     middle_mean_dot = r1_dot.sum(-1) / embed                  # [batch..., time]
     middle_var_dot = (r1_dot * r1_less_middle_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    middle_rstd_dot = -(middle_var_dot * middle_rstd * middle_rstd * middle_rstd * 0.5)  # [batch..., time]
+    middle_rstd_dot = middle_var_dot * middle_rstd * middle_rstd * middle_rstd * -0.5  # [batch..., time]
     middle_xhat_dot = torch.sub(r1_dot, middle_mean_dot[..., None], out=r1_dot)  # [batch..., time, embed]
     middle_xhat_dot *= middle_rstd[..., None]
     middle_xhat_dot.addcmul_(r1_less_middle_mean, middle_rstd_dot[..., None])
@@ -220,7 +220,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r2_dot = torch.add(fed_dot, middle_dot, out=fed_dot)      # [batch..., time, embed]
     y_mean_dot = r2_dot.sum(-1) / embed                       # [batch..., time]
     y_var_dot = (r2_dot * r2_less_y_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    y_rstd_dot = -(y_var_dot * y_rstd * y_rstd * y_rstd * 0.5)  # [batch..., time]
+    y_rstd_dot = y_var_dot * y_rstd * y_rstd * y_rstd * -0.5  # [batch..., time]
     y_xhat_dot = torch.mul(r2_less_y_mean, y_rstd_dot[..., None], out=r2_less_y_mean)  # [batch..., time, embed]
     y_xhat_dot.addcmul_(r2_dot - y_mean_dot[..., None], y_rstd[..., None])
     y_dot = torch.mul(y_xhat_dot, ln2_weight, out=y_xhat_dot)  # [batch..., time, embed]

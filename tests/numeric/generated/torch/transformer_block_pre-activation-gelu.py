@@ -55,19 +55,18 @@ with self-attention.
     n2 = torch.addcmul(ln2_bias, n2_xhat, ln2_weight)         # [batch..., time, embed]
     fed_a = n2 @ w1.T                                         # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = torch.erfc(fed_u_cdf, out=fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
-    fed_u = torch.mul(fed_a, fed_u_cdf, out=fed_u_cdf)        # [batch..., time, inner]
+    fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     fed = fed_u @ w2.T                                        # [batch..., time, embed]
     fed += b2
     y = torch.add(fed, middle, out=fed)                       # [batch..., time, embed]
-    return (y,), (ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a)
+    return (y,), (ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a, fed_u_cdf)
 
 
 def vjp(saved, dy, *, eps=1e-05):
-    ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a = saved
+    ln1_weight, ln1_bias, w_q, w_k, w_v, w_o, ln2_weight, ln2_bias, w1, w2, n1_rstd, n1_xhat, attended_q, attended_k, attended_v, attended_heads_p, attended_heads, n2_rstd, n2_xhat, fed_a, fed_u_cdf = saved
     embed = ln1_weight.shape[0]
     lead = n1_rstd.shape[:-1]
     time = n1_rstd.shape[-1]
@@ -75,15 +74,10 @@ def vjp(saved, dy, *, eps=1e-05):
     head_dim = w_q.shape[1]
     n1 = torch.addcmul(ln1_bias, n1_xhat, ln1_weight)         # [batch..., time, embed]
     n2 = torch.addcmul(ln2_bias, n2_xhat, ln2_weight)         # [batch..., time, embed]
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
-    fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     dfed_u = dy @ w2                                          # [batch..., time, inner]
     dfed_a = fed_a * fed_a                                    # [batch..., time, inner]
-    dfed_a *= 0.5
-    dfed_a = torch.neg(dfed_a, out=dfed_a)
+    dfed_a *= -0.5
     dfed_a = torch.exp(dfed_a, out=dfed_a)
     dfed_a *= fed_a
     dfed_a *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
@@ -172,14 +166,13 @@ def jvp(inputs, tangents, *, eps=1e-05):
     n2 = torch.addcmul(ln2_bias, n2_xhat, ln2_weight)         # [batch..., time, embed]
     fed_a = n2 @ w1.T                                         # [batch..., time, inner]
     fed_a += b1
-    fed_u_cdf = fed_a * (math.sqrt(2) * 0.5)                  # [batch..., time, inner]
-    fed_u_cdf = torch.erf(fed_u_cdf, out=fed_u_cdf)
+    fed_u_cdf = fed_a * (math.sqrt(2) * -0.5)                 # [batch..., time, inner]
+    fed_u_cdf = torch.erfc(fed_u_cdf, out=fed_u_cdf)
     fed_u_cdf *= 0.5
-    fed_u_cdf += 0.5
     fed_u = fed_a * fed_u_cdf                                 # [batch..., time, inner]
     n1_mean_dot = x_dot.sum(-1) / embed                       # [batch..., time]
     n1_var_dot = (x_dot * x_less_n1_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n1_rstd_dot = -(n1_var_dot * n1_rstd * n1_rstd * n1_rstd * 0.5)  # [batch..., time]
+    n1_rstd_dot = n1_var_dot * n1_rstd * n1_rstd * n1_rstd * -0.5  # [batch..., time]
     n1_xhat_dot = x_dot - n1_mean_dot[..., None]              # [batch..., time, embed]
     n1_xhat_dot *= n1_rstd[..., None]
     n1_xhat_dot.addcmul_(x_less_n1_mean, n1_rstd_dot[..., None])
@@ -214,7 +207,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle_dot = torch.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     n2_mean_dot = middle_dot.sum(-1) / embed                  # [batch..., time]
     n2_var_dot = (middle_dot * middle_less_n2_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n2_rstd_dot = -(n2_var_dot * n2_rstd * n2_rstd * n2_rstd * 0.5)  # [batch..., time]
+    n2_rstd_dot = n2_var_dot * n2_rstd * n2_rstd * n2_rstd * -0.5  # [batch..., time]
     n2_xhat_dot = torch.mul(middle_less_n2_mean, n2_rstd_dot[..., None], out=middle_less_n2_mean)  # [batch..., time, embed]
     n2_xhat_dot.addcmul_(middle_dot - n2_mean_dot[..., None], n2_rstd[..., None])
     n2_dot = torch.mul(n2_xhat_dot, ln2_weight, out=n2_xhat_dot)  # [batch..., time, embed]
@@ -225,8 +218,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_a_dot += fed_a_dot_sum
     fed_a_dot += b1_dot
     fed_u_cdf_dot = fed_a * fed_a                             # [batch..., time, inner]
-    fed_u_cdf_dot *= 0.5
-    fed_u_cdf_dot = torch.neg(fed_u_cdf_dot, out=fed_u_cdf_dot)
+    fed_u_cdf_dot *= -0.5
     fed_u_cdf_dot = torch.exp(fed_u_cdf_dot, out=fed_u_cdf_dot)
     fed_u_cdf_dot *= fed_a_dot
     fed_u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)

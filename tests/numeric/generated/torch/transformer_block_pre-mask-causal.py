@@ -181,7 +181,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_u = torch.clamp(fed_a, min=0)                         # [batch..., time, inner]
     n1_mean_dot = x_dot.sum(-1) / embed                       # [batch..., time]
     n1_var_dot = (x_dot * x_less_n1_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n1_rstd_dot = -(n1_var_dot * n1_rstd * n1_rstd * n1_rstd * 0.5)  # [batch..., time]
+    n1_rstd_dot = n1_var_dot * n1_rstd * n1_rstd * n1_rstd * -0.5  # [batch..., time]
     n1_xhat_dot = x_dot - n1_mean_dot[..., None]              # [batch..., time, embed]
     n1_xhat_dot *= n1_rstd[..., None]
     n1_xhat_dot.addcmul_(x_less_n1_mean, n1_rstd_dot[..., None])
@@ -216,7 +216,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle_dot = torch.add(attended_dot, x_dot, out=attended_dot)  # [batch..., time, embed]
     n2_mean_dot = middle_dot.sum(-1) / embed                  # [batch..., time]
     n2_var_dot = (middle_dot * middle_less_n2_mean).sum(-1) * (2 / embed)  # [batch..., time]
-    n2_rstd_dot = -(n2_var_dot * n2_rstd * n2_rstd * n2_rstd * 0.5)  # [batch..., time]
+    n2_rstd_dot = n2_var_dot * n2_rstd * n2_rstd * n2_rstd * -0.5  # [batch..., time]
     n2_xhat_dot = torch.mul(middle_less_n2_mean, n2_rstd_dot[..., None], out=middle_less_n2_mean)  # [batch..., time, embed]
     n2_xhat_dot.addcmul_(middle_dot - n2_mean_dot[..., None], n2_rstd[..., None])
     n2_dot = torch.mul(n2_xhat_dot, ln2_weight, out=n2_xhat_dot)  # [batch..., time, embed]
