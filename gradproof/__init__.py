@@ -13,6 +13,8 @@ _PUBLIC = {
     "derive": "gradproof.symbolic.derivation",
     "prove": "gradproof.symbolic.proof",
     "lower": "gradproof.numeric.kernels",
+    "check": "gradproof.numeric.checking.checks",
+    "equivalent": "gradproof.numeric.checking.equivalence",
     "build_report": "gradproof.report.build",
 }
 

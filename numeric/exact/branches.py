@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.duals import Array, expand
 from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.values import AmbiguousError, Value
 
@@ -42,6 +43,16 @@ class Branches:
 
     outcomes: dict[Site, set[object]] = field(default_factory=dict[Site, set[object]])
     required: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
+    impossible: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
+    """The outcomes that bounds over the domain exclude, at each site of a run that has bounds."""
+    forward: bool = True
+    """Whether the forward is running, and not the backward."""
+    forward_ties: int = 0
+    """How many comparisons of the forward met equal numbers."""
+    constants: set[Fraction] = field(default_factory=set[Fraction])
+    """The constants that numbers were compared with."""
+    data_constants: set[int] = field(default_factory=set[int])
+    """The constants that integers were compared with."""
 
     def record(self, what: str, outcomes: Iterable[object], required: Iterable[object]) -> None:
         site = Site(what, user_line())
@@ -50,14 +61,43 @@ class Branches:
 
     def missing(self) -> dict[Site, frozenset[object]]:
         """The outcomes that no run has met, by site."""
-        open_sides = {site: needed - self.outcomes[site] for site, needed in self.required.items()}
+        open_sides = {
+            site: needed - self.outcomes[site] - self.impossible.get(site, frozenset())
+            for site, needed in self.required.items()
+        }
         return {site: sides for site, sides in open_sides.items() if sides}
+
+    def _possible(self, a: Value, b: Value, sides: Array, what: str) -> tuple[int, ...]:
+        """The outcomes that bounds over the domain leave; a run with bounds keeps those that it shows
+        impossible.
+        """
+        if a.bounds is None or b.bounds is None:
+            return (-1, 1)
+        gaps = (expand(a.bounds.primal, 1, sides.shape) - expand(b.bounds.primal, 1, sides.shape)).reshape(-1)
+        site = Site(what, user_line())
+        above = all(gap.low >= 0 for gap in gaps)
+        below = all(gap.high <= 0 for gap in gaps)
+        one_sided = {-1} if above else {1} if below else set[int]()
+        known = self.impossible.get(site)
+        self.impossible[site] = frozenset(one_sided) if known is None else known & one_sided
+        return (-1, 1)
+
+    def record_data(self, constants: Iterable[int]) -> None:
+        """Remember the constants with which integers were compared."""
+        self.data_constants.update(constants)
+
+    def note(self, sides: Array) -> None:
+        """Count equal numbers among those that the forward compares."""
+        if self.forward:
+            self.forward_ties += int(np.sum(sides == 0))
 
     def merge(self, other: Branches) -> None:
         for site, outcomes in other.outcomes.items():
             self.outcomes.setdefault(site, set()).update(outcomes)
         for site, required in other.required.items():
             self.required[site] = self.required.get(site, frozenset()) | required
+        self.constants |= other.constants
+        self.data_constants |= other.data_constants
 
     def compare(self, a: Value, b: Value, what: str, equality: bool = False) -> Array:
         """-1, 0 or 1 for each entry; `equality` asks only whether they are equal.
@@ -66,10 +106,15 @@ class Branches:
         """
         sides = order(a, b)
         if a.constant is None or b.constant is None:
+            self.note(sides)
+            for operand in (a, b):
+                if operand.constant is not None:
+                    self.constants.update(Fraction(c) for c in operand.constant.flat[:8])
             if equality:
                 self.record(what, (bool(side == 0) for side in np.unique(sides)), (False,))
             else:
-                self.record(what, (int(side) for side in np.unique(sides)), (-1, 1) if np.any(sides) else ())
+                possible = self._possible(a, b, sides, what)
+                self.record(what, (int(side) for side in np.unique(sides)), possible if np.any(sides) else ())
         return sides
 
 

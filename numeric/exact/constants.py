@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from flint import arb
 
 from gradproof.numeric.exact import functions
+from gradproof.numeric.exact.duals import Dual
+from gradproof.numeric.exact.reals import Balls
+from gradproof.numeric.exact.specials import mark
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
 MAX_DIGITS = 12
 """Decimals of at most so many digits are recognized."""
 MAX_DENOMINATOR = 1000
+SINGLE_BITS = 16
+"""A float of at most so many bits is meant as it stands; one of more may be rounded, to single precision
+if it fits.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,10 @@ class Constants:
     """How the numbers of a program are read: literally, or with `meant`, as what they are rounded from."""
 
     meant: bool = False
+    widened: bool = False
+    """Whether floats of many digits are balls around them: any number that rounds to them, or nearly, is
+    inside.
+    """
     used: dict[float, str] = field(default_factory=dict[float, str])
     """Which floats stood for what."""
 
@@ -75,6 +87,8 @@ class Constants:
             self.used[number] = "-inf"
             return infinite(numbers, np.array(-math.inf))
         symbol = recognize(number) if self.meant else None
+        if symbol is None and self.widened and _digits(number) > SINGLE_BITS:
+            return _widen(numbers.scalar(Fraction(number)), number)
         if symbol is None:
             return numbers.scalar(self.exponent(number))
         return self._symbol(numbers, number, symbol)
@@ -119,16 +133,32 @@ class Constants:
             return self.scalar(numbers, _shortest(float(array), tensor.dtype) if self.meant else float(array))
         if tensor.is_floating_point() and not np.all(np.isfinite(array)):
             return infinite(numbers, array)
+        if array.size > 1 and tensor.is_floating_point() and np.all(array == array.flat[0]):
+            return self.lift(numbers, tensor.reshape(-1)[0]).expand(array.shape)
         fractions = np.empty(array.shape, dtype=object)
         for position in np.ndindex(array.shape):
             fractions[position] = Fraction(array[position].item())
         return numbers.constant(fractions)
 
 
+def _digits(number: float) -> int:
+    """How many bits a float has from its first to its last."""
+    return abs(Fraction(number).numerator).bit_length()
+
+
+def _widen(value: Value, number: float) -> Value:
+    radius = abs(number) * (2.0**-50 if float(np.float32(number)) != number else 2.0**-23)
+    duals = list(value.duals)
+    for k, system in enumerate(value.numbers.systems):
+        if isinstance(system, Balls):
+            primal = np.empty((1,), dtype=object)
+            primal[0] = arb(number, radius)
+            duals[k] = Dual(primal)
+    return replace(value, duals=tuple(duals), constant=None)
+
+
 def infinite(numbers: Numbers, array: np.ndarray) -> Value:
     """Constants among which are infinities or NaN: known to the real numbers only."""
-    from gradproof.numeric.exact.specials import mark
-
     return mark(numbers, array)
 
 
@@ -152,7 +182,13 @@ def recognize(number: float) -> Symbol | None:
     digits = repr(number)
     if len(digits.split("e")[0].replace("-", "").replace(".", "").strip("0")) <= MAX_DIGITS:
         return Symbol(Fraction(digits))
-    found = _table().get(abs(number))
+    single = np.float32(number)
+    if float(single) == number and _digits(number) > SINGLE_BITS:
+        return _signed(_single_table().get(abs(number)), number) or recognize(float(str(single)))
+    return _signed(_table().get(abs(number)), number)
+
+
+def _signed(found: Symbol | None, number: float) -> Symbol | None:
     if found is None:
         return None
     return found if number > 0 else Symbol(-found.factor, *(getattr(found, n) for n in _POWERS))
@@ -162,9 +198,18 @@ _POWERS = ("twos", "threes", "roots_of_pi", "log2", "log10", "e")
 
 
 @lru_cache(maxsize=1)
+def _single_table() -> dict[float, Symbol]:
+    """The same entries by their floats of single precision, simplest first."""
+    table: dict[float, Symbol] = {}
+    for number, symbol in _table().items():
+        table.setdefault(float(np.float32(number)), symbol)
+    return table
+
+
+@lru_cache(maxsize=1)
 def _table() -> dict[float, Symbol]:
     """The floats of all entries, simplest entries first."""
-    from flint import arb, ctx
+    from flint import ctx
 
     table: dict[float, Symbol] = {}
     ratios = sorted(

@@ -104,10 +104,21 @@ class Execution(TorchDispatchMode):
                 if isinstance(result, Value)
                 else result
             )
+        if func.overloadpacket in _COMPARISONS and len(args) == 2 and type(args[1]) is int:
+            self.branches.record_data({args[1]})
+        if func is torch.ops.aten.full.default and isinstance(args[1], float):
+            return self._full(args[0], args[1], kwargs.get("dtype") or torch.get_default_dtype())
         result = func(*args, **kwargs)
+        if leaves and handler is not None and isinstance(result, torch.Tensor) and result.is_floating_point():
+            return self._answer(func, args, kwargs)  # numbers made of integers: exact, not rounded
         if func in _UNINITIALIZED:
             result = tree_map_only(torch.Tensor, lambda t: t.fill_(0), result)
         return tree_map_only(torch.Tensor, self._wrap_data, result)
+
+    def _full(self, size: Any, number: float, dtype: torch.dtype) -> torch.Tensor:
+        if not dtype.is_floating_point:
+            return torch.full(tuple(size), number, dtype=dtype)
+        return new_tensor(self.constants.scalar(self.numbers, number).expand(tuple(size)), dtype)
 
     def _wrap_data(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_floating_point() or isinstance(tensor, ExactTensor):
@@ -298,6 +309,14 @@ _METADATA = {
     torch.ops.aten.is_strides_like_format.default,
     torch.ops.aten.is_non_overlapping_and_dense.default,
     torch.ops.prim.layout.default,
+}
+_COMPARISONS = {
+    torch.ops.aten.eq,
+    torch.ops.aten.ne,
+    torch.ops.aten.lt,
+    torch.ops.aten.le,
+    torch.ops.aten.gt,
+    torch.ops.aten.ge,
 }
 _UNINITIALIZED = {
     torch.ops.aten.empty.memory_format,

@@ -16,9 +16,10 @@ import numpy as np
 from flint import arb, fmpq
 
 from gradproof.numeric.exact.duals import Array, Dual
+from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.reals import Floats, each
 from gradproof.numeric.exact.residues import Residues
-from gradproof.numeric.exact.specials import finite_entries
+from gradproof.numeric.exact.specials import finite_entries, infinite_entries
 from gradproof.numeric.exact.values import CircularError, UndecidableError, Value
 
 HALF = Fraction(1, 2)
@@ -67,9 +68,11 @@ def _zero_where(dual: Dual, spots: Array) -> Dual:
 
 
 def finite_operand(x: Value, what: str) -> Value:
-    """The same array; raises `UndecidableError` where a function would make an infinity finite."""
-    if not np.all(finite_entries(x)):
-        raise UndecidableError(f"{what} of an infinity or of NaN")
+    """The same array; raises `UndecidableError` where a function might make an infinity finite. NaN
+    remains NaN.
+    """
+    if not np.all(finite_entries(x)) and np.any(infinite_entries(x)):
+        raise UndecidableError(f"{what} of an infinity")
     return x
 
 
@@ -77,7 +80,7 @@ def log(x: Value) -> Value:
     """`log x`, which `exp` undoes."""
     duals = list[Dual]()
     for system, dual in zip(x.numbers.systems, x.duals, strict=True):
-        if isinstance(system, Residues):
+        if isinstance(system, Residues | Intervals):
             duals.append(system.log(dual))
         else:
             primal = np.log(dual.primal) if isinstance(system, Floats) else each(dual.primal, _log_ball)
@@ -99,7 +102,7 @@ def power(x: Value, exponent: Fraction) -> Value:
         return x * power(x, exponent - 1)
     duals = list[Dual]()
     for system, dual in zip(x.numbers.systems, x.duals, strict=True):
-        if isinstance(system, Residues):
+        if isinstance(system, Residues | Intervals):
             duals.append(system.power(dual, exponent))
         else:
             primal = _real_power(system, dual.primal, exponent)
@@ -151,6 +154,8 @@ def sin_cos(x: Value) -> tuple[Value, Value]:
             if not system.tower.circular:
                 raise CircularError
             cosine, sine = system.turn(dual)
+        elif isinstance(system, Intervals):
+            cosine, sine = system.anything(dual).primal, system.anything(dual).primal
         elif isinstance(system, Floats):
             cosine, sine = np.cos(dual.primal), np.sin(dual.primal)
         else:
@@ -184,6 +189,8 @@ def apply(atom: Atom, x: Value) -> Value:
     for system, dual in zip(x.numbers.systems, x.duals, strict=True):
         if isinstance(system, Residues):
             primals.append(system.atoms(atom.name, dual.primal, atom.odd))
+        elif isinstance(system, Intervals):
+            primals.append(system.anything(dual).primal)
         elif isinstance(system, Floats):
             primals.append(np.vectorize(_total(atom.floats), otypes=[np.float64])(dual.primal))
         else:
@@ -225,6 +232,9 @@ def sqrt_pi(x: Value) -> Value:
             duals.append(Dual(primal))
         elif isinstance(system, Floats):
             duals.append(Dual(np.array([math.sqrt(math.pi)])))
+        elif isinstance(system, Intervals):
+            primal[0] = Interval(1.77, 1.78)
+            duals.append(Dual(primal))
         else:
             primal[0] = arb.const_sqrt_pi()
             duals.append(Dual(primal))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch.autograd.graph import _engine_run_backward
 from torch.utils._pytree import tree_flatten
 
 import gradproof.numeric.exact.operators  # noqa: F401 (its rows register themselves)
@@ -116,6 +117,7 @@ class TorchProgram:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 torch.manual_seed(settings.seed)
                 outputs = self._forward(run, inputs)
+                settings.branches.forward = False
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
                 claims = [
                     None if u is None else self._backward(run, y, wanted, u, order > 1)
@@ -154,8 +156,15 @@ class TorchProgram:
     ) -> tuple[ExactTensor | None, ...]:
         try:
             with run, EscapeGuard(run):
-                found = torch.autograd.grad(
-                    [output], wanted, [cotangent], retain_graph=True, create_graph=graph, allow_unused=True
+                # The engine itself: torch.autograd.grad would switch the guard off for all of the backward.
+                found = _engine_run_backward(
+                    (output,),
+                    (cotangent,),
+                    True,
+                    graph,
+                    tuple(wanted),
+                    allow_unreachable=True,
+                    accumulate_grad=False,
                 )
         except PASSED_ON:
             raise

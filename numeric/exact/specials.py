@@ -10,6 +10,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.numeric.exact.duals import Array, Dual
+from gradproof.numeric.exact.intervals import Intervals
 from gradproof.numeric.exact.reals import Floats, each
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.values import Numbers, Value
@@ -26,6 +27,8 @@ def mark(numbers: Numbers, array: Array) -> Value:
         dual = system.constant(fractions)
         if isinstance(system, Residues):
             duals.append(dual)
+        elif isinstance(system, Intervals):
+            duals.append(system.anything(dual))
         elif isinstance(system, Floats):
             duals.append(Dual(np.asarray(array, dtype=np.float64)[None]))
         else:
@@ -42,3 +45,10 @@ def finite_entries(value: Value) -> Array:
     if isinstance(value.numbers.reals, Floats):
         return np.isfinite(value.reals)
     return each(value.reals, lambda ball: bool(ball.is_finite())).astype(bool)
+
+
+def infinite_entries(value: Value) -> Array:
+    """Where the real numbers are infinite, and not NaN."""
+    if isinstance(value.numbers.reals, Floats):
+        return np.isinf(value.reals)
+    return each(value.reals, lambda ball: not ball.is_finite() and not ball.is_nan()).astype(bool)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System, expand_dual, last
+from gradproof.numeric.exact.intervals import Intervals
 from gradproof.numeric.exact.logarithms import NO_LOGS
 from gradproof.numeric.exact.reals import Balls, Floats
 from gradproof.numeric.exact.residues import Residues
@@ -38,6 +39,11 @@ class Numbers:
 
     residues: Residues | None
     reals: Floats | Balls
+    """What decides comparisons."""
+    limits: Balls | None = None
+    """The values at a point, where `reals` stand beside it: derivatives on one side of a kink."""
+    bounds: Intervals | None = None
+    """Bounds over the whole domain, in a run that asks which comparisons have one outcome only."""
     depth: int = 0
     """How many exponentials stood inside one another, at most."""
     circular: bool = False
@@ -47,7 +53,7 @@ class Numbers:
 
     @property
     def systems(self) -> tuple[System, ...]:
-        return (self.reals,) if self.residues is None else (self.residues, self.reals)
+        return tuple(s for s in (self.residues, self.limits, self.bounds, self.reals) if s is not None)
 
     def constant(self, fractions: Array) -> Value:
         """An array of rational numbers."""
@@ -82,13 +88,26 @@ class Value:
         return None if self.numbers.residues is None else self.duals[0]
 
     @property
+    def limit(self) -> Dual:
+        """The values at the point itself, where those that decide stand beside it; else the real numbers."""
+        return (
+            self.real
+            if self.numbers.limits is None
+            else self.duals[0 if self.numbers.residues is None else 1]
+        )
+
+    @property
+    def bounds(self) -> Dual | None:
+        return None if self.numbers.bounds is None else self.duals[-2]
+
+    @property
     def real(self) -> Dual:
         return self.duals[-1]
 
     @property
     def reals(self) -> Array:
         """The real numbers, without the axis of levels."""
-        return self.real.primal[0]
+        return self.real.primal.reshape(self.shape)
 
     def map(self, function: Callable[[Array], Array]) -> Value:
         """Move entries: `function` acts on the last axes of an array, whatever stands before them."""

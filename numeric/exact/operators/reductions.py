@@ -36,7 +36,7 @@ def mean(run: Execution, a: Value, dims: Any = None, keepdim: bool = False, **na
     axes = axes_of(a.shape, dims)
     count = int(np.prod([a.shape[axis] for axis in axes], dtype=int))
     if count == 0:
-        return f.finite_operand(_nan(run, a.sum(axes, keepdim)), "a mean of nothing")
+        return _nan(run, a.sum(axes, keepdim))
     return a.sum(axes, keepdim).times(Fraction(1, count))
 
 

@@ -19,6 +19,13 @@ aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
 
 
+def record_positions(run: Execution, what: str, index: Array, count: int) -> None:
+    """Record which entries of an axis were chosen: the first, the last, one between."""
+    words = {0: "the first entry", count - 1: "the last entry"}
+    seen = {words.get(int(k), "an entry between") for k in np.unique(index)}
+    run.branches.record(what, seen, {*words.values(), *(("an entry between",) if count > 2 else ())})
+
+
 def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
     """For each entry along an axis, how many of the others are smaller; equal ones keep their order."""
     slices = along(a, axis)
@@ -26,14 +33,14 @@ def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
     for i in range(len(slices)):
         for j in range(i + 1, len(slices)):
             sides = order(slices[i], slices[j])
+            if a.constant is None:
+                run.branches.note(sides)
             ranks[i] += sides > 0
             ranks[j] += sides <= 0
     result = np.stack(ranks, axis=axis)
     if a.constant is None and len(slices) > 1:
         top = result.argmax(axis=axis)
-        count = len(slices)
-        seen = {f"entry {int(k)} of {count}" for k in np.unique(top)}
-        run.branches.record(what, seen, {f"entry {k} of {count}" for k in range(count)})
+        record_positions(run, what, top, len(slices))
     return result
 
 
@@ -51,12 +58,12 @@ def extreme(run: Execution, a: Value, axis: int, largest: bool, what: str) -> Ar
     index = np.zeros(best.shape, dtype=np.int64)
     for k, other in enumerate(slices[1:], start=1):
         sides = order(other, best)
+        if a.constant is None:
+            run.branches.note(sides)
         index = np.where(sides > 0, k, index)
         best = choose(sides > 0, other, best)
     if a.constant is None and len(slices) > 1:
-        count = len(slices)
-        seen = {f"entry {int(k)} of {count}" for k in np.unique(index)}
-        run.branches.record(what, seen, {f"entry {k} of {count}" for k in range(count)})
+        record_positions(run, what, index, len(slices))
     return np.expand_dims(index, axis)
 
 

@@ -1,0 +1,229 @@
+"""The answer for one output and one input, from what the trials found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.numeric.checking.diagnosis import Evidence, diagnose, to_floats
+from gradproof.numeric.checking.examination import Examination, examine
+from gradproof.numeric.checking.kinks import hull_text
+from gradproof.numeric.checking.points import Place
+from gradproof.numeric.checking.results import PairVerdict
+from gradproof.numeric.checking.search import Found, find_witness
+from gradproof.numeric.checking.targets import Target
+from gradproof.numeric.checking.trials import Pair, Plan, Runner
+from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.programs import BackwardError, ForwardError
+from gradproof.numeric.exact.towers import BITS
+from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
+from gradproof.symbolic.verdict import Bound, Ground, Witness
+
+if TYPE_CHECKING:
+    from gradproof.numeric.checking.checks import Findings
+
+MAX_SEARCHED = 6
+"""In how many plans that differ a witness is looked for."""
+
+
+def answer_pair(target: Target, runner: Runner, findings: Findings, pair: Pair) -> PairVerdict:
+    """Refuted with a witness, else undecided with the reason, else proved with its ground."""
+    names = _names(target, pair)
+    refuted = (
+        _refuted_by_value(target, runner, findings, pair)
+        or _refuted_by_kink(target, findings, pair)
+        or _refuted_by_error(target, runner, findings, pair)
+    )
+    if refuted is not None:
+        return replace(refuted, output=names[0], wrt=names[1])
+    reason = _open_reason(findings, pair)
+    if reason is not None:
+        return PairVerdict("undecided", reason=reason, output=names[0], wrt=names[1])
+    return PairVerdict("proved", _ground(runner, findings, pair), output=names[0], wrt=names[1])
+
+
+def _names(target: Target, pair: Pair) -> tuple[str, str]:
+    wanted = [example.name for example in target.wanted]
+    wrt = wanted[pair.wrt] if pair.wrt < len(wanted) else "cotangent"
+    output = f"y{pair.output}" if pair.output else "y"
+    return (output if pair.first < 0 else f"(d{output}/d{wanted[pair.first]})", wrt)
+
+
+# Refuted
+
+
+def _refuted_by_value(target: Target, runner: Runner, findings: Findings, pair: Pair) -> PairVerdict | None:
+    bad = findings.by_kind(pair, "different", "undefined", "unclear")
+    searched = sorted(bad, key=lambda t: (t.plan.kind == "layout", _size(t.plan)))
+    for trial in searched[:MAX_SEARCHED]:
+        found = find_witness(runner, trial.plan, pair)
+        if found is not None:
+            good = [t.plan for t in findings.by_kind(pair, "equal")]
+            words = _diagnosis(target, runner, findings, pair, [t.plan for t in bad], good, trial.plan)
+            return PairVerdict("refuted", witness=_witness(target, found, pair), diagnosis=words)
+    return None
+
+
+def _size(plan: Plan) -> int:
+    return sum(place.reals.size for place in plan.places if place.reals is not None)
+
+
+def _refuted_by_kink(target: Target, findings: Findings, pair: Pair) -> PairVerdict | None:
+    for plan, own, outcome in findings.kinks:
+        if own != pair or outcome.kind != "outside" or outcome.examination is None:
+            continue
+        spot, seen = outcome.spots[0], outcome.examination
+        point = _point(target, plan, seen.cotangent, spot, pair)
+        witness = Witness(point, hull_text(outcome.sides, spot), _text(seen, spot))
+        return PairVerdict("refuted", witness=witness, diagnosis=f"wrong at single points only: {plan.name}")
+    return None
+
+
+def _refuted_by_error(target: Target, runner: Runner, findings: Findings, pair: Pair) -> PairVerdict | None:
+    for plan, message in sorted(findings.raised, key=lambda entry: _size(entry[0])):
+        point = _point(target, plan, None, (), pair)
+        evidence = Evidence(
+            np.zeros(0),
+            np.zeros(0),
+            True,
+            runner.order,
+            [plan],
+            [t.plan for t in findings.trials],
+            {},
+            raised=message,
+        )
+        return PairVerdict(
+            "refuted", witness=Witness(point, "a gradient", f"raises {message}"), diagnosis=diagnose(evidence)
+        )
+    return None
+
+
+def _witness(target: Target, found: Found, pair: Pair) -> Witness:
+    seen, spot = found.examination, found.spot
+    point = _point(target, found.plan, found.cotangent, spot, pair)
+    return Witness(point, _digits(seen.true[spot]), _text(seen, spot))
+
+
+def _text(seen: Examination, spot: Shape) -> str:
+    return _digits(seen.claimed[spot]) if seen.claimed[spot].is_finite() else "undefined"
+
+
+def _digits(ball: Any) -> str:
+    return ball.str(30, radius=False)
+
+
+def _point(target: Target, plan: Plan, cotangent: Place | None, spot: Shape, pair: Pair) -> dict[str, str]:
+    point: dict[str, str] = {}
+    for example, place in zip(target.examples, plan.places, strict=True):
+        if place.reals is not None:
+            layout = f" ({place.layout})" if place.layout else ""
+            point[example.name] = _numbers(place.reals) + layout
+        elif example.is_data:
+            data = place.data.tolist() if hasattr(place.data, "tolist") else place.data
+            point[example.name] = str(data)
+    if cotangent is not None and cotangent.reals is not None:
+        layout = f" ({plan.cotangent_layout})" if plan.cotangent_layout else ""
+        point["cotangent"] = _numbers(cotangent.reals) + layout
+    if spot:
+        point["entry"] = "[" + ", ".join(map(str, spot)) + "]"
+    return point
+
+
+def _numbers(array: Any) -> str:
+    nested = np.asarray(array, dtype=object)
+    return _nested(nested.tolist()) if nested.size <= 64 else f"{nested.size} numbers of shape {nested.shape}"
+
+
+def _nested(entry: Any) -> str:
+    return "[" + ", ".join(map(_nested, entry)) + "]" if isinstance(entry, list) else str(entry)
+
+
+def _diagnosis(
+    target: Target,
+    runner: Runner,
+    findings: Findings,
+    pair: Pair,
+    bad: list[Plan],
+    good: list[Plan],
+    plan: Plan,
+) -> str | None:
+    """Look at the gradients at the plan's own, generic point."""
+    usual = [p for p in bad if p.kind in ("values", "point") and pair.wrt in p.asked]
+    generic = next(iter(usual), plan)
+    try:
+        seen = examine(runner, generic, pair)
+        true, claimed = to_floats(seen)
+        doubled = _with_scaled_cotangent(runner, generic, pair, seen.cotangent, 2)
+        negated = _with_scaled_cotangent(runner, generic, pair, seen.cotangent, -1)
+        others = {
+            e.name: to_floats(examine(runner, generic, replace(pair, wrt=i)))[0]
+            for i, e in enumerate(target.wanted)
+            if i != pair.wrt and pair.first < 0 and i in generic.asked
+        }
+    except (AmbiguousError, UndecidableError, ForwardError, BackwardError):
+        return None
+    evidence = Evidence(
+        true, claimed, seen.connected, 1 if pair.first < 0 else 2, bad, good, others, doubled, negated,
+        any("detach" in name for trial in findings.trials for name in trial.used),
+    )  # fmt: skip
+    return diagnose(evidence)
+
+
+def _with_scaled_cotangent(runner: Runner, plan: Plan, pair: Pair, cotangent: Place, factor: int) -> Any:
+    if cotangent.reals is None:
+        return None
+    scaled = replace(cotangent, reals=np.asarray(cotangent.reals * factor, dtype=object))
+    return to_floats(examine(runner, plan, pair, scaled))[1]
+
+
+# Undecided and proved
+
+
+def _open_reason(findings: Findings, pair: Pair) -> str | None:
+    if findings.undecided:
+        plan, why = findings.undecided[0]
+        return f"{why} (in the variation: {plan.name})"
+    if not findings.by_kind(pair, "equal"):
+        if findings.not_accepted:
+            return f"no variation was accepted; {findings.not_accepted[0][1]}"
+        return "no trial decided it"
+    if findings.by_kind(pair, "different", "undefined"):
+        return "residues differ, but no real point was found at which the gradients do"
+    if findings.by_kind(pair, "unclear"):
+        return "it rests on a relation of a root that the numbers drawn do not have"
+    missing = findings.branches.missing()
+    if missing:
+        site, sides = next(iter(missing.items()))
+        wanted = ", ".join(sorted(map(_side, sides)))
+        return f"{site}: the side '{wanted}' was not reached"
+    return None
+
+
+def _side(side: object) -> str:
+    if isinstance(side, bool):
+        return "equal" if side else "unequal"
+    return {-1: "less", 1: "greater"}.get(side, "equal") if isinstance(side, int) else str(side)
+
+
+def _ground(runner: Runner, findings: Findings, pair: Pair) -> Ground:
+    trials = findings.by_kind(pair, "equal")
+    sizes = tuple(dict.fromkeys(trial.plan.sizes for trial in trials))
+    regions = tuple(f"{site}: both sides" for site in findings.branches.required)
+    assumed: dict[str, None] = {}
+    for trial in trials:
+        assumed.update(trial.assumes)
+        assumed.update(
+            {
+                f"{name} computes what its {how} does": None
+                for name, how in trial.used.items()
+                if how == "transcription"
+            }
+        )
+        assumed.update(
+            {f"{number!r} stands for {meaning}": None for number, meaning in trial.constants.items()}
+        )
+    if any(outcome.kind in ("mean", "equal") for _, own, outcome in findings.kinks if own == pair):
+        assumed["convention: at a kink the gradient is a mean of the limits around"] = None
+    return Ground("exact-execution", sizes, regions, tuple(assumed), Bound(-(BITS - 40), "heuristic"))

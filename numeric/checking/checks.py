@@ -1,0 +1,269 @@
+"""`check`: is this backward right, exactly? Runs the plans, collects what they found, and answers pair by
+pair.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from secrets import randbits
+from typing import Any
+
+from gradproof.numeric.checking.answers import answer_pair
+from gradproof.numeric.checking.examination import examine
+from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink
+from gradproof.numeric.checking.replay import raises_for_real
+from gradproof.numeric.checking.results import CheckResult, PairVerdict
+from gradproof.numeric.checking.targets import Target, make_target
+from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
+from gradproof.numeric.checking.variation import Maker
+from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.exact.programs import BackwardError, ForwardError
+from gradproof.numeric.exact.reals import RoundedAwayError
+from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
+from gradproof.symbolic.verdict import combine
+
+NO_VALUE = "the output has no value there"
+SEARCH = 36
+"""How many further points are looked at for a side of a comparison that was not met."""
+
+
+@dataclass
+class Findings:
+    """What the trials found."""
+
+    trials: list[Trial] = field(default_factory=list[Trial])
+    kinks: list[tuple[Plan, Pair, KinkOutcome]] = field(default_factory=list[tuple[Plan, Pair, KinkOutcome]])
+    not_accepted: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    raised: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    undecided: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    branches: Branches = field(default_factory=Branches)
+
+    def pairs(self) -> list[Pair]:
+        return sorted({pair for trial in self.trials for pair in trial.outcomes})
+
+    def by_kind(self, pair: Pair, *kinds: str) -> list[Trial]:
+        return [t for t in self.trials if pair in t.outcomes and t.outcomes[pair].kind in kinds]
+
+
+def check(
+    fn: Any,
+    *inputs: Any,
+    wrt: Sequence[Any] | None = None,
+    order: int = 1,
+    spec: str | None = None,
+    reference: Callable[..., Any] | None = None,
+    declared: Callable[..., Any] | None = None,
+    seed: int | None = None,
+) -> CheckResult:
+    """Check a backward that somebody wrote: is it the derivative of the forward, exactly?
+
+    `fn` is a function of tensors (an `autograd.Function.apply`, any function that autograd derives), an
+    `nn.Module`
+    (its parameters are inputs too), or a pair of NumPy functions `(forward, vjp)` with `vjp(cotangent,
+    *inputs)`.
+    The program is executed over residues in a tower of prime fields: forward with exact tangents, backward
+    with the
+    cotangent u, and `<u, J v> = <J^T u, v>` is compared as integers, for random u and v, for many shapes,
+    layouts,
+    values and both sides of each comparison.
+
+    - `inputs`: example tensors, or one callable that makes them; they give shapes, dtypes, integer data
+    and domains.
+    - `wrt`: names or positions of the inputs whose gradients are checked; by default those that require a
+    gradient,
+      or all of them where none does.
+    - `order`: 2 checks the double backward as well.
+    - `spec`: the axes of the inputs, as `x: batch time d, w: d h, target: int batch < classes`.
+    - `reference`: a forward to derive in place of `fn`'s own where that is opaque.
+    - `declared`: `declared(cotangent, *inputs)`, a tuple: what the backward is meant to return where that
+    is not the
+      derivative (gradient clipping, straight-through estimators).
+    - `seed`: of all draws; a fresh one if None, stated in the answer.
+
+    Raises TargetError for what cannot be taken, SpecificationError for a specification that does not fit.
+
+    >>> import torch
+    >>> class Cube(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x**3
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         (x,) = ctx.saved_tensors
+    ...         return grad * 3 * x
+    >>> check(Cube.apply, torch.randn(2, 3), seed=0).verdict
+    'refuted'
+    """
+    started = time.perf_counter()
+    seed = randbits(32) if seed is None else seed
+    target = make_target(fn, inputs, wrt, spec, reference, declared)
+    maker, findings = Maker(target, seed), Findings()
+    runner = Runner(target.program, order, seed)
+    _run_all(target, runner, maker, findings)
+    if any(
+        outcome.kind in ("different", "unclear") for t in findings.trials for outcome in t.outcomes.values()
+    ):
+        meant = _again_as_meant(target, maker, order, seed)
+        if meant is not None:
+            runner, findings = meant
+    pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
+    verdict = combine(pairs)
+    return _result(target, pairs, verdict, findings, seed, time.perf_counter() - started)
+
+
+def _again_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
+    """The same trials with constants read as what they are rounded from, if that makes all equal."""
+    runner, findings = Runner(target.program, order, seed, meant=True), Findings()
+    _run_all(target, runner, maker, findings)
+    wrong = [o for t in findings.trials for o in t.outcomes.values() if o.kind in ("different", "unclear")]
+    return None if wrong else (runner, findings)
+
+
+def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -> None:
+    first = [maker.example()]
+    _run(target, runner, findings, first)
+    if findings.undecided and not findings.trials:
+        return
+    plans = itertools.chain(
+        maker.values(),
+        maker.sizes(),
+        maker.data(findings.branches.data_constants),
+        maker.layouts(),
+        maker.asked(),
+    )
+    _run(target, runner, findings, plans)
+    _run(target, runner, findings, maker.kinks(_constants(findings)))
+    _search_sides(target, runner, maker, findings)
+
+
+def _constants(findings: Findings) -> frozenset[Any]:
+    constants = sorted(findings.branches.constants, key=lambda c: (abs(c), c))
+    return frozenset(constants[:6])
+
+
+def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Plan]) -> None:
+    for plan in plans:
+        try:
+            trial = runner.run(plan)
+        except ForwardError as error:
+            findings.not_accepted.append((plan, str(error)))
+        except BackwardError as error:
+            _take_error(target, findings, plan, str(error))
+        except (AmbiguousError, RoundedAwayError):
+            continue  # the numbers drawn do not decide: nothing is concluded from them
+        except UndecidableError as error:
+            findings.undecided.append((plan, str(error)))
+            if len(findings.undecided) > 3 and not findings.trials:
+                return
+        else:
+            _take(runner, findings, trial)
+
+
+def _take_error(target: Target, findings: Findings, plan: Plan, message: str) -> None:
+    """An error of the backward counts if the program raises it in floats too, where its output has a
+    value.
+    """
+    confirmed = raises_for_real(target, plan)
+    if confirmed is None:
+        findings.undecided.append(
+            (plan, f"the backward raised {message}, which a run in floats does not confirm")
+        )
+    elif confirmed:
+        findings.raised.append((plan, confirmed))
+    else:
+        findings.not_accepted.append((plan, NO_VALUE))
+
+
+def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
+    if trial.outside:
+        findings.not_accepted.append((trial.plan, NO_VALUE))
+        return
+    for pair, outcome in list(trial.outcomes.items()):
+        if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
+            del trial.outcomes[pair]
+    if trial.plan.kind not in ("kink", "kinks"):
+        if trial.plan.kind != "empty":  # where a sum of nothing is compared, no side is met
+            findings.branches.merge(trial.branches)
+        findings.trials.append(trial)
+        return
+    findings.branches.constants |= trial.branches.constants
+    if trial.branches.forward_ties:
+        for output in {pair.output for pair in trial.outcomes if pair.first < 0}:
+            for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
+                findings.kinks.append((trial.plan, pair, outcome))
+        return
+    for pair, outcome in list(trial.outcomes.items()):
+        if outcome.kind != "equal" and not _has_derivative(runner, trial.plan, pair):
+            del trial.outcomes[pair]
+    findings.trials.append(trial)
+
+
+def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool:
+    """Whether the forward is differentiable at a point that was chosen for being special."""
+    try:
+        return all(ball.is_finite() for ball in examine(runner, plan, pair).true.flat)
+    except (AmbiguousError, UndecidableError):
+        return False
+
+
+def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findings) -> None:
+    """Look for points on the sides of comparisons that no trial has met; show those impossible that bounds
+    exclude.
+    """
+    if not findings.branches.missing():
+        return
+    try:
+        looked = runner.look(maker.plan("bounds", "values"), bounds=True)
+        findings.branches.impossible.update(looked.branches.impossible)
+    except (AmbiguousError, UndecidableError, ForwardError, BackwardError, RoundedAwayError, TypeError):
+        pass  # bounds are a help; without them the side stays open
+    for plan in itertools.islice(maker.far(findings.branches.constants), SEARCH):
+        missing = findings.branches.missing()
+        if not missing:
+            return
+        try:
+            met = runner.look(plan).branches.outcomes
+        except (AmbiguousError, UndecidableError, ForwardError, BackwardError, RoundedAwayError):
+            continue
+        if any(sides & met.get(site, set()) for site, sides in missing.items()):
+            _run(target, runner, findings, [plan])
+
+
+def _all_pairs(target: Target, findings: Findings) -> list[Pair]:
+    pairs = findings.pairs()
+    return pairs or [Pair(0, i) for i in range(len(target.wanted))]
+
+
+def _result(
+    target: Target,
+    pairs: tuple[PairVerdict, ...],
+    verdict: str,
+    findings: Findings,
+    seed: int,
+    seconds: float,
+) -> CheckResult:
+    chosen = next(pair for pair in pairs if pair.verdict == verdict)
+    varied = {
+        "accepted": [trial.plan.name for trial in findings.trials],
+        "kinks": sorted({plan.name for plan, _, _ in findings.kinks}),
+        "not accepted": [{"variation": plan.name, "because": why} for plan, why in findings.not_accepted],
+    }
+    notes = tuple(dict.fromkeys(note for pair in pairs for note in pair.notes))
+    return CheckResult(
+        chosen.verdict,
+        chosen.ground,
+        chosen.witness,
+        chosen.reason,
+        notes,
+        seconds,
+        pairs,
+        next((pair.diagnosis for pair in pairs if pair.diagnosis), None),
+        varied,
+        None,
+        seed,
+        target.name,
+    )

@@ -1,0 +1,160 @@
+"""Where a program is run: rational numbers, and how their residues are tied to them and to one another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from flint import arb, fmpq
+
+from gradproof.numeric.exact.duals import Array, Dual, Shape
+from gradproof.numeric.exact.intervals import Interval, Intervals
+from gradproof.numeric.exact.programs import Argument, Layout
+from gradproof.numeric.exact.reals import Balls, Floats, each
+from gradproof.numeric.exact.residues import Residues
+from gradproof.numeric.exact.values import Numbers, Value
+
+FREE, PINNED = -1, 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Numbers for one input: `reals` as fractions, and for each entry how its residues are drawn.
+
+    `ties` is -1 where they are drawn freely, 0 where they are those of the number itself, and a positive
+    label where
+    all entries of that label have the same residues. Where all is None, `data` is passed to the program as
+    it is.
+    """
+
+    reals: Array | None = None
+    ties: Array | None = None
+    domain: str = "real"
+    """`real`, `positive`, `unit` (between 0 and 1), `simplex` (rows that sum to 1) or `mask` (0 and 1)."""
+    data: Any = None
+    dtype: torch.dtype = torch.float64
+    layout: str = ""
+    wanted: bool = True
+    """Whether its gradient is checked."""
+    asked: bool = True
+    """Whether this run asks for it."""
+
+    @property
+    def shape(self) -> Shape:
+        return () if self.reals is None else self.reals.shape
+
+
+@dataclass
+class Draws:
+    """Makes exact numbers of places: `directions` tangents, one for each place that has a direction."""
+
+    numbers: Numbers
+    random: Random
+    directions: int
+    tied: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    offsets: Random | None = None
+    """With this, the numbers that decide comparisons stand a little beside the point, on a random side."""
+
+    def value(self, place: Place, direction: int | None, units: bool = False) -> Value:
+        """The numbers of a place; its tangents are random in `direction`, or with `units` the unit
+        vectors.
+        """
+        assert place.reals is not None
+        duals: list[Dual] = []
+        for system in self.numbers.systems:
+            tangent: Array | None = None
+            if isinstance(system, Residues):
+                primal = self._residues(system, place)
+                if direction is not None:
+                    tangent = np.zeros((self.directions, *primal.shape), dtype=object)
+                    tangent[direction] = self._tangent(system, place)
+            elif isinstance(system, Floats):
+                primal = self._floats(place.reals)[None]
+            elif isinstance(system, Intervals):
+                primal = each(place.reals, lambda _, d=place: _bounds(d))[None]
+            else:
+                primal = each(place.reals, _ball)[None]
+                if units:
+                    tangent = unit_vectors(place.reals.shape)
+            duals.append(Dual(primal, tangent))
+        return Value(self.numbers, tuple(duals))
+
+    def _floats(self, reals: Array) -> Array:
+        floats = np.array([float(number) for number in reals.reshape(-1)], dtype=np.float64).reshape(
+            reals.shape
+        )
+        if self.offsets is None:
+            return floats
+        shifts = [self.offsets.choice((-1, 1)) * self.offsets.uniform(0.5, 1) for _ in range(reals.size)]
+        return floats + 1e-5 * np.maximum(np.abs(floats), 1e-2) * np.array(shifts).reshape(reals.shape)
+
+    def _residues(self, system: Residues, place: Place) -> Array:
+        assert place.reals is not None
+        primal = system.draw(place.reals.shape, self.random)
+        if place.domain in ("positive", "unit"):  # such as have roots: the powers of odd order
+            primal = system.by_rows(
+                primal, lambda level, r: pow(r, system.tower.odd_parts[level][1], system.tower.primes[level])
+            )
+        if place.ties is not None:
+            for position in np.ndindex(place.ties.shape):
+                label = int(place.ties[position])
+                if label == PINNED:
+                    number: Any = place.reals[position]
+                    column = system.residues_of(Fraction(number))
+                elif label > 0:
+                    column = self.tied.setdefault(label, [int(r) for r in primal[(slice(None), *position)]])
+                else:
+                    continue
+                for level, residue in enumerate(column):
+                    primal[(level, *position)] = residue
+        if place.domain == "simplex" and place.reals.shape and place.reals.shape[-1]:
+            primal[..., -1] = 1 - primal[..., :-1].sum(axis=-1)
+            primal = system.reduce(primal, 0)
+        return primal
+
+    def _tangent(self, system: Residues, place: Place) -> Array:
+        return system.draw(place.shape, self.random)
+
+
+def _bounds(place: Place) -> Interval:
+    """The domain of an entry, as a new interval: equal ones are squared, not multiplied."""
+    if place.domain == "mask":
+        return Interval(0, 1)
+    if place.domain in ("unit", "simplex"):
+        return Interval(0, 1, True, True)
+    return Interval(0 if place.domain == "positive" else -math.inf, math.inf, place.domain == "positive")
+
+
+def _ball(number: Fraction) -> arb:
+    return arb(fmpq(number.numerator, number.denominator))
+
+
+def unit_vectors(shape: Shape) -> Array:
+    """All unit vectors as tangents: (direction, level, *shape)."""
+    count = prod(shape)
+    identity = np.zeros((count, count), dtype=object)
+    np.fill_diagonal(identity, 1)
+    return identity.reshape((count, 1, *shape))
+
+
+def argument(place: Place, value: Value | None, layout: Layout | None) -> Argument:
+    """What a program gets for a place."""
+    return Argument(value, place.data, place.dtype, layout, place.wanted and place.asked)
+
+
+def fractions(array: Any) -> Array:
+    """An array of floats or integers as fractions."""
+    source = np.asarray(array)
+    result = np.empty(source.shape, dtype=object)
+    for position in np.ndindex(source.shape):
+        result[position] = Fraction(source[position].item())
+    return result
+
+
+__all__ = ["FREE", "PINNED", "Balls", "Draws", "Place", "argument", "fractions", "unit_vectors"]

@@ -1,0 +1,87 @@
+"""The user's own program in floats, at the point of a witness: whether an error is the program's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_flatten
+
+from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS, Layout
+from gradproof.numeric.checking.points import Place
+from gradproof.numeric.checking.targets import Target
+from gradproof.numeric.checking.trials import Plan
+from gradproof.numeric.exact.programs import TorchProgram
+
+
+def raises_for_real(target: Target, plan: Plan) -> str | None:
+    """The error of the program's backward in floats; None if there is none, `""` if the output has no
+    value.
+    """
+    if not isinstance(target.program, TorchProgram):
+        return _raises_in_numpy(target, plan)
+    inputs = [_tensor(place) for place in plan.places]
+    wanted = [
+        x for x, place in zip(inputs, plan.places, strict=True) if place.reals is not None and place.wanted
+    ]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(plan.seed)
+            outputs = [
+                y for y in tree_flatten(target.program.function(*inputs))[0] if isinstance(y, torch.Tensor)
+            ]
+    except Exception:
+        return None
+    if not all(torch.isfinite(y).all() for y in outputs):
+        return ""
+    for output in outputs:
+        if not output.requires_grad:
+            continue
+        cotangent = _laid_out(
+            torch.ones(output.shape, dtype=output.dtype), COTANGENT_LAYOUTS.get(plan.cotangent_layout)
+        )
+        try:
+            torch.autograd.grad([output], wanted, [cotangent], retain_graph=True, allow_unused=True)
+        except Exception as error:
+            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return None
+
+
+def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
+    program: Any = target.program
+    inputs = [p.data if p.reals is None else p.reals.astype(np.float64) for p in plan.places]
+    try:
+        output = program.forward(*inputs)
+    except Exception:
+        return None
+    parts = output if isinstance(output, tuple) else (output,)
+    if not all(np.isfinite(part).all() for part in parts):
+        return ""
+    cotangent = tuple(map(np.ones_like, output)) if isinstance(output, tuple) else np.ones_like(output)
+    try:
+        program.vjp(cotangent, *inputs)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return None
+
+
+def _tensor(place: Place) -> Any:
+    if place.reals is None:
+        return place.data.clone() if isinstance(place.data, torch.Tensor) else place.data
+    floats = torch.from_numpy(place.reals.astype(np.float64)).to(place.dtype)
+    return _laid_out(floats, INPUT_LAYOUTS.get(place.layout)).requires_grad_(place.wanted)
+
+
+def _laid_out(tensor: torch.Tensor, layout: Layout | None) -> torch.Tensor:
+    if layout is None or not tensor.ndim:
+        return tensor
+    meta = layout(tuple(tensor.shape), tensor.dtype)
+    extent = (
+        1
+        + int(meta.storage_offset())
+        + sum((n - 1) * s for n, s in zip(meta.shape, meta.stride(), strict=True))
+    )
+    memory = torch.zeros(max(extent, 0), dtype=tensor.dtype)
+    view = memory.as_strided(meta.shape, meta.stride(), int(meta.storage_offset()))
+    return view.copy_(tensor) if all(meta.stride()) else tensor[(0,) * tensor.ndim].expand(tensor.shape)

@@ -1,0 +1,217 @@
+"""What a user hands to `check`: a function, a module, a pair of NumPy functions; as a program with named
+inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gradproof.numeric.checking.points import fractions
+from gradproof.numeric.checking.specification import InputAxes, check_fit, infer_axes, read_specification
+from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.programs import Program, TorchProgram
+
+
+class TargetError(ValueError):
+    """What was handed to `check` cannot be checked; the message says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input as the caller gave it."""
+
+    name: str
+    value: Any
+    wanted: bool
+    fixed: bool = False
+    """Whether its shape stays as it is: a parameter of a module."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is an array of floating-point numbers."""
+        if isinstance(self.value, torch.Tensor):
+            return self.value.is_floating_point()
+        return isinstance(self.value, np.ndarray) and self.value.dtype.kind == "f"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is an array of integers or booleans."""
+        if isinstance(self.value, torch.Tensor):
+            return not self.value.is_floating_point() and not self.value.is_complex()
+        return isinstance(self.value, np.ndarray) and self.value.dtype.kind in "iub"
+
+    @property
+    def array(self) -> Array:
+        """Its entries, as a NumPy array."""
+        if isinstance(self.value, torch.Tensor):
+            kind = torch.float64 if self.value.is_floating_point() else self.value.dtype
+            return self.value.detach().to(kind).cpu().numpy()
+        return np.asarray(self.value)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        if isinstance(self.value, torch.Tensor):
+            return self.value.dtype
+        return torch.float32 if np.asarray(self.value).dtype == np.float32 else torch.float64
+
+    def of_data(self, array: Array) -> Any:
+        """Integers or booleans in the form in which the program takes them."""
+        if isinstance(self.value, torch.Tensor):
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.value.dtype)
+        return array.astype(self.value.dtype)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A program with its example inputs and their axes."""
+
+    program: Program
+    examples: tuple[Example, ...]
+    axes: tuple[InputAxes, ...]
+    sizes: Mapping[str, int]
+    name: str
+    module: nn.Module | None = None
+
+    @property
+    def wanted(self) -> tuple[Example, ...]:
+        return tuple(example for example in self.examples if example.is_number and example.wanted)
+
+
+def make_target(
+    fn: Any,
+    inputs: Sequence[Any],
+    wrt: Sequence[Any] | None = None,
+    spec: str | None = None,
+    reference: Callable[..., Any] | None = None,
+    declared: Callable[..., Any] | None = None,
+) -> Target:
+    """Name the inputs of a function, tell those whose gradient is wanted, and find the axes.
+
+    Raises TargetError where the function or an input cannot be taken, SpecificationError for a
+    specification that
+    does not fit.
+    """
+    if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor | nn.Module):
+        made = inputs[0]()
+        inputs = tuple(made) if isinstance(made, tuple | list) else (made,)
+    module = fn if isinstance(fn, nn.Module) else None
+    names = _names(fn, len(inputs))
+    examples = [Example(name, value, True) for name, value in zip(names, inputs, strict=True)]
+    if module is not None:
+        examples = [*_parameters(module), *examples]
+    _refuse(examples)
+    examples = _choose(examples, wrt)
+    axes = _axes(examples, spec)
+    sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
+    program = _program(fn, module, [e.name for e in examples if e.fixed])
+    return Target(program, tuple(examples), axes, sizes, _name(fn), module)
+
+
+def _program(fn: Any, module: nn.Module | None, parameters: list[str]) -> Program:
+    if module is not None:
+        return TorchProgram(_functional(module, parameters))
+    if isinstance(fn, tuple):
+        from gradproof.numeric.exact.numpy_programs import NumpyProgram
+
+        forward, vjp = fn
+        return NumpyProgram(forward, vjp)
+    return TorchProgram(fn)
+
+
+def _functional(module: nn.Module, parameters: list[str]) -> Callable[..., Any]:
+    buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+
+    def call(*arguments: Any) -> Any:
+        given = dict(zip(parameters, arguments, strict=False))
+        fresh = {name: buffer.clone() for name, buffer in buffers.items()}
+        return torch.func.functional_call(module, {**given, **fresh}, tuple(arguments[len(parameters) :]))
+
+    return call
+
+
+def _parameters(module: nn.Module) -> list[Example]:
+    return [
+        Example(name, parameter.detach(), parameter.requires_grad, True)
+        for name, parameter in module.named_parameters()
+    ]
+
+
+def _names(fn: Any, count: int) -> list[str]:
+    function = fn[0] if isinstance(fn, tuple) else fn.forward if isinstance(fn, nn.Module) else fn
+    owner = getattr(function, "__self__", None)
+    skipped = 0
+    if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+        function = owner.forward
+        skipped = 0 if owner.setup_context is not torch.autograd.Function.setup_context else 1
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[skipped:]
+    except (TypeError, ValueError):
+        parameters = []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in parameters if p.kind in kinds][:count]
+    return names + [f"input{k}" for k in range(len(names), count)]
+
+
+def _name(fn: Any) -> str:
+    if isinstance(fn, tuple):
+        fn = fn[0]
+    owner = getattr(fn, "__self__", None)
+    if isinstance(owner, type):
+        return owner.__name__
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
+def _refuse(examples: Sequence[Example]) -> None:
+    for example in examples:
+        value = example.value
+        if isinstance(value, torch.Tensor) and value.is_complex():
+            raise TargetError(f"'{example.name}' is complex; only real numbers can be checked")
+        if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+            raise TargetError(f"'{example.name}' is complex; only real numbers can be checked")
+    if not any(example.is_number for example in examples):
+        raise TargetError(
+            "no input is a tensor of floating-point numbers; give example inputs with the function"
+        )
+
+
+def _choose(examples: list[Example], wrt: Sequence[Any] | None) -> list[Example]:
+    """Which gradients are wanted: those named, else those that require one, else all."""
+    names = [example.name for example in examples]
+    if wrt is not None:
+        chosen = {
+            names[w] if isinstance(w, int) else str(w) for w in ([wrt] if isinstance(wrt, int | str) else wrt)
+        }
+        if unknown := chosen - set(names):
+            raise TargetError(f"wrt names {', '.join(sorted(unknown))}; the inputs are {', '.join(names)}")
+        return [Example(e.name, e.value, e.name in chosen, e.fixed) for e in examples]
+    asked = [
+        e for e in examples if isinstance(e.value, torch.Tensor) and e.value.requires_grad and not e.fixed
+    ]
+    if not asked:
+        return examples
+    return [Example(e.name, e.value, e.wanted if e.fixed else e in asked, e.fixed) for e in examples]
+
+
+def _axes(examples: Sequence[Example], spec: str | None) -> tuple[InputAxes, ...]:
+    shapes = [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples]
+    kinds = ["float" if e.is_number else "int" for e in examples]
+    fixed = frozenset(size for e, shape in zip(examples, shapes, strict=True) if e.fixed for size in shape)
+    inferred = infer_axes([e.name for e in examples], shapes, kinds, fixed)
+    if spec is None:
+        return inferred
+    given = iter(read_specification(spec))
+    merged: list[InputAxes] = []
+    for example, own in zip(examples, inferred, strict=True):
+        tensor = example.is_number or example.is_data
+        merged.append(own if example.fixed or not tensor else next(given, own))
+    return tuple(merged)
+
+
+__all__ = ["Example", "Target", "fractions", "make_target"]

@@ -1,0 +1,351 @@
+"""One trial: a program run at one place over residues, each claimed gradient paired with the exact
+tangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import prod
+from random import Random
+
+import numpy as np
+
+from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
+from gradproof.numeric.checking.points import Draws, Place, argument
+from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.exact.constants import Constants
+from gradproof.numeric.exact.duals import Array, Dual, Shape
+from gradproof.numeric.exact.intervals import Intervals
+from gradproof.numeric.exact.programs import Argument, Evaluated, Program, Settings
+from gradproof.numeric.exact.reals import Balls, Floats, RoundedAwayError
+from gradproof.numeric.exact.residues import Residues
+from gradproof.numeric.exact.specials import finite_entries
+from gradproof.numeric.exact.towers import draw_tower
+from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, Value, tangent_of
+
+MAX_LEVELS = 64
+MAX_DRAWS = 16
+"""How often other residues are drawn where a root is needed that the first ones lack."""
+MAX_SINGLES = 8
+"""At most so many entries of an output are then taken one at a time."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where and how a program is run: places for its inputs, numbers and a layout for the cotangents."""
+
+    name: str
+    places: tuple[Place, ...]
+    cotangent: str = "signed"
+    cotangent_layout: str = ""
+    seed: int = 0
+    kind: str = "point"
+    """What was varied: `point`, `sizes`, `empty`, `layout`, `values`, `data`, `cotangent`, `asked`,
+    `kink`, `kinks`.
+    """
+
+    single: int | None = None
+    """The entry of the cotangent that alone is not 0, counted modulo the entries of the output."""
+
+    @property
+    def asked(self) -> dict[int, int]:
+        """For each gradient that is asked for, by the number of its input among those wanted, its place in
+        claims.
+        """
+        wanted = [place for place in self.places if place.reals is not None and place.wanted]
+        numbers = [k for k, place in enumerate(wanted) if place.asked]
+        return {k: position for position, k in enumerate(numbers)}
+
+    @property
+    def sizes(self) -> str:
+        return ", ".join(
+            "x".join(map(str, place.shape)) or "scalar" for place in self.places if place.reals is not None
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Pair:
+    """An output and an input; in second order the gradient of the output by `first` plays the output."""
+
+    output: int
+    wrt: int
+    first: int = -1
+    """-1 in first order."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial found for a pair: `equal`, `different`, `unclear` (roots are missing) or `undefined`."""
+
+    kind: str
+    connected: bool = True
+    """Whether the claim is a gradient at all, and not None."""
+    left: int = field(default=0, compare=False)
+    right: int = field(default=0, compare=False)
+    """`<u, J v>` and the claim's `<J^T u, v>` modulo the last prime."""
+    prime: int = field(default=0, compare=False)
+
+
+EQUAL = Outcome("equal")
+
+
+@dataclass
+class Trial:
+    """The outcomes of a trial, with the comparisons and operators that it met."""
+
+    plan: Plan
+    outcomes: dict[Pair, Outcome] = field(default_factory=dict[Pair, Outcome])
+    branches: Branches = field(default_factory=Branches)
+    used: dict[str, str] = field(default_factory=dict[str, str])
+    assumes: dict[str, None] = field(default_factory=dict[str, None])
+    constants: dict[float, str] = field(default_factory=dict[float, str])
+    depth: int = 0
+    circular: bool = False
+    outside: bool = False
+    """Whether the outputs have no value here, so that the place is outside the domain."""
+
+
+def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
+    """Numbers for a cotangent: random of both signs, of one sign, or 0."""
+    numbers = np.empty(shape, dtype=object)
+    for position in np.ndindex(shape):
+        size = Fraction(random.randrange(1, 96), 32)
+        sign = {"positive": 1, "negative": -1, "zero": 0}.get(plan.cotangent, random.choice((-1, 1)))
+        scale = 4096 if plan.cotangent == "large" else 1
+        numbers[position] = sign * size * scale
+    ties = np.zeros(shape, dtype=int) if plan.cotangent == "zero" else None
+    if plan.single is not None and numbers.size:
+        keep = np.unravel_index(plan.single % numbers.size, shape) if shape else ()
+        ties = np.zeros(shape, dtype=int)
+        number, ties[keep] = numbers[keep], -1
+        numbers.fill(Fraction(0))
+        numbers[keep] = number
+    return Place(numbers, ties)
+
+
+@dataclass
+class Runner:
+    """Runs plans of one program; remembers how deep its exponentials are nested."""
+
+    program: Program
+    order: int
+    seed: int
+    meant: bool = False
+    depth: int | None = None
+    circular: bool = False
+    balls: bool = False
+    spare_runs: int = 96
+    """How many runs are left for other residues."""
+    outputs: int = 0
+    """How many entries the largest output of the last run had."""
+
+    def beside(self, plan: Plan, attempt: int, side: int) -> Trial:
+        """The same draws as `run_once`, with comparisons decided a little beside the point."""
+        return self._formal(plan, attempt, Random(side))
+
+    def run(self, plan: Plan) -> Trial:
+        """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
+        trial = self.run_once(plan, 0)
+        unclear = [pair for pair, outcome in trial.outcomes.items() if outcome.kind == "unclear"]
+        if unclear and plan.kind not in ("kink", "kinks"):
+            for pair, outcome in self._entry_by_entry(plan, unclear).items():
+                trial.outcomes[pair] = outcome
+        return trial
+
+    def _entry_by_entry(self, plan: Plan, pairs: list[Pair]) -> dict[Pair, Outcome]:
+        """Cotangents with one entry at a time: fewer roots must exist at once, and other residues are
+        drawn until they do.
+        """
+        count = self.outputs or 1
+        found: dict[Pair, Outcome] = {}
+        if self.spare_runs <= 0:
+            return found
+        for single in range(min(count, MAX_SINGLES)):
+            alone = replace(plan, single=single)
+            open_pairs = [pair for pair in pairs if found.get(pair, EQUAL).kind == "equal"]
+            for attempt in range(MAX_DRAWS):
+                self.spare_runs -= 1
+                outcomes = self.run_once(alone, attempt).outcomes
+                for pair in open_pairs:
+                    found[pair] = outcomes[pair]
+                open_pairs = [pair for pair in open_pairs if found[pair].kind == "unclear"]
+                if not open_pairs:
+                    break
+            if open_pairs:
+                break
+        return found
+
+    def run_once(self, plan: Plan, attempt: int) -> Trial:
+        """Run a plan with the residues of one draw."""
+        if self.depth is None:
+            dry = self.look(plan)
+            self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
+        for _ in range(8):
+            try:
+                return self._formal(plan, attempt)
+            except CircularError:
+                self.circular = True
+            except RoundedAwayError:
+                if self.balls:
+                    raise
+                self.balls = True
+            except LevelsError as error:
+                self.depth = error.depth
+        raise AmbiguousError("the numbers drawn decide no comparison")
+
+    def _formal(self, plan: Plan, attempt: int, offsets: Random | None = None) -> Trial:
+        assert self.depth is not None
+        random = Random(f"{self.seed}/{attempt}/tower")
+        tower = draw_tower(self.depth + 1, random, self.circular)
+        residues = Residues(tower, random.getrandbits(64))
+        found, settings, values = self._evaluate_with_values(plan, residues, attempt, offsets)
+        if settings.numbers.depth > self.depth:
+            raise LevelsError(settings.numbers.depth)
+        trial = Trial(
+            plan, {}, settings.branches, settings.used, settings.numbers.assumes, settings.constants.used,
+            settings.numbers.depth, self.circular,
+        )  # fmt: skip
+        pair_up(trial, residues, found, values)
+        self.outputs = max((prod(output.shape) for output in found.outputs), default=0)
+        return trial
+
+    def look(self, plan: Plan, bounds: bool = False) -> Settings:
+        """Run in floats alone: which comparisons are met, how deep exponentials are nested."""
+        try:
+            return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
+        except RoundedAwayError:
+            self.balls = True
+            return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
+
+    def _evaluate_with_values(
+        self,
+        plan: Plan,
+        residues: Residues | None,
+        attempt: int,
+        offsets: Random | None = None,
+        bounds: bool = False,
+    ) -> tuple[Evaluated, Settings, list[Value]]:
+        numbers = Numbers(
+            residues,
+            Balls() if self.balls and offsets is None else Floats(),
+            bounds=Intervals() if bounds else None,
+        )
+        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed)
+        wanted = [place for place in plan.places if place.reals is not None and place.wanted]
+        draws = Draws(
+            numbers, Random(f"{self.seed}/{attempt}/{plan.name}/residues"), len(wanted) + 1, offsets=offsets
+        )
+        arguments, values = make_arguments(plan, draws)
+        random = Random(f"{plan.seed}/{plan.name}/cotangent")
+        last = len(wanted)
+
+        def draw(position: int, shape: Shape) -> Argument:
+            place = cotangent_place(plan, shape, random)
+            value = draws.value(place, last if self.order > 1 and position >= 0 else None)
+            layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
+            return Argument(value, layout=layout, wanted=self.order > 1)
+
+        found = self.program.evaluate(settings, arguments, draw, self.order)
+        return found, settings, values
+
+
+class LevelsError(Exception):
+    """The tower is too low."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(depth)
+        self.depth = depth
+
+
+def make_arguments(
+    plan: Plan, draws: Draws, units_of: int | None = None
+) -> tuple[list[Argument], list[Value]]:
+    """The arguments of a run, and the values of the inputs whose gradient is wanted, in order."""
+    arguments: list[Argument] = []
+    values: list[Value] = []
+    for place in plan.places:
+        if place.reals is None:
+            arguments.append(argument(place, None, None))
+            continue
+        direction = len(values) if place.wanted else None
+        value = draws.value(place, direction, units=units_of is not None and direction == units_of)
+        arguments.append(argument(place, value, INPUT_LAYOUTS.get(place.layout) if place.shape else None))
+        if place.wanted:
+            values.append(value)
+    return arguments, values
+
+
+def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence[Value]) -> None:
+    """Compare `<u, J v>` with `<J^T u, v>` for each pair."""
+    count = len(values) + 1
+    for k, (output, cotangent, claims) in enumerate(
+        zip(found.outputs, found.cotangents, found.claims, strict=True)
+    ):
+        if not np.all(finite_entries(output)):
+            trial.outside = True
+        for i, value in enumerate(values):
+            if i not in trial.plan.asked:
+                continue
+            claim = None if claims is None else claims[trial.plan.asked[i]]
+            u = cotangent if cotangent is not None else None
+            trial.outcomes[Pair(k, i)] = _compare(residues, output, u, claim, value, i, count)
+    for second in found.seconds:
+        cotangents = found.cotangents[second.output]
+        assert cotangents is not None
+        for i, value in enumerate([*values, cotangents]):
+            pair = Pair(second.output, i, second.wrt)
+            claim = second.claims[i]
+            trial.outcomes[pair] = _compare(
+                residues, second.gradient, second.cotangent, claim, value, i, count
+            )
+
+
+def _compare(
+    residues: Residues, output: Value, u: Value | None, claim: Value | None, value: Value, i: int, count: int
+) -> Outcome:
+    if claim is not None and not np.all(finite_entries(claim)):
+        return Outcome("undefined" if np.all(finite_entries(output)) else "outside")
+    if u is None:  # the output depends on no input, says the program
+        u = _ones(output)
+    right = None if claim is None else _pairing(residues, claim, _tangent(value, i, count))
+    left = _pairing(residues, u, _tangent(output, i, count))
+    zero = left * 0
+    right = zero if right is None else right
+    levels = min(len(left), len(right))
+    if levels == 0:
+        raise LevelsError(residues.levels + 1)
+    moduli = residues.moduli(levels, 0)
+    equal = bool(np.all((left[-levels:] - right[-levels:]) % moduli == 0))
+    kind = "equal" if equal else "unclear" if residues.unclean_roots else "different"
+    return Outcome(kind, claim is not None, int(left[-1]), int(right[-1]), residues.tower.primes[-1])
+
+
+def _ones(value: Value) -> Value:
+    return value.numbers.scalar(1).expand(value.shape)
+
+
+def _tangent(value: Value, direction: int, count: int) -> Dual:
+    formal = value.formal
+    assert formal is not None
+    return Dual(tangent_of(formal, count)[direction])
+
+
+def _pairing(residues: Residues, value: Value, tangent: Dual) -> Array:
+    formal = value.formal
+    assert formal is not None
+    axes = tuple(range(-len(formal.shape), 0))
+    product = residues.multiply(Dual(formal.primal), tangent)
+    return residues.linear(product, lambda array: np.asarray(array.sum(axis=axes) if axes else array)).primal
+
+
+def merge_used(trials: Sequence[Trial]) -> Mapping[str, str]:
+    """All operators met in any of the trials."""
+    used: dict[str, str] = {}
+    for trial in trials:
+        used.update(trial.used)
+    return used
+
+
+__all__ = ["Pair", "Plan", "Runner", "Trial", "replace"]

@@ -1,0 +1,308 @@
+"""What a check varies: sizes, layouts, values, cotangents, data; each plan says what it is for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import prod
+from random import Random
+
+import numpy as np
+
+from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
+from gradproof.numeric.checking.points import FREE, PINNED, Place, fractions
+from gradproof.numeric.checking.specification import InputAxes, shape_of
+from gradproof.numeric.checking.targets import Example, Target
+from gradproof.numeric.checking.trials import Plan
+from gradproof.numeric.exact.duals import Array, Shape
+
+MAX_ENTRIES = 600
+"""Inputs of a trial have at most so many entries together, where sizes are varied."""
+SIZES = (1, 2, 3, 9)
+"""Sizes that each axis is given in turn; the last is past the width of a vector register."""
+
+KINKED = ("real", "positive", "unit")
+"""The domains in which entries are tied to others or to constants."""
+
+SCALES = {"like the example": 1, "large": 4096, "small": Fraction(1, 256), "huge": 10**9}
+
+
+def domain_of(example: Example) -> str:
+    """Tell the domain from the example: the narrowest of the stated kinds that holds it."""
+    array = example.array
+    if array.size == 0:
+        return "real"
+    if np.all((array == 0) | (array == 1)) and array.size > 1 and np.any(array == 1):
+        return "mask"
+    if np.all(array > 0):
+        if array.ndim and array.shape[-1] > 1 and np.allclose(array.sum(-1), 1, atol=1e-5):
+            return "simplex"
+        if np.all(array < 1) and array.size > 1:
+            return "unit"
+        return "positive"
+    return "real"
+
+
+def draw_reals(domain: str, shape: Shape, scale: int | Fraction, sign: int, random: Random) -> Array:
+    """Fractions in a domain; `sign` 1 or -1 makes all of them positive or negative where the domain
+    allows.
+    """
+    result = np.empty(shape, dtype=object)
+    for position in np.ndindex(shape):
+        if domain == "mask":
+            result[position] = Fraction(random.randrange(2))
+        elif domain in ("unit", "simplex"):
+            result[position] = Fraction(random.randrange(1, 127), 128)
+        else:
+            size = Fraction(random.randrange(3, 160), 64) * scale
+            positive = domain == "positive" or sign > 0 or (sign == 0 and random.random() < 0.5)
+            result[position] = size if positive else -size
+    if domain == "simplex" and shape and shape[-1]:
+        result = result / result.sum(axis=-1, keepdims=True)
+    return result
+
+
+def place_of(
+    target: Target, k: int, sizes: Mapping[str, int], random: Random,
+    scale: int | Fraction = 1, sign: int = 0, data: str = "random",
+) -> Place:  # fmt: skip
+    """Numbers or data for input `k` at given sizes."""
+    example, axes = target.examples[k], target.axes[k]
+    if not example.is_number and not example.is_data:
+        return Place(data=example.value)
+    shape = shape_of(axes, sizes)
+    if example.is_data:
+        return Place(data=example.of_data(draw_data(example, axes, sizes, shape, data, random)))
+    domain = domain_of(example)
+    reals = draw_reals(domain, shape, scale, sign, random)
+    ties = np.full(shape, PINNED, dtype=int) if domain == "mask" else None
+    return Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted)
+
+
+def draw_data(
+    example: Example, axes: InputAxes, sizes: Mapping[str, int], shape: Shape, how: str, random: Random
+) -> Array:
+    """Integers within the bound of the axes, or within the range of the example; booleans."""
+    array = example.array
+    if array.dtype.kind == "b":
+        fixed = {"lowest": False, "highest": True}
+        return np.array(
+            [fixed.get(how, random.random() < 0.6) for _ in range(prod(shape))], dtype=bool
+        ).reshape(shape)
+    if axes.bound is not None:
+        low, high = 0, (axes.bound if isinstance(axes.bound, int) else sizes[axes.bound]) - 1
+    else:
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if shape == array.shape and how == "random" and axes.bound is None:
+        return array
+    if how.lstrip("-").isdigit():
+        pool = [
+            int(how),
+            int(how),
+            *(array.reshape(-1).tolist() if axes.bound is None else range(low, high + 1)),
+        ]
+        return np.array([random.choice(pool) for _ in range(prod(shape))], dtype=array.dtype).reshape(shape)
+    if how == "repeated":
+        value = random.randint(low, max(low, high))
+        return np.full(shape, value, dtype=array.dtype)
+    pick = {"lowest": lambda: low, "highest": lambda: high}.get(
+        how, lambda: random.randint(low, max(low, high))
+    )
+    return np.array([pick() for _ in range(prod(shape))], dtype=array.dtype).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes plans for a target."""
+
+    target: Target
+    seed: int
+
+    def plan(
+        self, name: str, kind: str, sizes: Mapping[str, int] | None = None, scale: int | Fraction = 1,
+        sign: int = 0,
+        data: str = "random", cotangent: str = "signed", cotangent_layout: str = "", layout: str = "",
+    ) -> Plan:  # fmt: skip
+        random = Random(f"{self.seed}/{name}")
+        where = self.target.sizes if sizes is None else sizes
+        places = [
+            place_of(self.target, k, where, random, scale, sign, data)
+            for k in range(len(self.target.examples))
+        ]
+        if layout:
+            places = [
+                replace(p, layout=layout) if p.reals is not None and p.reals.ndim else p for p in places
+            ]
+        return Plan(name, tuple(places), cotangent, cotangent_layout, self.seed, kind)
+
+    def example(self) -> Plan:
+        """The inputs that the caller gave."""
+        places: list[Place] = []
+        for example in self.target.examples:
+            if not example.is_number:
+                places.append(Place(data=example.value))
+                continue
+            domain = domain_of(example)
+            reals = fractions(example.array)
+            ties = np.full(reals.shape, PINNED, dtype=int) if domain == "mask" else None
+            places.append(Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted))
+        return Plan("the example", tuple(places), seed=self.seed, kind="point")
+
+    def sizes(self) -> Iterator[Plan]:
+        """Each axis at each of a few sizes, all of them at 1, and each of them empty."""
+        base = dict(self.target.sizes)
+        if base:
+            yield self.plan("all axes of size 1", "sizes", dict.fromkeys(base, 1))
+        for axis in base:
+            for size in SIZES:
+                changed = {**base, axis: size}
+                if size != base[axis] and self._entries(changed) <= MAX_ENTRIES:
+                    yield self.plan(_resized(axis, size), "sizes", changed)
+        small = {axis: min(size, 2) for axis, size in base.items()}
+        for axis in base:
+            yield self.plan(_resized(axis, 0), "empty", {**small, axis: 0})
+
+    def _entries(self, sizes: Mapping[str, int]) -> int:
+        return sum(prod(shape_of(axes, sizes)) for axes in self.target.axes)
+
+    def values(self) -> Iterator[Plan]:
+        """Numbers of one sign and of other magnitudes."""
+        yield self.plan("random numbers", "values")
+        for sign, word in ((1, "positive"), (-1, "negative")):
+            yield self.plan(f"all inputs {word}", "values", sign=sign)
+        for word, scale in SCALES.items():
+            if scale != 1:
+                yield self.plan(f"{word} numbers", "values", scale=scale)
+
+    def data(self, constants: Iterable[int] = ()) -> Iterator[Plan]:
+        """Integers that are repeated or extreme, masks that are empty or full."""
+        if any(example.is_data for example in self.target.examples):
+            for how in ("repeated", "lowest", "highest", "random again"):
+                yield self.plan(f"{how} data", "data", data=how)
+            for constant in sorted(constants):
+                yield self.plan(f"data with {constant}", "data", data=str(constant))
+
+    def layouts(self) -> Iterator[Plan]:
+        """Inputs and cotangents that are not contiguous, and cotangents of one sign or 0."""
+        for layout in INPUT_LAYOUTS:
+            yield self.plan(f"inputs {layout}", "layout", layout=layout)
+        for layout in COTANGENT_LAYOUTS:
+            yield self.plan(f"cotangent {layout}", "layout", cotangent_layout=layout)
+        for sign in ("positive", "negative", "large", "zero"):
+            yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
+
+    def asked(self) -> Iterator[Plan]:
+        """Each gradient asked for by itself, as where the other inputs are frozen."""
+        wanted = [k for k, example in enumerate(self.target.examples) if example.is_number and example.wanted]
+        if 1 < len(wanted) <= 8:
+            for k in wanted:
+                plan = self.plan(f"only the gradient of {self.target.examples[k].name}", "asked")
+                places = [replace(p, asked=j == k) for j, p in enumerate(plan.places)]
+                yield replace(plan, places=tuple(places))
+
+    def kinks(self, constants: frozenset[Fraction]) -> Iterator[Plan]:
+        """One entry where something may happen: at 0, at a constant that is compared with, equal to
+        another entry.
+        """
+        base = self.plan("kinks", "kink")
+        for k, place in enumerate(base.places):
+            if (
+                place.reals is not None
+                and place.domain == "simplex"
+                and place.shape[-1] > 1
+                and place.reals.size
+            ):
+                yield _pinned(base, k, [(0,) * len(place.shape)], Fraction(0))
+            if place.reals is None or not place.reals.size or place.domain not in KINKED:
+                continue
+            spot = tuple(n // 2 for n in place.reals.shape)
+            for number in sorted({Fraction(0), *constants}, key=lambda c: (abs(c), c)):
+                yield _pinned(base, k, [spot], number)
+            if number_of(place) > 1:
+                other = (*spot[:-1], 0 if spot[-1] else 1)
+                if other[-1] < place.reals.shape[-1]:
+                    yield _tied(base, k, other, k, spot)
+                    yield _tied(base, k, other, k, spot, max(place.reals.flat) + 1)
+                    yield _tied(base, k, other, k, spot, min(place.reals.flat) - 1)
+            for j in range(k):
+                twin = base.places[j]
+                if twin.reals is not None and twin.reals.shape == place.reals.shape and twin.domain in KINKED:
+                    yield _tied(base, j, spot, k, spot)
+        for k, place in enumerate(base.places):
+            if place.reals is not None and place.reals.size and place.domain in KINKED:
+                yield _pinned(base, k, list(np.ndindex(place.reals.shape)), Fraction(0), "kinks")
+
+    def far(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
+        """Points of many magnitudes and signs, each input for itself: to reach rare sides of comparisons."""
+        scales = sorted({Fraction(1), *(abs(c) for c in constants if c), Fraction(1, 64), Fraction(100)})
+        for attempt in itertools.count():
+            random = Random(f"{self.seed}/far/{attempt}")
+            base = dict(self.target.sizes)
+            sizes = (base, base, dict.fromkeys(base, 1), {axis: random.choice(SIZES) for axis in base})[
+                attempt % 4
+            ]
+            if self._entries(sizes) > MAX_ENTRIES:
+                sizes = base
+            places = [
+                place_of(
+                    self.target, k, sizes, random, random.choice(scales) * random.choice((1, 1, 3)),
+                    random.choice((-1, 0, 1)),
+                )
+                for k in range(len(self.target.examples))
+            ]  # fmt: skip
+            yield Plan(f"rare side {attempt}", tuple(places), seed=self.seed, kind="values")
+
+
+def number_of(place: Place) -> int:
+    """How many entries a place has."""
+    return 0 if place.reals is None else int(place.reals.size)
+
+
+def _resized(axis: str, size: int) -> str:
+    return f"{axis} at {size}"
+
+
+def _with(plan: Plan, k: int, reals: Array, ties: Array, name: str) -> Plan:
+    places = list(plan.places)
+    places[k] = replace(places[k], reals=reals, ties=ties)
+    return replace(plan, name=name, places=tuple(places))
+
+
+def _ties_of(place: Place) -> Array:
+    return np.full(place.shape, FREE, dtype=int) if place.ties is None else place.ties.copy()
+
+
+def _pinned(plan: Plan, k: int, spots: list[Shape], number: Fraction, kind: str = "kink") -> Plan:
+    place = plan.places[k]
+    assert place.reals is not None
+    reals, ties = place.reals.copy(), _ties_of(place)
+    for spot in spots:
+        reals[spot], ties[spot] = number, PINNED
+    if place.domain == "simplex":
+        reals = reals / reals.sum(axis=-1, keepdims=True)
+    which = "all entries" if len(spots) == reals.size and reals.size > 1 else "an entry"
+    return replace(_with(plan, k, reals, ties, f"{which} of input {k} at {number}"), kind=kind)
+
+
+def _tied(plan: Plan, j: int, first: Shape, k: int, second: Shape, number: Fraction | None = None) -> Plan:
+    """Two entries that are equal; with `number`, both are that number, which may be the largest or the
+    smallest.
+    """
+    source, target = plan.places[j], plan.places[k]
+    assert source.reals is not None and target.reals is not None
+    reals, ties = target.reals.copy(), _ties_of(target)
+    reals[second], ties[second] = source.reals[first], 1
+    if j == k:
+        ties[first] = 1
+        if number is not None:
+            if target.domain in ("positive", "unit"):
+                number = max(target.reals.flat) if number > 0 else min(target.reals.flat)
+            reals[first] = reals[second] = number
+        where = "" if number is None else f", both {number}"
+        return _with(plan, k, reals, ties, f"two equal entries of input {k}{where}")
+    tied = _with(plan, k, reals, ties, f"equal entries of inputs {j} and {k}")
+    other = _ties_of(source)
+    other[first] = 1
+    return _with(tied, j, source.reals, other, tied.name)
