@@ -83,6 +83,8 @@ def _of_layout(evidence: Evidence) -> str | None:
 
 
 def _of_linearity(evidence: Evidence) -> str | None:
+    if np.all(evidence.claimed == 0):
+        return None
     for changed, factor in ((evidence.doubled, 2), (evidence.negated, -1)):
         if changed is not None and not _close(changed, factor * evidence.claimed):
             return "not linear in the cotangent"
@@ -123,27 +125,23 @@ def _of_plans(evidence: Evidence) -> str | None:
     """Right on some plans and wrong on others: what do those have in common?"""
     if not evidence.good or not evidence.bad:
         return None
-    bad, good = {plan.kind for plan in evidence.bad}, {plan.kind for plan in evidence.good}
+    bad, first = {plan.kind for plan in evidence.bad}, evidence.bad[0].name
     if bad <= {"data"}:
-        words = {plan.name.split()[0] for plan in evidence.bad}
-        return (
-            "wrong for repeated indices"
-            if "repeated" in words
-            else f"wrong for some data only: {evidence.bad[0].name}"
-        )
+        repeated = any(plan.name.startswith("repeated") for plan in evidence.bad)
+        return "wrong for repeated indices" if repeated else f"wrong for some data only: {first}"
     if bad <= {"cotangent"}:
         return "not linear in the cotangent"
-    if bad <= {"kink"}:
-        return f"wrong at single points only: {evidence.bad[0].name}"
-    if bad <= {"sizes"} or ("values" in good and "sizes" in bad and "values" not in bad):
-        return f"wrong for some sizes only: {evidence.bad[0].name}"
-    ones = [plan for plan in evidence.good if plan.kind == "sizes" and plan.name.endswith(" at 1")]
-    for plan in ones:
-        axis = plan.name.removesuffix(" at 1")
-        if not any(b.name == plan.name for b in evidence.bad) and "values" in bad:
-            return f"wrong only where the {axis} is larger than 1"
-    if "values" in bad and "values" in good:
-        return f"right on one region only; wrong for instance for {evidence.bad[0].name}"
+    if bad <= {"kink", "kinks"}:
+        return f"wrong at single points only: {first}"
+    if "values" in bad and any(plan.kind in ("values", "point") for plan in evidence.good):
+        return f"right on one region only; wrong for instance with {first}"
+    if bad <= {"asked"}:
+        return f"wrong where other inputs need no gradient: {first}"
+    if not bad & {"values", "point"}:
+        return f"wrong for some sizes only: {first}"
+    for plan in evidence.good:
+        if plan.kind == "sizes" and plan.name.endswith(" at 1"):
+            return f"wrong only for {plan.name.removesuffix(' at 1')} > 1"
     return None
 
 
@@ -163,8 +161,8 @@ def _of_values(evidence: Evidence) -> str | None:
         return summed
     wrong = ~np.isclose(claimed, true, rtol=NEAR, atol=NEAR * max(1e-300, float(np.max(np.abs(true)))))
     if true.size > 1 and 0 < wrong.sum() < true.size:
-        return f"right for some entries, wrong for {int(wrong.sum())} of {true.size}"
-    return "a term is missing or wrong"
+        return f"one term missing or wrong, in {int(wrong.sum())} of {true.size} entries"
+    return "one term missing or wrong"
 
 
 def _constant_factor(true: Floats, claimed: Floats) -> str | None:

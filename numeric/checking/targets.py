@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -118,10 +119,8 @@ def _program(fn: Any, module: nn.Module | None, parameters: list[str]) -> Progra
     if module is not None:
         return TorchProgram(_functional(module, parameters))
     if isinstance(fn, tuple):
-        from gradproof.numeric.exact.numpy_programs import NumpyProgram
-
         forward, vjp = fn
-        return NumpyProgram(forward, vjp)
+        return import_module("gradproof.numeric.exact.numpy_programs").NumpyProgram(forward, vjp)
     return TorchProgram(fn)
 
 

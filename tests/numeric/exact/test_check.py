@@ -1,0 +1,95 @@
+"""`gradproof.check`: small backwards, right and wrong, each with the answer that it must get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from gradproof.numeric.checking.checks import check
+from gradproof.numeric.checking.equivalence import equivalent
+
+X = torch.tensor([[0.5, -1.25, 2.0], [1.5, -0.75, 0.25]], dtype=torch.float64)
+
+
+def custom(forward: Any, backward: Any) -> Any:
+    """A function of one tensor with a backward `backward(x, grad)`."""
+
+    class Custom(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            ctx.save_for_backward(x)
+            return forward(x)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            (x,) = ctx.saved_tensors
+            return backward(x, grad)
+
+    return Custom.apply
+
+
+RIGHT = {
+    "tanh by sigmoid": (torch.tanh, lambda x, g: g * (1 - (2 * torch.sigmoid(2 * x) - 1) ** 2)),
+    "softmax": (
+        lambda x: torch.softmax(x, -1),
+        lambda x, g: (s := torch.softmax(x, -1)) * (g - (g * s).sum(-1, keepdim=True)),
+    ),
+    "relu with 1 at 0": (torch.relu, lambda x, g: g * (x >= 0)),
+    "erf": (torch.erf, lambda x, g: g * 1.1283791670955126 * torch.exp(-x * x)),
+    "norm": (lambda x: x.norm(dim=-1), lambda x, g: g[:, None] * x / x.norm(dim=-1, keepdim=True)),
+}
+WRONG = {
+    "an error of 1e-12": (torch.tanh, lambda x, g: g * (1 - torch.tanh(x) ** 2) * (1 + 1e-12), "factor"),
+    "the sign": (torch.exp, lambda x, g: -g * torch.exp(x), "wrong sign"),
+    "2 at 0": (torch.abs, lambda x, g: g * torch.where(x == 0, 2.0, torch.sign(x)), "single points"),
+    "5 at 0": (torch.square, lambda x, g: g * torch.where(x == 0, 5.0, 2 * x), "single points"),
+    "a branch that is rare": (
+        torch.square, lambda x, g: g * (x if x.max() > 1e3 else 2 * x), "region",
+    ),
+    "a branch on a number": (
+        torch.square, lambda x, g: g * (x if x.max().item() > 1e3 else 2 * x), "region",
+    ),
+    "not linear": (torch.square, lambda x, g: g.abs() * 2 * x, "not linear"),
+    "a view of a cotangent": (
+        torch.square, lambda x, g: (g.view(-1) * 2 * x.reshape(-1)).view(x.shape), "layout",
+    ),
+    "zero": (torch.square, lambda x, g: g * 0, "zero"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right(name: str) -> None:
+    result = check(custom(*RIGHT[name]), X, seed=1)
+    assert result.verdict == "proved", str(result)
+    assert result.ground is not None and result.ground.bound is not None and result.ground.bound.log2 <= -100
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong(name: str) -> None:
+    forward, backward, words = WRONG[name]
+    result = check(custom(forward, backward), X, seed=1)
+    assert result.verdict == "refuted", str(result)
+    assert words in str(result.diagnosis)
+    assert result.witness is not None
+
+
+def test_value_that_escapes_is_undecided_with_its_line() -> None:
+    result = check(custom(torch.square, lambda x, g: g * 2 * x * float(x.sum()) / float(x.sum())), X, seed=1)
+    assert result.verdict == "undecided"
+    assert "test_check.py" in str(result.reason)
+
+
+def test_equivalent() -> None:
+    assert equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(2 * x) - 1, X, seed=1).verdict == "proved"
+    assert equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(x) - 1, X, seed=1).verdict == "refuted"
+
+
+def test_module() -> None:
+    layer = torch.nn.Linear(3, 2).double()
+    result = check(layer, X, seed=1)
+    assert result.verdict == "proved", str(result)
+    assert {pair.wrt for pair in result.pairs} == {"weight", "bias", "input"}
