@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from gradproof.numeric.checking.points import fractions
 from gradproof.numeric.checking.specification import InputAxes, check_fit, infer_axes, read_specification
@@ -78,7 +77,7 @@ class Target:
     axes: tuple[InputAxes, ...]
     sizes: Mapping[str, int]
     name: str
-    module: nn.Module | None = None
+    module: Any = None
 
     @property
     def wanted(self) -> tuple[Example, ...]:
@@ -99,10 +98,10 @@ def make_target(
     specification that
     does not fit.
     """
-    if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor | nn.Module):
+    if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor):
         made = inputs[0]()
         inputs = tuple(made) if isinstance(made, tuple | list) else (made,)
-    module = fn if isinstance(fn, nn.Module) else None
+    module = fn if hasattr(fn, "named_parameters") else None
     names = _names(fn, len(inputs))
     examples = [Example(name, value, True) for name, value in zip(names, inputs, strict=True)]
     if module is not None:
@@ -115,7 +114,7 @@ def make_target(
     return Target(program, tuple(examples), axes, sizes, _name(fn), module)
 
 
-def _program(fn: Any, module: nn.Module | None, parameters: list[str]) -> Program:
+def _program(fn: Any, module: Any, parameters: list[str]) -> Program:
     if module is not None:
         return TorchProgram(_functional(module, parameters))
     if isinstance(fn, tuple):
@@ -124,7 +123,7 @@ def _program(fn: Any, module: nn.Module | None, parameters: list[str]) -> Progra
     return TorchProgram(fn)
 
 
-def _functional(module: nn.Module, parameters: list[str]) -> Callable[..., Any]:
+def _functional(module: Any, parameters: list[str]) -> Callable[..., Any]:
     buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
 
     def call(*arguments: Any) -> Any:
@@ -135,7 +134,7 @@ def _functional(module: nn.Module, parameters: list[str]) -> Callable[..., Any]:
     return call
 
 
-def _parameters(module: nn.Module) -> list[Example]:
+def _parameters(module: Any) -> list[Example]:
     return [
         Example(name, parameter.detach(), parameter.requires_grad, True)
         for name, parameter in module.named_parameters()
@@ -143,7 +142,7 @@ def _parameters(module: nn.Module) -> list[Example]:
 
 
 def _names(fn: Any, count: int) -> list[str]:
-    function = fn[0] if isinstance(fn, tuple) else fn.forward if isinstance(fn, nn.Module) else fn
+    function = fn[0] if isinstance(fn, tuple) else fn.forward if hasattr(fn, "named_parameters") else fn
     owner = getattr(function, "__self__", None)
     skipped = 0
     if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
