@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradproof.symbolic.axes import Axis
@@ -17,6 +17,7 @@ from gradproof.symbolic.expressions import (
     Tensor,
     bracket,
     entry,
+    fresh,
     index,
     mul,
     reduce,
@@ -93,16 +94,18 @@ class Renaming:
     tensors: Mapping[Tensor, Tensor]
     axes: Mapping[Axis, tuple[Axis, ...]]
     names: frozenset[str]
+    apart: Mapping[Index, str] = field(default_factory=dict[Index, str])
 
     def index(self, old: Index) -> tuple[Index, ...]:
         """The indices that an index becomes; each further one is called by the first letter of its axis."""
         new = self.axes.get(old.axis, (old.axis,))
         if not new:
             return ()
-        made = [index(old.name, new[0])]
+        own = self.apart.get(old, old.name)
+        made = [index(own, new[0])]
         for axis in new[1:]:
-            taken = self.names | {i.name for i in made}
-            name = axis.name[0] if axis.name[0] not in taken else f"{old.name}_{axis.name}"
+            taken = self.names | {i.name for i in made} | set(self.apart.values())
+            name = axis.name[0] if axis.name[0] not in taken else f"{own}_{axis.name}"
             made.append(index(name, axis))
         return tuple(made)
 
@@ -133,8 +136,23 @@ class Renaming:
         return expr.rebuild(tuple(self(child) for child in expr.children))
 
     def definition(self, given: Definition, source: str) -> Definition:
-        over = tuple(new for old in given.indices for new in self.index(old))
-        return Definition(self.tensors[given.target], over, self(given.value), given.source or source)
+        moving = replace(self, apart=self._told_apart(given))
+        over = tuple(new for old in given.indices for new in moving.index(old))
+        return Definition(self.tensors[given.target], over, moving(given.value), given.source or source)
+
+    def _told_apart(self, given: Definition) -> dict[Index, str]:
+        """Names for indices that are called alike: over different axes here, they may come to be over one."""
+        found = sorted(
+            {*given.indices, *given.value.free, *given.value.bound}, key=lambda i: (i.name, i.axis.name)
+        )
+        apart: dict[Index, str] = {}
+        taken = set(self.names)
+        for place, i in enumerate(found):
+            if any(other.name == i.name for other in found[:place]):
+                made = fresh((index(name, i.axis) for name in taken), i)
+                apart[i] = made.name
+                taken.add(made.name)
+        return apart
 
     def recurrence(self, given: Recurrence, source: str) -> Recurrence:
         (axis,) = self.axes.get(given.axis, (given.axis,))

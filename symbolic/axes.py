@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradproof.symbolic.mistakes import MistakeError, check_count, check_name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """A named dimension of symbolic size, such as `batch`, `time` or `hidden`.
 
-    Two axes are the same only if they are the same declaration: the size plays no part.
+    Two axes are the same only if they are the same declaration: name and size play no part.
 
     - `size`: a fixed size, for axes that enumerate (the gates of an LSTM); `None` for a symbolic one.
     - `minimum`: the smallest size allowed; a proof states it as a condition (`n >= 1`).
@@ -46,6 +47,17 @@ def check_axis(given: object, what: str) -> Axis:
     if not isinstance(given, Axis):
         raise MistakeError(f"{what}, such as Axis('classes'), found {given!r}")
     return given
+
+
+def check_axes(where: str, axes: Iterable[Axis]) -> None:
+    """Raise MistakeError for two axes of one name: what is printed could not tell them apart."""
+    known: dict[str, Axis] = {}
+    for axis in axes:
+        if known.setdefault(axis.name, axis) is not axis:
+            raise MistakeError(
+                f"{where}: two axes are called {axis.name}; two declarations are two axes, so either use one "
+                "of them for both or give the other a name of its own"
+            )
 
 
 def batch(name: str = "batch") -> Axis:

@@ -69,9 +69,8 @@ def _position(array: Array, axis: Axis, given: Any) -> Expr:
     found = read(given)
     if isinstance(found, Index):
         if found.axis != axis:
-            raise MistakeError(
-                f"{array} expects an index of axis {axis.name}, found {found} of {found.axis.name}"
-            )
+            other = "another axis of that name" if found.axis.name == axis.name else found.axis.name
+            raise MistakeError(f"{array} expects an index of axis {axis.name}, found {found} of {other}")
         return found
     if isinstance(found, Number):
         least = axis.size or axis.minimum

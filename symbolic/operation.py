@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, cast
 
+from gradproof.symbolic.axes import check_axes
 from gradproof.symbolic.building import Absent, Array, Builder
 from gradproof.symbolic.declarations import Hyperparameter, Input, boolean, integer, real, scalar
 from gradproof.symbolic.expressions import Tensor, parameter
@@ -26,6 +27,7 @@ from gradproof.symbolic.programs import (
     Recurrence,
     Scanned,
     Statement,
+    axes_of,
     flat,
     index_names,
     step_axis,
@@ -141,6 +143,7 @@ class Operation:
             else:
                 given[name] = Absent(name, let)
         outputs = self._written(let, given)
+        check_axes(self.label, axes_of(inputs, let.statements))
         parameters = tuple(parameter(name, d.domain) for name, d in let.hyperparameters.items())
         program = Program(tuple(inputs), parameters, tuple(let.statements), outputs)
         return Built(program, let.hyperparameters, tuple(let.conditions))

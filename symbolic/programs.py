@@ -170,6 +170,17 @@ def made_by(statement: Definition | Recurrence) -> tuple[Tensor, ...]:
     return (*within, *(d.target for d in statement.body), *statement.targets)
 
 
+def axes_of(inputs: Sequence[Tensor], statements: Sequence[Statement]) -> list[Axis]:
+    """The axes of inputs and of statements, in the order in which they occur."""
+    found = [a for t in inputs for a in (*t.axes, *((t.over,) if t.over is not None else ()))]
+    for s in flat(statements):
+        for d in s.body if isinstance(s, Recurrence) else (s,):
+            bound = sorted(d.value.bound, key=lambda i: i.key)
+            found.extend(i.axis for i in (*d.indices, *bound))
+        found.extend([s.axis] if isinstance(s, Recurrence) else [])
+    return list(dict.fromkeys(found))
+
+
 def index_names(program: Program) -> frozenset[str]:
     """The names of all indices in the definitions of a program."""
     names: set[str] = set()

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from compositions import BATCH, COMPOSITIONS, FOUR, SOURCE, STATE, TIME, rnn, rnn_cell, stacked_lstm, weights
 
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.catalogue.axes import INPUT
 from gradproof.symbolic.derivation import Derivation, derive
-from gradproof.symbolic.expressions import Tensor
+from gradproof.symbolic.expressions import Tensor, entry
+from gradproof.symbolic.language import indices, read
 from gradproof.symbolic.mistakes import MistakeError
 from gradproof.symbolic.operation import Array, Builder, Operation, Recurrence, operation, real
-from gradproof.symbolic.proof import decide_pairing, prove_kind, prove_operation
+from gradproof.symbolic.proof import decide_pairing, prove, prove_kind, prove_operation
 from gradproof.symbolic.theorems import stages
 from gradproof.symbolic.verdict import combine
 
@@ -105,6 +107,35 @@ def test_no_near_miss_passes(op: Operation) -> None:
         if _passes(op, wrong):
             passed.append(what)
     assert count > 10 and passed == []
+
+
+# --- what is applied stays what it is
+
+LEFT, RIGHT, BOTH = Axis("left"), Axis("right"), Axis("both", minimum=1)
+(over_left,), (over_right,) = indices("k", LEFT), indices("k", RIGHT)
+
+
+@operation("test", x=real(LEFT), y=real(RIGHT), register=False)
+def outer_product(let: Builder, x: Array, y: Array) -> Array:
+    """Two indices of one name, which differ by their axes alone."""
+    return let("z", [over_left, over_right], x[over_left] * y[over_right])
+
+
+@operation("test", x=real(BOTH), y=real(BOTH), register=False)
+def over_one_axis(let: Builder, x: Array, y: Array) -> Array:
+    return outer_product(x, y)
+
+
+def test_indices_of_one_name_stay_two_where_their_axes_become_one() -> None:
+    (d,) = over_one_axis.program.definitions.values()
+    assert len(set(d.indices)) == 2
+    i, j = indices("i j", BOTH, BOTH)
+    x, y = over_one_axis.inputs
+    z = entry(d.target, read(i), read(j))
+    right, swapped = (entry(x, read(a)) * entry(y, read(b)) for a, b in ((i, j), (j, i)))
+    assert prove(z, right, definitions={d.target: d}).verdict == "proved"
+    assert prove(z, swapped, definitions={d.target: d}).verdict == "refuted"
+    assert combine([t.verdict for t in prove_operation(over_one_axis)]) == "proved"
 
 
 # --- names and mistakes

@@ -11,7 +11,7 @@ from interpreter import Interpreter
 from sampling import LABELS, SIZES, draw, parameters_of, sample
 
 from gradproof.symbolic import language
-from gradproof.symbolic.axes import Axis, batch
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.catalogue.axes import (
     BATCH,
     CLASSES,
@@ -509,10 +509,10 @@ N = Axis("n", minimum=1)
 i, j = indices("i j", N, N)
 
 
-@operation("test", x=real(batch(), N), w=real(N), register=False)
+@operation("test", x=real(BATCH, N), w=real(N), register=False)
 def gated_norm(let: Builder, x: Array, w: Array) -> Array:
     """An operation that is not in the catalogue."""
-    (b,) = indices("b", batch())
+    (b,) = indices("b", BATCH)
     mean = let("mean", [b], mean_over(x[b, j], j))
     gate = let("gate", [b, i], language.sigmoid(w[i] * (x[b, i] - mean[b])))
     top = let("top", [b], max_over(x[b, j], j))

@@ -283,6 +283,27 @@ def test_tensors_of_another_operation_are_refused() -> None:
             _ = wrong.program
 
 
+def test_two_declarations_are_two_axes() -> None:
+    one, other = Axis("n"), Axis("n")
+    i, i1 = indices("i i", one, other)
+    assert one != other
+
+    @operation("test", x=real(one), y=real(one), register=False)
+    def crossed(let: Any, x: Any, y: Any) -> Any:
+        return let("z", [i], x[i] * y[i1])
+
+    @operation("test", x=real(one), y=real(other), register=False)
+    def both(let: Any, x: Any, y: Any) -> Any:
+        return let("z", [i], x[i] * sum_over(y[i1], i1))
+
+    with pytest.raises(
+        MistakeError, match="expects an index of axis n, found i of another axis of that name"
+    ):
+        _ = crossed.program
+    with pytest.raises(MistakeError, match=r"both: two axes are called n; .* a name of its own"):
+        _ = both.program
+
+
 def test_what_is_no_mistake_stays_what_it_is() -> None:
     """An index may be bound and stand on the left side; an input may be returned, and one tensor twice."""
 
