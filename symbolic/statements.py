@@ -77,6 +77,10 @@ def _decide(
     if verdict.verdict == "refuted" and reader.decimals:
         notes = _rounding_notes(sides, domains, where, reader)
         verdict = replace(verdict, notes=(*verdict.notes, *notes))
+    unused = [n for n in domains if n not in {*reader.names, *sides[0].by, *sides[1].by}]
+    if unused:
+        said = f"no {' and no '.join(unused)} occurs: what is said of its domain is not used"
+        verdict = replace(verdict, notes=(*verdict.notes, said))
     return verdict
 
 

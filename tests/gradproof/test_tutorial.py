@@ -1,4 +1,4 @@
-"""docs/tutorial.md, run from its first example to its last."""
+"""docs/tutorial.md and docs/operations.md, run from the first example to the last."""
 
 import re
 import shlex
@@ -8,15 +8,21 @@ from pathlib import Path
 
 import pytest
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_examples_run(tmp_path: Path) -> None:
-    script = "\n".join(text for language, text in BLOCKS if language == "python")
-    (tmp_path / "tutorial.py").write_text(script, encoding="utf-8")
+def blocks(name: str) -> list[tuple[str, str]]:
+    """The examples of a page, each with its language."""
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(name: str, tmp_path: Path) -> str:
+    """What the Python examples of a page print."""
+    script = "\n".join(text for language, text in blocks(name) if language == "python")
+    (tmp_path / "examples.py").write_text(script, encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, "tutorial.py"],
+        [sys.executable, "examples.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -24,12 +30,22 @@ def test_examples_run(tmp_path: Path) -> None:
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
-    assert "refuted" in result.stdout
+    return result.stdout
+
+
+def test_operations(tmp_path: Path) -> None:
+    assert "a NumPy function was called on a symbol" in run("operations", tmp_path)
+
+
+def test_tutorial(tmp_path: Path) -> None:
+    assert "refuted" in run("tutorial", tmp_path)
     page = (tmp_path / "mish" / "scaled_mish.html").read_text(encoding="utf-8")
     assert "scaled_mish" in page and "<math" in page
 
 
-COMMANDS = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+COMMANDS = [
+    line[2:] for language, text in blocks("tutorial") if language == "console" for line in text.splitlines()
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sympy as sp
 from compositions import BATCH, COMPOSITIONS, FOUR, SOURCE, STATE, TIME, rnn, rnn_cell, stacked_lstm, weights
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.catalogue.axes import INPUT
 from gradproof.symbolic.derivation import Derivation, derive
-from gradproof.symbolic.expressions import Tensor, entry
-from gradproof.symbolic.language import indices, read
+from gradproof.symbolic.expressions import Tensor, entry, parameter
+from gradproof.symbolic.language import indices, read, symbol
 from gradproof.symbolic.mistakes import MistakeError
 from gradproof.symbolic.operation import Array, Builder, Operation, Recurrence, operation, real
-from gradproof.symbolic.proof import decide_pairing, prove, prove_kind, prove_operation
+from gradproof.symbolic.proof import decide_pairing, prove, prove_kind, prove_operation, prove_text
 from gradproof.symbolic.theorems import stages
 from gradproof.symbolic.verdict import combine
 
@@ -136,6 +137,14 @@ def test_indices_of_one_name_stay_two_where_their_axes_become_one() -> None:
     assert prove(z, right, definitions={d.target: d}).verdict == "proved"
     assert prove(z, swapped, definitions={d.target: d}).verdict == "refuted"
     assert combine([t.verdict for t in prove_operation(over_one_axis)]) == "proved"
+
+
+def test_what_is_cancelled_before_it_is_read_asks_for_nothing() -> None:
+    """What docs/soundness.md says of constructors: the claim is about what was built, and text keeps all."""
+    s = symbol(parameter("s"))
+    assert read(s / s) is read(1) and read(sp.sqrt(s) ** 2) is read(s)
+    assert prove(s / s, 1).verdict == "proved"
+    assert prove_text("x", "x**2/x").verdict == "refuted"
 
 
 # --- names and mistakes
