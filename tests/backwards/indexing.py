@@ -24,7 +24,7 @@ class Embedding(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         (index,) = ctx.saved_tensors
         gw = grad.new_zeros(ctx.rows, grad.shape[-1])
-        gw.index_add_(0, index.reshape(-1), grad.reshape(-1, grad.shape[-1]))
+        gw.index_add_(0, index.flatten(), grad.flatten(0, -2))
         return gw, None
 
 
@@ -135,9 +135,9 @@ class TopkFlat(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         x, index = ctx.saved_tensors
-        gx = torch.zeros_like(x).view(-1)
+        gx = x.new_zeros(x.numel())
         gx.index_add_(0, index.reshape(-1), grad.reshape(-1))
-        return gx.view_as(x)
+        return gx.view(x.shape)
 
 
 class Topk(TopkFlat):
@@ -145,9 +145,9 @@ class Topk(TopkFlat):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         x, index = ctx.saved_tensors
         first = torch.arange(x.shape[0]).unsqueeze(-1) * x.shape[-1]
-        gx = torch.zeros_like(x).view(-1)
+        gx = x.new_zeros(x.numel())
         gx.index_add_(0, (index + first).reshape(-1), grad.reshape(-1))
-        return gx.view_as(x)
+        return gx.view(x.shape)
 
 
 class IndexAddCopies(Function):

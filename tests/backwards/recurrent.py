@@ -27,13 +27,13 @@ class RnnTanh(Function):
     @staticmethod
     def backward(ctx: Any, dh: Tensor) -> Any:
         u, *states = ctx.saved_tensors
-        dx, du = [], torch.zeros_like(u)
-        for t in reversed(range(len(states) - 1)):
-            dz = dh * (1 - states[t + 1] ** 2)
-            du = du + dz.t() @ states[t]
-            dx.append(dz)
-            dh = dz @ u
-        return torch.stack(dx[::-1]), dh, du
+        steps = len(states) - 1
+        dx, du = dh.new_empty(steps, *dh.shape), torch.zeros_like(u)
+        for t in reversed(range(steps)):
+            dx[t] = dh * (1 - states[t + 1] ** 2)
+            du = du + dx[t].t() @ states[t]
+            dh = dx[t] @ u
+        return dx, dh, du
 
 
 class RnnTruncated(RnnTanh):
