@@ -215,6 +215,8 @@ class _Pass:
             last = statements[-1]
             if last.name:
                 self.define(last, reader)
+                if reader.scope == "function":
+                    self.function_labels = list(last.indices)
                 return self.names.definitions[last.name]
             value = reader.array(last.body)
         except ParseError as problem:
@@ -296,7 +298,7 @@ class _Pass:
     def reordered(self, output: Array, order: Sequence[str]) -> Array:
         """The output with its named indices in the order in which the cotangent names them."""
         labels = list(self.function_labels)
-        if not order or not labels or sorted(order) != labels:
+        if not order or not labels or sorted(order) != sorted(labels):
             return output
         places = [labels.index(n) for n in order]
         rest = list(range(len(labels), output.rank))
