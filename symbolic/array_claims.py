@@ -11,6 +11,7 @@ from gradproof.symbolic.array_decision import Question, decide_arrays
 from gradproof.symbolic.array_hints import Case, hints
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
+from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
 from gradproof.symbolic.axes import Axis
@@ -116,6 +117,10 @@ def judge_case(case: Case, until: float) -> Verdict:
             "undecided": "whether it holds away from such points is not decided",
         }[verdict.verdict]
         return Verdict("refuted", witness=witness, reason="no derivative", notes=(f"at {kink}", away))
+    if case.by and verdict.verdict != "refuted" and (left or verdict.verdict != "proved" or has_gap(case)):
+        strict = refuted_at_size_one(case, body)
+        if strict is not None:
+            return strict
     if verdict.verdict == "proved" and left:
         said = ", ".join(str(k) for k in left)
         return Verdict("undecided", reason=f"whether there is a derivative at {said} is not shown")
@@ -244,6 +249,7 @@ def _case(
         dot=lambda read: substitute(dot(read), dict(renamed)),
         rank=output.rank,
         cotangent=reading.cotangent,
+        directions=tuple(reading.moved.values()),
         sizes=_sizes(reading, truth),
     )
 

@@ -61,6 +61,7 @@ class Case:
     dot: Callable[[Entry], Expr]
     rank: int
     cotangent: Tensor | None = None
+    directions: tuple[Tensor, ...] = ()
     sizes: tuple[Axis, ...] = ()
 
 

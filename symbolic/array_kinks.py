@@ -13,19 +13,19 @@ from itertools import islice, product
 from typing import Any
 
 from gradproof.symbolic.array_witnesses import Search, places_of, surely
+from gradproof.symbolic.decision import solved
 from gradproof.symbolic.definedness import Demand, covers, met, tidied
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
-    Add,
     Bracket,
     Entry,
     Expr,
     Index,
     MatrixFunction,
-    Mul,
     Number,
+    Parameter,
     Reduce,
     Tensor,
     Where,
@@ -34,7 +34,6 @@ from gradproof.symbolic.expressions import (
     mul,
     refresh,
     total,
-    walk,
 )
 from gradproof.symbolic.formulas import Formula
 from gradproof.symbolic.normal_form import NormalForm, integral
@@ -134,18 +133,7 @@ def _smooth(kink: Kink) -> bool:
     return True
 
 
-def solved(difference: Expr) -> tuple[Entry | None, Expr]:
-    """The entry on which an expression depends linearly, and its value where the expression is 0."""
-    for term in difference.terms if isinstance(difference, Add) else (difference,):
-        factor, read = term.factors if isinstance(term, Mul) and len(term.factors) == 2 else (ONE, term)
-        if isinstance(factor, Number) and isinstance(read, Entry) and read.tensor.dtype == "real":
-            rest = add(difference, mul(-1, term))
-            if read not in set(walk(rest)) and not isinstance(read.tensor, MatrixFunction):
-                return read, NormalForm().tidy(mul(-1 / factor.value, rest))
-    return None, ZERO
-
-
-def branch(expr: Expr, at: Entry, value: Expr, side: int) -> Expr:
+def branch(expr: Expr, at: Entry | Parameter, value: Expr, side: int) -> Expr:
     """The expression at the kink, cases chosen as they are at it (0), just below (-1) or just above (1)."""
     if expr is at:
         return value
@@ -270,7 +258,7 @@ def _points_at(kink: Kink, search: Search) -> Iterator[Point]:
     difference = add(kink.flag.left, mul(-1, kink.flag.right))
     read, value = solved(difference)
     for point in islice(search.points(), MAX_TRIED):
-        if read is None or read.tensor not in point.tensors:
+        if not isinstance(read, Entry) or read.tensor not in point.tensors:
             yield point
             continue
         for at in islice(places_of(read.free | value.free, point), 9):

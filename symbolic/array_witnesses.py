@@ -14,6 +14,7 @@ from flint import fmpq, fmpq_mat
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.definedness import Demand
+from gradproof.symbolic.domain import parse_domain
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
 from gradproof.symbolic.expressions import (
     Entry,
@@ -112,10 +113,25 @@ class Search:
     def points(self) -> Iterator[Point]:
         """Points to try, always the same ones."""
         chance = random.Random(0)
+        yield from self.simple()
         for trial in range(3 * MANY):
             made = self.point(trial, chance)
             if made is not None:
                 yield made
+
+    def simple(self) -> Iterator[Point]:
+        """Points of size 1 at which one tensor is 0 and the others are 1."""
+        sizes = {a: a.size or max(a.minimum, 1) for a in self.reads.axes}
+        if any(count > 1 for count in sizes.values()) or self.equations:
+            return
+        parameters = {p.name: next(parse_domain(p.domain).samples()) for p in self.reads.parameters}
+        for zero in self.reads.tensors:
+            values: dict[Tensor, Values] = {}
+            for t in self.reads.tensors:
+                given = Fraction(int(t is not zero and t.dtype == "real"))
+                fits = t.dtype != "real" or parse_domain(t.domain).contains(given)
+                values[t] = {(0,) * len(t.axes): given if fits else next(parse_domain(t.domain).samples())}
+            yield Point(sizes, values, parameters)
 
     def point(self, trial: int, chance: random.Random) -> Point | None:
         """One point; None where the equations cannot be made to hold."""

@@ -10,19 +10,24 @@ from gradproof.symbolic.definedness import Demand, compare, covers, demands, tid
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
+    Add,
     Bracket,
     Call,
     Entry,
     Expr,
     Index,
+    MatrixFunction,
     Mul,
+    Number,
     Parameter,
     Power,
     Reduce,
     Tensor,
     Where,
+    add,
     entry,
     fresh,
+    mul,
     parameter,
     refresh,
     rewrite,
@@ -144,7 +149,7 @@ def _by_regions(
         made, more = (tuple(demands(side, definitions, outside=outside)) for side in (left, right))
         needs = made, more
     try:
-        subject = next(_conditions(left, right), None)
+        subject = min(_conditions(left, right), key=_nested, default=None)
         return None if subject is None else _split(left, right, subject, definitions, splits, needs)
     except (TooLargeError, ZeroDivisionError):
         return None
@@ -205,6 +210,11 @@ def _conditions(*sides: Expr) -> Iterator[Expr]:
                     yield subject
 
 
+def _nested(expr: Expr) -> int:
+    """How many conditions an expression holds: those inside another are decided before it."""
+    return sum(isinstance(node, Bracket) for node in walk(expr))
+
+
 def oriented(nf: NormalForm, flag: Bracket) -> tuple[Expr, int]:
     """What a bracket compares with 0, up to a positive factor, and the sign that orients it in one way."""
     difference = plus(nf(flag.left), scale(nf(flag.right), -1))
@@ -230,8 +240,26 @@ def _in_region(expr: Expr, subject: Expr, sign: int) -> Expr:
 
     decided = rewrite(expr, visit)
     if not isinstance(subject, Entry | Parameter):
-        return decided
+        at, value = solved(subject) if sign == 0 else (None, ZERO)
+        return decided if at is None else rewrite(decided, lambda node: value if node is at else node)
     return rewrite(decided, lambda node: _signed(subject, sign) if node is subject else node)
+
+
+def solved(difference: Expr) -> tuple[Entry | Parameter | None, Expr]:
+    """A variable on which an expression depends linearly, and its value where the expression is 0."""
+    for term in difference.terms if isinstance(difference, Add) else (difference,):
+        factor, read = term.factors if isinstance(term, Mul) and len(term.factors) == 2 else (ONE, term)
+        real = isinstance(read, Parameter) or (isinstance(read, Entry) and read.tensor.dtype == "real")
+        if (
+            isinstance(factor, Number)
+            and real
+            and not isinstance(getattr(read, "tensor", None), MatrixFunction)
+        ):
+            rest = add(difference, mul(-1, term))
+            if read not in set(walk(rest)):
+                assert isinstance(read, Entry | Parameter)
+                return read, NormalForm().tidy(mul(-1 / factor.value, rest))
+    return None, ZERO
 
 
 def _demand_in_region(demand: Demand, subject: Expr, sign: int) -> Demand:

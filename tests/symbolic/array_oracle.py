@@ -1,6 +1,7 @@
-"""An independent judge of claims over arrays: evaluated with 50 digits at random arrays, differentiated by differences.
+"""An independent judge of claims over arrays: evaluated with 50 digits, differentiated by differences.
 
-It shares the syntax of the formulas with what it judges, and nothing else: arrays are NumPy's, numbers mpmath's.
+It shares the syntax of the formulas with what it judges, and nothing else: arrays are NumPy's, numbers are
+mpmath's.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ class Oracle:
         return mp.mpf(int(self.read(parts[0]) == self.read(parts[1])))
 
     def call_einsum(self, parts: list[Syntax], _: Mapping[str, Syntax]) -> Any:
-        before, _, after = parts[0].text.partition("->")
+        before, _arrow, after = parts[0].text.partition("->")
         groups, operands = before.split(","), [self.read(p) for p in parts[1:]]
         letters = sorted(set("".join(groups)))
         size = {c: x.shape[n] for g, x in zip(groups, operands, strict=True) for n, c in enumerate(g)}

@@ -1,7 +1,7 @@
 """Rules of matrix calculus and of frameworks' tables over arrays, true and wrong, as claims.
 
-A line is `kind | what is differentiated by | function | claim`, with `!` in front of a wrong one; what stands behind
-`where` and `:` in the headings are conditions and domains.
+A line is `kind | what is differentiated by | function | claim`, with `!` in front of a wrong one and a
+condition behind `; where`. A line that ends in a backslash goes on in the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AXES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 INDICES = {"i": "d", "j": "d", "k": "d", "l": "d", "a": "b", "p": "c", "q": "c", "r": "n", "e": "n", "f": "n"}
 
-TEXT = """
+TEXT = r"""
 # entry by entry
 vjp | x | tanh(x) | g*(1 - tanh(x)**2)
 !vjp | x | tanh(x) | g*(1 + tanh(x)**2)
@@ -186,9 +186,11 @@ hessian | x | sum(x**2)/2 | eye(d)
 jacobian | x | dot(x, y)/(norm(x)*norm(y)) | y/(norm(x)*norm(y)) - dot(x, y)*x/(norm(x)**3*norm(y))
 !jacobian | x | dot(x, y)/(norm(x)*norm(y)) | y/(norm(x)*norm(y)) - dot(x, y)*x/(norm(x)**2*norm(y))
 vjp | X | sqrt(sum(X**2, axis=-1)) | X*g[:,None]/sqrt(sum(X**2, axis=-1))[:,None]
-vjp | x | (x - mean(x))/sqrt(var(x) + s) | (g - mean(g) - (x - mean(x))*mean(g*(x - mean(x)))/(var(x) + s))/sqrt(var(x) + s)
+vjp | x | (x - mean(x))/sqrt(var(x) + s) | \
+(g - mean(g) - (x - mean(x))*mean(g*(x - mean(x)))/(var(x) + s))/sqrt(var(x) + s)
 !vjp | x | (x - mean(x))/sqrt(var(x) + s) | (g - mean(g))/sqrt(var(x) + s)
-!vjp | x | (x - mean(x))/sqrt(var(x) + s) | (g - mean(g) + (x - mean(x))*mean(g*(x - mean(x)))/(var(x) + s))/sqrt(var(x) + s)
+!vjp | x | (x - mean(x))/sqrt(var(x) + s) | \
+(g - mean(g) + (x - mean(x))*mean(g*(x - mean(x)))/(var(x) + s))/sqrt(var(x) + s)
 vjp | x | x/sqrt(mean(x**2) + s) | (g - x*mean(g*x)/(mean(x**2) + s))/sqrt(mean(x**2) + s)
 !vjp | x | x/sqrt(mean(x**2) + s) | (g - x*sum(g*x)/(mean(x**2) + s))/sqrt(mean(x**2) + s)
 # what moves entries
@@ -228,7 +230,7 @@ class Rule:
 
 def rules() -> Iterator[Rule]:
     """The rules of the table."""
-    for number, line in enumerate(TEXT.splitlines(), 1):
+    for number, line in enumerate(TEXT.replace("\\\n", "").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         head, _, condition = line.partition(" ; where ")

@@ -1,12 +1,18 @@
-"""Claims over arrays: rules that hold are proved, rules that do not are refuted; an independent judge agrees."""
+"""Claims over arrays: rules that hold are proved, others are refuted; an independent judge agrees."""
 
 from __future__ import annotations
+
+import re
+from typing import Any, cast
 
 import pytest
 from array_oracle import holds
 from array_rules import INDICES, Rule, rules
 
 from gradproof.symbolic.array_claims import judge_arrays
+from gradproof.symbolic.claims import ParseError
+from gradproof.symbolic.claims_file import Claim, Kind
+from gradproof.symbolic.verdict import Verdict
 
 RULES = list(rules())
 
@@ -25,3 +31,146 @@ def test_the_truth_of_a_rule_is_confirmed(rule: Rule) -> None:
 def test_there_are_many_rules() -> None:
     assert sum(r.true for r in RULES) >= 80
     assert len(RULES) >= 160
+
+
+VECTORS: dict[str, tuple[str, ...]] = {
+    "x": ("n",), "y": ("n",), "A": ("n", "n"), "B": ("n", "n"), "X": ("m", "n"),
+}  # fmt: skip
+
+
+def judged(kind: str, function: str, claim: str, by: str = "", **more: Any) -> Verdict:
+    """The verdict over vectors and matrices."""
+    axes = more.pop("axes", VECTORS)
+    return judge_arrays(
+        Claim("", function, (by,) if by else (), claim, kind=cast("Kind", kind), axes=axes, **more)
+    )
+
+
+FALSE_IDENTITIES = {
+    "true for n <= 2 only": ("sum(x)**3 - 3*sum(x)*sum(x**2) + 2*sum(x**3)", "0"),
+    "true for n = 1 only": ("sum(x)*sum(y)", "sum(x*y)"),
+    "an index bound twice is two indices": ("sum(x[i]*sum(y[i], i), i)", "sum(x[i]*y[i], i)"),
+    "bound indices of one name do not meet": ("sum(x[i], i)*sum(y[i], i)", "sum(x[i]*y[i], i)"),
+    "a free index is not the bound one": ("sum(x[i]*y[j], i)", "sum(x[i]*y[i], i)"),
+    "axes of one name, transposed": ("A", "A.T"),
+    "free indices of one axis, exchanged": ("x[i]*y[j]", "x[j]*y[i]"),
+    "matrices do not commute": ("A @ B", "B @ A"),
+    "nor in a trace of four": ("trace(A @ B @ A @ B)", "trace(A @ A @ B @ B)"),
+    "a product of inverses in the wrong order": ("inv(A @ B)", "inv(A) @ inv(B)"),
+    "an inverse of a singular matrix": ("eye(n)", "inv(A) @ A"),
+    "only a sum is known to be invertible": ("inv(A + outer(x, y))", "inv(A + outer(x, y)) + 0*inv(A)"),
+    "a determinant is not linear": ("det(2*A)", "2*det(A)"),
+    "an odd size has another sign": ("det(-A)", "det(A)"),
+    "an even size has another sign": ("det(-A)", "-det(A)"),
+    "both determinants may be negative": ("logdet(A @ B)", "logdet(A) + logdet(B)"),
+    "an inverse of what is not square": ("inv(X.T @ X)", "inv(X) @ inv(X.T)"),
+    "a square root loses a sign": ("sqrt(x**2)", "x"),
+    "0/0": ("x", "x**2/x"),
+    "an axis is no number": ("sum(x)/n", "sum(x)/2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FALSE_IDENTITIES)
+def test_what_does_not_hold_is_refuted(name: str) -> None:
+    assert judged("identity", *FALSE_IDENTITIES[name]).verdict == "refuted"
+
+
+TRUE_IDENTITIES = [
+    ("inv(A) @ A", "eye(n)", {}),
+    ("eye(n)", "inv(A) @ A", {"domain": {"A": "invertible"}}),
+    ("det(A @ B)", "det(A)*det(B)", {}),
+    ("trace(A @ B @ A)", "trace(A @ A @ B)", {}),
+    ("A", "A.T", {"domain": {"A": "symmetric"}}),
+    ("sum(delta(i,j)*x[j], j)", "x[i]", {}),
+    ("trace(eye(n))", "n", {}),
+    ("inv(X.T @ X + s*eye(n)) @ X.T", "X.T @ inv(X @ X.T + s*eye(m))", {"domain": {"s": ">0"}}),
+    (
+        "inv(A + outer(x, y))",
+        "inv(A) - inv(A) @ outer(x, y) @ inv(A)/(1 + y @ inv(A) @ x)",
+        {"domain": {"A": "invertible"}, "where": ("1 + y @ inv(A) @ x != 0",)},
+    ),
+    ("sum(x[i]*x[j]*A[i,j] for i in n for j in n)", "x @ A @ x", {}),
+]
+
+
+@pytest.mark.parametrize("left, right, more", TRUE_IDENTITIES)
+def test_what_holds_is_proved(left: str, right: str, more: dict[str, Any]) -> None:
+    assert judged("identity", left, right, **more).verdict == "proved"
+
+
+STRICT = [
+    ("vjp", "relu(x)", "g*(x > 0)", "no derivative"),
+    ("vjp", "abs(x)", "g*sign(x)", "no derivative"),
+    ("vjp", "sign(x)", "0*g", "no derivative"),
+    ("vjp", "max(x)", "g*(x == max(x))", "no derivative"),
+    ("vjp", "norm(x)*x", "outer(x, x) @ g/norm(x) + g*norm(x)", "the right side is undefined"),
+    ("vjp", "det(A)", "g*det(A)*inv(A).T", None),
+]
+
+
+@pytest.mark.parametrize("kind, function, claim, reason", STRICT)
+def test_points_without_derivative_and_points_without_value_count(
+    kind: str, function: str, claim: str, reason: str | None
+) -> None:
+    verdict = judged(kind, function, claim, "A" if "A" in function else "x")
+    assert verdict.verdict == "refuted" and verdict.reason == reason, verdict
+
+
+def test_smooth_cases_are_no_kinks() -> None:
+    assert judged("vjp", "x*abs(x)", "2*g*abs(x)", "x").verdict == "proved"
+    assert judged("vjp", "relu(x)**2", "2*g*relu(x)", "x").verdict == "proved"
+
+
+HINTS = [
+    ("jacobian", "x @ A @ x", "2*A @ x", "x", "right only for symmetric A"),
+    ("vjp", "X + x", "g", "x", "not summed over m"),
+    ("vjp", "sum(x**2)", "g*x", "x", "a factor 2 is missing"),
+    ("vjp", "mean(x)", "g*(x == x)", "x", "a factor 1/n is missing"),
+    ("vjp", "sum(x**2)", "-2*g*x", "x", "the sign is wrong"),
+    ("jacobian", "X @ x", "X.T", "x", "transposed: the axes of the variable stand before"),
+    ("jacobian", "tanh(x)", "1 - tanh(x)**2", "x", "the diagonal of the Jacobian"),
+    (
+        "jacobian",
+        "softmax(x)*x",
+        "softmax(x) + softmax(x)*(x - sum(softmax(x)*x))",
+        "x",
+        "gradient of the sum",
+    ),
+    ("vjp", "trace(A @ B)", "g*B", "A", "transposed"),
+]
+
+
+@pytest.mark.parametrize("kind, function, claim, by, hint", HINTS)
+def test_hints(kind: str, function: str, claim: str, by: str, hint: str) -> None:
+    verdict = judged(kind, function, claim, by)
+    assert verdict.verdict == "refuted"
+    assert any(hint in note for note in verdict.notes), verdict.notes
+
+
+UNREADABLE = {
+    "max(x, 0)": "can be read as `maximum(x, 0)`",
+    "A^2": "can be read as a power of the matrix or entry by entry",
+    "norm(A, 2)": "can be read as its largest singular value",
+    "foo(x)": "there is no function 'foo'",
+    "x[i, j]": "2 subscripts behind an array of axes [n]",
+    "sum(x, q)": "'q' is neither an index inside sum nor an axis",
+    "__import__('os')": "there is no function '__import__'",
+    "x.shape": "there is no attribute 'shape'",
+    "sum(" * 60 + "x" + ")" * 60 + "**9999999": "too large",
+    "(" * 200: "nested more than 80 deep",
+    "": "the formula is empty",
+    "delta(i, j)": "the axis of an index is not known",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_what_cannot_be_read_says_why(text: str) -> None:
+    with pytest.raises(ParseError, match=re.escape(UNREADABLE[text])):
+        judged("identity", text, "x")
+
+
+def test_axes_that_differ_at_some_sizes_refute_a_claim() -> None:
+    verdict = judged("vjp", "X @ x", "X @ g", "x")
+    assert verdict.verdict == "refuted"
+    assert verdict.witness is not None and verdict.witness.right == "undefined"
+    assert dict(verdict.witness.point) == {"n": "2", "m": "3"}

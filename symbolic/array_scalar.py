@@ -1,0 +1,129 @@
+"""Claims over arrays at size 1, where they are claims over numbers, strict at every point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from gradproof.symbolic.array_hints import Case
+from gradproof.symbolic.definedness import Demand, compare
+from gradproof.symbolic.domain import Domain, parse_domain
+from gradproof.symbolic.expressions import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    MatrixFunction,
+    Parameter,
+    Reduce,
+    Size,
+    Tensor,
+    parameter,
+    walk,
+)
+from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.normal_form import NormalForm
+from gradproof.symbolic.scalar import Side, decide
+from gradproof.symbolic.verdict import Verdict, Witness
+
+SECONDS = 2.0
+
+
+class NotScalarError(Exception):
+    """Something that has no counterpart over numbers."""
+
+
+def has_gap(case: Case) -> bool:
+    """Whether the derivative as written asks for more than the function does: it may exist there too."""
+    nf = NormalForm()
+    return bool(compare((*case.function.demands, *case.known), case.truth.demands, nf, {}).loose)
+
+
+def refuted_at_size_one(case: Case, body: Formula) -> Verdict | None:
+    """The verdict *refuted* with a witness at size 1, if there is one."""
+    try:
+        variables = _variables(case, body)
+        function = _formula(case.function, variables)
+        claim = _formula(body, variables)
+        known = _demands(case.known, variables)
+    except NotScalarError:
+        return None
+    left = Formula(function.value, (*known, *function.demands))
+    by = tuple(t.name for t in case.by)
+    if case.what == "Hessian":
+        by = (by[0], by[-1])
+    parameters = {p.name: p for p in variables.values() if isinstance(p, Parameter)}
+    for side in (left.value, claim.value, *(d.subject for d in (*left.demands, *claim.demands))):
+        parameters |= {n.name: n for n in walk(side) if isinstance(n, Parameter)}
+    domains = {name: _domain(p) for name, p in parameters.items()}
+    verdict = decide(Side(left, by), Side(claim), domains, SECONDS)
+    if verdict.verdict != "refuted" or verdict.witness is None:
+        return None
+    ranks = {t.name: len(t.axes) for t in variables}
+    ones = {t.name: "1" for t, p in variables.items() if p is ONE}
+    shown = {**verdict.witness.point, **ones}
+    point = {n: "[" * ranks.get(n, 0) + v + "]" * ranks.get(n, 0) for n, v in shown.items()}
+    witness = Witness(point, verdict.witness.left, verdict.witness.right)
+    return replace(verdict, witness=witness)
+
+
+def _variables(case: Case, body: Formula) -> dict[Tensor, Expr]:
+    if len(case.directions) > 1:
+        raise NotScalarError
+    ones = {*case.directions, case.cotangent}
+    made: dict[Tensor, Expr] = {}
+    pending = [case.function.value, case.truth.value, body.value]
+    pending += [d.subject for d in (*case.known, *case.function.demands, *body.demands)]
+    for expr in pending:
+        for tensor in expr.tensors:
+            if isinstance(tensor, MatrixFunction) or tensor.dtype == "integer":
+                continue
+            if tensor.dtype == "boolean" or any(a.minimum > 1 or (a.size or 1) > 1 for a in tensor.axes):
+                raise NotScalarError
+            if tensor in ones:
+                made[tensor] = ONE
+                continue
+            domain = "(0, inf)" if tensor.structure == "positive definite" else tensor.domain
+            made[tensor] = parameter(tensor.name, domain)
+    return made
+
+
+def _domain(made: Parameter) -> Domain:
+    return parse_domain(made.domain) if made.domain != "real" else Domain()
+
+
+def _formula(formula: Formula, variables: Mapping[Tensor, Expr]) -> Formula:
+    return Formula(_scalar(formula.value, variables), _demands(formula.demands, variables))
+
+
+def _demands(demands: Iterable[Demand], variables: Mapping[Tensor, Expr]) -> tuple[Demand, ...]:
+    return tuple(
+        Demand(_scalar(d.subject, variables), d.relation, tuple(_scalar(g, variables) for g in d.guards))
+        for d in demands
+        if d.relation != "on"
+    )
+
+
+def _scalar(expr: Expr, variables: Mapping[Tensor, Expr]) -> Expr:
+    """The expression where every axis has one place."""
+    if isinstance(expr, Index):
+        return ZERO
+    if isinstance(expr, Size):
+        return ONE
+    if isinstance(expr, Entry):
+        made = expr.tensor
+        if isinstance(made, MatrixFunction):
+            return _of_matrix(made, variables)
+        return ZERO if made.dtype == "integer" else variables[made]
+    if isinstance(expr, Reduce):
+        return _scalar(expr.body, variables)
+    return expr.rebuild(tuple(_scalar(child, variables) for child in expr.children))
+
+
+def _of_matrix(made: MatrixFunction, variables: Mapping[Tensor, Expr]) -> Expr:
+    assert made.matrix is not None
+    inner = _scalar(made.matrix, variables)
+    if made.kind == "cofactor":
+        return ONE
+    return inner if made.kind == "determinant" else inner**-1
