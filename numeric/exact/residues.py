@@ -18,7 +18,7 @@ import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System
 from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
-from gradproof.numeric.exact.towers import Tower
+from gradproof.numeric.exact.towers import Tower, power_modulo
 
 
 class ZeroDivisorError(Exception):
@@ -114,7 +114,7 @@ class Residues(System):
         primes = self.tower.primes
 
         def invert(level: int, residue: int) -> int:
-            return pow(residue, -1, primes[level]) if residue else 0
+            return power_modulo(residue, -1, primes[level]) if residue else 0
 
         return self.by_rows(primal, invert)
 
@@ -122,7 +122,10 @@ class Residues(System):
 
     def exp(self, a: Dual) -> Dual:
         linear = a.primal if a.logs is None else self.reduce(a.primal - self._atoms_of(a.logs, a.levels), 0)
-        primal = self._raise(linear, self.tower.roots)
+        if a.logs is not None and not np.any(linear):  # nothing but logarithms: no level is lost
+            primal = np.full(linear.shape, 1, dtype=object)
+        else:
+            primal = self._raise(linear, self.tower.roots)
         if a.logs is not None:
             primal = self._multiply_out(primal, a.logs)
         return self.chain(a, primal, lambda: primal)
@@ -153,7 +156,8 @@ class Residues(System):
             key = (bases[level + 1], exponent)
             power = self._powers.get(key)
             if power is None:
-                power = self._powers[key] = pow(key[0], exponent, self.tower.primes[level + 1])
+                prime = self.tower.primes[level + 1]
+                power = self._powers[key] = power_modulo(key[0], exponent, prime)
             return power
 
         return self.by_rows(
@@ -227,15 +231,17 @@ class Residues(System):
             return 0
         degree = exponent.denominator
         if degree == 1:
-            return pow(residue, exponent.numerator, prime)
+            return power_modulo(residue, exponent.numerator, prime)
         self.roots += 1
         q, projection = self.tower.odd_parts[level]
         order = prime - 1 if degree % 2 else q
-        if math.gcd(degree, order) == 1 and (degree % 2 or pow(residue, projection, prime) == residue):
-            return pow(residue, exponent.numerator * pow(degree, -1, order) % order, prime)
+        if math.gcd(degree, order) == 1 and (
+            degree % 2 or power_modulo(residue, projection, prime) == residue
+        ):
+            return power_modulo(residue, exponent.numerator * pow(degree, -1, order) % order, prime)
         self.unclean_roots += 1
         root = Random(f"{self.seed}/root/{degree}/{level}/{residue}").randrange(1, prime)
-        return pow(root, exponent.numerator, prime)
+        return power_modulo(root, exponent.numerator, prime)
 
     def power(self, a: Dual, exponent: Fraction) -> Dual:
         """`x^c`, with the derivative `c x^(c - 1)`."""

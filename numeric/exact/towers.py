@@ -54,6 +54,15 @@ class Tower:
         return tuple(parts)
 
 
+def power_modulo(base: int, exponent: int, prime: int) -> int:
+    """`base^exponent` modulo a prime; a negative exponent inverts.
+
+    >>> power_modulo(3, -1, 7)
+    5
+    """
+    return int(pow(fmpz(base), fmpz(exponent), fmpz(prime)))
+
+
 def draw_tower(levels: int, random: Random, circular: bool = False, bits: int = BITS) -> Tower:
     """Return a tower of `levels` primes drawn by `random`; the first has `bits` bits, each next one some 8
     more.

@@ -170,3 +170,15 @@ def test_levels_that_only_tangents_lose() -> None:
         return x
 
     assert compare(nested, [normal(2)]).agrees
+
+
+@pytest.mark.parametrize(
+    "function", [torch.sigmoid, torch.tanh, F.softplus, F.silu, torch.sin, lambda x: torch.softmax(x, 0)]
+)
+def test_forty_functions_inside_one_another(function: Any) -> None:
+    def nested(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(40):
+            x = function(x)
+        return x
+
+    assert compare(nested, [uniform(2)]).agrees
