@@ -188,6 +188,9 @@ def prove(
 def claims(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Claims, one JSON object a line.")],
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each claim.")] = 30,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="State the true derivative for what is refuted.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes side by side. Default: cores.")] = None,
     json: Json = False,
 ) -> int:
@@ -199,7 +202,7 @@ def claims(
     answers: dict[int, Answer] = {}
     printed = 0
     with _progress(len(lines)) as advance:
-        for number, answer in judge_lines(lines, Task(timeout), jobs):
+        for number, answer in judge_lines(lines, Task(timeout, fix), jobs):
             answers[number] = answer
             advance(answer.line.id[:28], len(answers))
             while json and printed in answers:

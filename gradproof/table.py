@@ -26,7 +26,7 @@ def print_answers(answers: Sequence[Answer], console: Console) -> None:
     for answer in answers:
         verdict = answer.verdict
         colour = _COLOURS[verdict.verdict]
-        said = list(reasons(verdict))
+        said = [*reasons(verdict), *([f"fix: {answer.fix}"] if answer.fix else [])]
         table.add_row(
             escape(answer.line.id), f"[{colour}]{verdict.verdict}[/{colour}]", escape("\n".join(said))
         )

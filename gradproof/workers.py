@@ -32,15 +32,17 @@ COMMAND = (sys.executable, "-m", "gradproof.workers")
 
 @dataclass(frozen=True)
 class Answer:
-    """The verdict on a line."""
+    """The verdict on a line, and the true derivative if it was asked for and found."""
 
     line: Line
     verdict: Verdict
+    fix: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict with the name of the claim and where it stands."""
         data = {"id": self.line.id, **self.verdict.to_dict()}
-        return data | {"file": self.line.source, "line": self.line.number}
+        data |= {"file": self.line.source, "line": self.line.number}
+        return data | ({} if self.fix is None else {"fix": self.fix})
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Task:
     """What is asked of a worker for each claim, and how it is started."""
 
     timeout: float
+    fix: bool = False
     command: tuple[str, ...] = COMMAND
 
 
@@ -116,7 +119,7 @@ class _Worker:
         assert line.claim is not None
         started = time.perf_counter()
         process = self._started(task)
-        asked = {"claim": line.claim.to_dict(), "timeout": task.timeout}
+        asked = {"claim": line.claim.to_dict(), "timeout": task.timeout, "fix": task.fix}
         said = None
         if process is not None:
             try:
@@ -128,7 +131,7 @@ class _Worker:
                 said = b""
         if said:
             data = json.loads(said)
-            return Answer(line, Verdict.from_dict(data["verdict"]))
+            return Answer(line, Verdict.from_dict(data["verdict"]), data.get("fix"))
         reason = self._problem(said, task)
         verdict = Verdict("undecided", reason=reason)
         return Answer(line, replace(verdict, seconds=time.perf_counter() - started))
@@ -196,21 +199,25 @@ def _close(end: IO[bytes]) -> None:
 def work(read: IO[str], write: IO[str]) -> None:
     """Judge what is read, line by line."""
     from gradproof.symbolic.claims_file import read_claim
-    from gradproof.symbolic.judgement import judge
+    from gradproof.symbolic.judgement import fix, judge
     from gradproof.symbolic.verdict import Verdict
 
     write.write("ready\n")
     write.flush()
     for line in read:
         asked: dict[str, Any] = json.loads(line)
+        fixed = None
         try:
-            verdict = judge(read_claim(asked["claim"]), seconds=0.9 * asked["timeout"])
+            claim = read_claim(asked["claim"])
+            verdict = judge(claim, seconds=0.9 * asked["timeout"])
+            if asked["fix"] and verdict.verdict == "refuted":
+                fixed = fix(claim)
         except MemoryError:
             verdict = Verdict("undecided", reason="more memory than a claim may use")
         except Exception as problem:
             text = " ".join(f"{type(problem).__name__}: {problem}".split())
             verdict = Verdict("undecided", reason=f"internal error: {text} (please report it)")
-        write.write(json.dumps({"verdict": verdict.to_dict()}) + "\n")
+        write.write(json.dumps({"verdict": verdict.to_dict(), "fix": fixed}) + "\n")
         write.flush()
 
 

@@ -296,6 +296,9 @@ def _written_product(expr: Mul | Power) -> str:
                 above.append(str(abs(factor.value.numerator)))
             if factor.value.denominator != 1:
                 below.append(str(factor.value.denominator))
+        elif isinstance(factor, Power) and _inverse_gamma(factor.base):
+            gamma = call("gamma", *factor.base.children)
+            (above if factor.exponent < 0 else below).append(_written_power(gamma, abs(factor.exponent)))
         elif isinstance(factor, Power):
             (below if factor.exponent < 0 else above).append(
                 _written_power(factor.base, abs(factor.exponent))
@@ -306,6 +309,10 @@ def _written_product(expr: Mul | Power) -> str:
     if not below:
         return sign + over
     return f"{sign}{over}/{below[0]}" if len(below) == 1 else f"{sign}{over}/({'*'.join(below)})"
+
+
+def _inverse_gamma(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.function == "rgamma"
 
 
 def _written_power(base: Expr, exponent: Fraction) -> str:

@@ -53,10 +53,12 @@ class Recurrence:
     place: int
     direction: int
     step: Callable[[Expr, Sequence[Expr]], Expr]
+    whole: int | None = None
+    """The place of an argument that has to be a whole number."""
 
     def towards(self, arguments: Sequence[Expr], steps: int) -> Expr | None:
-        """The function by its value so many steps away; None for no step."""
-        if not steps:
+        """The function by its value so many steps away; None for no step, or where it does not apply."""
+        if not steps or (self.whole is not None and not whole(arguments[self.whole])):
             return None
         at = list(arguments)
         at[self.place] = at[self.place] + steps
@@ -437,6 +439,7 @@ RECURRENCES = {
             1,
             1,
             _polygamma_step,
+            whole=0,
         ),
         Recurrence(
             "zeta",

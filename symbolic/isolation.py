@@ -53,7 +53,13 @@ def power_range(base: Interval, exponent: Fraction) -> Interval:
     if exponent.denominator != 1:
         return POSITIVE if base.sign == 1 else Interval(Fraction(0), None, True)
     if not (base.nonnegative or (-base).nonnegative):
-        return Interval(Fraction(0), None, True) if exponent % 2 == 0 else REALS
+        if exponent % 2:
+            return REALS
+        if base.low is None or base.high is None:
+            return Interval(Fraction(0), None, True)
+        sizes = [(-base.low, base.low_closed), (base.high, base.high_closed)]
+        high, closed = max(sizes)
+        return Interval(Fraction(0), high**exponent.numerator, True, closed)
     result = base
     for _ in range(min(int(exponent), 12) - 1):
         result = result * base

@@ -7,7 +7,8 @@ from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
 from gradproof.symbolic.scalar import MAX_SECONDS
-from gradproof.symbolic.statements import Typed, prove_sides, typed
+from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.statements import Typed, prove_sides, repair_sides, typed
 from gradproof.symbolic.verdict import Verdict
 
 
@@ -32,8 +33,26 @@ def unreadable(problem: str) -> Verdict:
     return Verdict("undecided", reason=f"parse: {problem}")
 
 
+def fix(claim: Claim) -> str | None:
+    """The true derivative in the form closest to a claim, in Python syntax; None where none is found.
+
+    >>> fix(Claim("a", "tanh(x)", ("x",), "1 + tanh(x)**2"))
+    '1 - tanh(x)**2'
+    """
+    if claim.indexed or claim.kind == "identity":
+        return None
+    try:
+        return repair_sides(*_sides(claim), claim.domain, claim.where)
+    except (ParseError, DomainError, NoRowError):
+        return None
+
+
 def _judge_scalar(claim: Claim, seconds: float) -> Verdict:
+    return prove_sides(*_sides(claim), claim.domain, claim.where, seconds)
+
+
+def _sides(claim: Claim) -> tuple[Typed, Typed]:
     function = typed(claim.function, claim.latex, "function")
     stated = typed(claim.claim, claim.latex, "claim")
     left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
-    return prove_sides(left, stated, claim.domain, claim.where, seconds)
+    return left, stated

@@ -22,6 +22,7 @@ from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
+from gradproof.symbolic.tangent import NoDerivativeError
 from gradproof.symbolic.verdict import Ground, GroundKind, Verdict
 from gradproof.symbolic.windows import COUNTER, windows
 from gradproof.symbolic.witnesses import (
@@ -38,6 +39,10 @@ MAX_CELLS = 300
 MAX_WALLS = 24
 MAX_SECONDS = 8.0
 """Without another limit."""
+
+
+PROBLEMS = (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError, NoDerivativeError)
+"""What may keep a value at a point from being found."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Decision:
     cells: int = 0
     until: float = 0
     kind: GroundKind = "normal-form"
+    pieces_seen: int = 0
     meaning: Mapping[str, Expr] = field(default_factory=dict[str, Expr])
     """What the variables of the claim are in those of the domains, where that differs."""
 
@@ -81,6 +87,7 @@ class Decision:
         self.variables = {n: parameter(n, domain_text(self.domains[n])) for n in self.domains}
         moved = {*self.left.by, *self.right.by}
         self.line = moved.pop() if len(moved) == 1 else None
+        self.shown = [n for n in self.domains if not n.startswith(COUNTER)]
         self.integers = frozenset(n for n, d in self.domains.items() if d.integer)
 
     def verdict(self) -> Verdict:
@@ -136,7 +143,7 @@ class Decision:
                 return
             for part in smaller:
                 self.explore(part, depth + 1)
-        except UndecidedError as problem:
+        except (UndecidedError, NoDerivativeError) as problem:
             self.reasons[str(problem)] = None
         except TooLargeError as problem:
             self.reasons[f"the normal form is too large: {problem}"] = None
@@ -169,6 +176,7 @@ class Decision:
 
     def on_cell(self, cell: Cell) -> tuple[list[str], list[Failure]]:
         place = Place(cell)
+        self.pieces_seen += 1
         left = value_on(place, self.left, assuming=True)
         if isinstance(left, str):
             return [describe(cell, f"the left side is {left}")], []
@@ -257,6 +265,7 @@ class Decision:
         right = profile(self.right.formula, pieces, variable, len(self.right.by), assuming=False)
         regions: list[str] = []
         failures: list[Failure] = []
+        self.pieces_seen += len(pieces)
         for piece, a, b in zip(pieces, left, right, strict=True):
             cell = piece.place.cell
             if a == "undefined":
@@ -306,7 +315,7 @@ class Decision:
 
     def texts(self, point: Mapping[str, Expr]) -> dict[str, str]:
         """A point in the variables of the claim."""
-        shown = {n: self.meaning.get(n, v) for n, v in point.items() if not n.startswith(COUNTER)}
+        shown = {n: self.meaning.get(n, v) for n, v in point.items() if n in self.shown}
         return {n: written(replace_parameters(v, point)) for n, v in shown.items()}
 
     def check(self, point: Mapping[str, Expr]) -> Verdict | None:
@@ -317,7 +326,7 @@ class Decision:
             if isinstance(left, str):
                 return None
             right = value_on(place, self.right, assuming=False)
-        except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
+        except PROBLEMS:
             return None
         if right == "undefined" and defined_by_balls(self.right.formula, point):
             return None
@@ -332,7 +341,7 @@ class Decision:
             asked = not isinstance(failure.right, str) and not self.right.by
             if asked and not Cases(place).defined(self.right.formula, assuming=False):
                 return None
-        except (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError):
+        except PROBLEMS:
             return None
         if failure.right == "undefined" and defined_by_balls(self.right.formula, point):
             return None
@@ -374,13 +383,22 @@ def domain_text(domain: Domain) -> str:
 
 def decide(left: Side, right: Side, domains: Mapping[str, Domain], seconds: float = MAX_SECONDS) -> Verdict:
     """Whether two sides are equal at every point of the domain where the left one has a value."""
+    return examine(left, right, domains, seconds)[0]
+
+
+def examine(
+    left: Side, right: Side, domains: Mapping[str, Domain], seconds: float = MAX_SECONDS
+) -> tuple[Verdict, Decision | None]:
+    """The same, with the examination that it rests on."""
     started = time.perf_counter()
+    decision = None
     try:
         made = windows((left.formula, right.formula), domains)
         first, second = made.moved(left.formula), made.moved(right.formula)
         first = Formula(first.value, (*made.needs, *first.demands))
         sides = Side(first, left.by), Side(second, right.by)
-        verdict = Decision(*sides, made.domains, seconds, meaning=made.meaning).verdict()
-    except (ArithmeticError, RecursionError, TooLargeError) as problem:
+        decision = Decision(*sides, made.domains, seconds, meaning=made.meaning)
+        verdict = decision.verdict()
+    except (ArithmeticError, RecursionError, TooLargeError, NoDerivativeError) as problem:
         verdict = Verdict("undecided", reason=f"not decided: {problem}")
-    return replace(verdict, seconds=time.perf_counter() - started)
+    return replace(verdict, seconds=time.perf_counter() - started), decision

@@ -282,7 +282,7 @@ _ROWS = (
         "polygamma",
         (None, lambda n, x: call("polygamma", n + 1, x)),
         lambda n, x: _real(acb(x).polygamma(acb(n))),
-        needs=lambda n, x: _off_poles(x),
+        needs=lambda n, x: ((n, ">="), *_off_poles(x)),
         positive_where=_polygamma_positive,
         source="5.15",
     ),

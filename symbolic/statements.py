@@ -13,8 +13,10 @@ from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, read_domains
 from gradproof.symbolic.expressions import Bracket, Expr, Mul
 from gradproof.symbolic.formulas import Formula, TooBigError
+from gradproof.symbolic.hints import hints
+from gradproof.symbolic.repairs import repair
 from gradproof.symbolic.roundings import rounded, rounding_note
-from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide
+from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide, examine
 from gradproof.symbolic.scalar_functions import NoRowError
 from gradproof.symbolic.verdict import Verdict
 
@@ -57,6 +59,16 @@ def prove_sides(
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
+def repair_sides(
+    left: Typed, right: Typed, domain: str | Mapping[str, str] | None = None, where: Sequence[str] = ()
+) -> str | None:
+    """The true derivative on the right, in the form closest to what stands there."""
+    domains = read_domains(domain)
+    reader = Reader(domains)
+    side, _, used = _read((left, right), domains, where, reader)
+    return repair(side, right.body, Reader(domains), used)
+
+
 def typed(text: str, latex: bool, name: str) -> Typed:
     """A side as it was typed; raises ParseError, which starts with what the side is called."""
     try:
@@ -73,7 +85,11 @@ def _decide(
     sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], seconds: float
 ) -> Verdict:
     reader = Reader(domains)
-    verdict = _judge(sides, domains, where, reader, seconds)
+    left, right, used = _read(sides, domains, where, reader)
+    verdict, decision = examine(left, right, used, seconds)
+    if verdict.verdict == "refuted" and decision is not None and not decision.meaning:
+        said = tuple(f"hint: {hint}" for hint in hints(decision))
+        verdict = replace(verdict, notes=(*verdict.notes, *said))
     if verdict.verdict == "refuted" and reader.decimals:
         notes = _rounding_notes(sides, domains, where, reader)
         verdict = replace(verdict, notes=(*verdict.notes, *notes))
@@ -84,13 +100,10 @@ def _decide(
     return verdict
 
 
-def _judge(
-    sides: Sequence[Typed],
-    domains: Mapping[str, Domain],
-    where: Sequence[str],
-    reader: Reader,
-    seconds: float = MAX_SECONDS,
-) -> Verdict:
+def _read(
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+) -> tuple[Side, Side, dict[str, Domain]]:
+    """The formulas of both sides, the conditions asked for by the left one, and the variables that occur."""
     try:
         left, right = (reader.formula(side.body) for side in sides)
         for text in where:
@@ -100,7 +113,7 @@ def _judge(
         raise ParseError(str(problem)) from None
     names = dict.fromkeys((*reader.names, *sides[0].by, *sides[1].by))
     used = {name: domains.get(name, Domain()) for name in names}
-    return decide(Side(left, sides[0].by), Side(right, sides[1].by), used, seconds)
+    return Side(left, sides[0].by), Side(right, sides[1].by), used
 
 
 def required(condition: Expr) -> Iterator[Demand]:
@@ -127,7 +140,7 @@ def _rounding_notes(
         return []
     notes = [rounding_note(text, reader.decimals[text], exact) for text, exact in found.items()]
     stand_ins = {text: Formula(exact) for text, exact in found.items()}
-    exactly = _judge(sides, domains, where, Reader(domains, stand_ins=stand_ins))
+    exactly = decide(*_read(sides, domains, where, Reader(domains, stand_ins=stand_ins)))
     if exactly.verdict == "proved":
         notes.append("the sides differ only by that rounding: with the exact constants they are equal")
     return notes

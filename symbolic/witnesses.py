@@ -72,13 +72,13 @@ def _surely_inside(value: Expr, interval: Interval) -> bool:
 
 
 def cell_points(cell: Cell, domains: Mapping[str, Domain]) -> Iterator[dict[str, Expr]]:
-    """Points of a cell, in the variables of the domain."""
+    """Points of a cell, in the variables of the domain and those that were put in."""
     free = {n: Domain((i,), n in cell.integers) for n, i in cell.intervals.items() if not i.empty}
     for chosen in points(free):
         values = {n: chosen[n] if n in chosen else settled(n, cell, chosen) for n in domains}
         kept = all(not isinstance(v, Number) or domains[n].contains(v.value) for n, v in values.items())
         if kept and _meets_facts(cell, chosen):
-            yield values
+            yield {**chosen, **values}
 
 
 def _meets_facts(cell: Cell, chosen: Mapping[str, Expr]) -> bool:
@@ -205,6 +205,8 @@ def separated_at_root(point: AlgebraicPoint, formula: Formula, left: Value, righ
 def _apart(left: Value, right: Value, values: Mapping[str, Any], precision: int) -> tuple[Any, Any] | None:
     """The values of both sides as balls, if they surely differ, or one is there and the other is not."""
     if isinstance(left, str) and isinstance(right, str):
+        return None
+    if any(not isinstance(s, str) and not parameters(s) <= values.keys() for s in (left, right)):
         return None
     try:
         a, b = (None if isinstance(s, str) else ball(s, values, precision) for s in (left, right))

@@ -125,7 +125,7 @@ for line in sys.stdin:
 def test_a_claim_costs_only_itself(jobs: int) -> None:
     names = ["fine", "crash", "hang", "well", "stop", "good"]
     lines = [Line("", n, name, Claim(name, "x", ("x",), "1")) for n, name in enumerate(names)]
-    task = Task(1, (sys.executable, "-c", UNRULY))
+    task = Task(1, command=(sys.executable, "-c", UNRULY))
     answers = dict(judge_lines(lines, task, jobs))
     assert [answers[n].verdict.reason for n in range(len(names))] == [
         "fine",
@@ -139,7 +139,7 @@ def test_a_claim_costs_only_itself(jobs: int) -> None:
 
 def test_a_worker_that_does_not_start() -> None:
     line = Line("", 1, "a", Claim("a", "x", ("x",), "1"))
-    ((_, answer),) = judge_lines([line], Task(1, (sys.executable, "-c", "")))
+    ((_, answer),) = judge_lines([line], Task(1, command=(sys.executable, "-c", "")))
     assert answer.verdict.reason == "the process that judges it did not start"
 
 
@@ -153,5 +153,5 @@ workers.main()
 
 def test_memory_is_bounded() -> None:
     line = Line("", 1, "a", Claim("a", "x", ("x",), "1"))
-    ((_, answer),) = judge_lines([line], Task(20, (sys.executable, "-c", EATS)))
+    ((_, answer),) = judge_lines([line], Task(20, command=(sys.executable, "-c", EATS)))
     assert answer.verdict.reason == "more memory than a claim may use"

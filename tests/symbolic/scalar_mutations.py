@@ -10,7 +10,11 @@ import mpmath
 
 from gradproof.symbolic.claims import Syntax, is_condition
 
-SWAPPED = {"sin": "cos", "cos": "sin", "sinh": "cosh", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "expm1"}
+SWAPPED = {
+    "sin": "cos", "cos": "sin", "sinh": "cosh", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "expm1",
+    "digamma": "trigamma", "besselj": "bessely", "besseli": "besselk", "airyai": "airybi", "erfc": "erf",
+    "Max": "Min", "Min": "Max", "elliptic_e": "elliptic_k", "gamma": "loggamma",
+}  # fmt: skip
 
 
 def unparse(node: Syntax) -> str:
@@ -51,6 +55,11 @@ def mutants(node: Syntax) -> Iterator[tuple[str, Syntax]]:
             yield "term", replace(node, text=" ".join(kept), parts=dropped) if kept else dropped[0]
     if node.kind == "sign":
         yield "sign", node.parts[0]
+    if node.text == "Piecewise":
+        yield from (("piece", pair.parts[0]) for pair in node.parts)
+        values = [pair.parts[0] for pair in node.parts]
+        turned = zip(node.parts, values[1:] + values[:1], strict=True)
+        yield "piece", replace(node, parts=tuple(replace(p, parts=(v, p.parts[1])) for p, v in turned))
     if node.kind == "call" and node.parts and not is_condition(node) and node.text != "Piecewise":
         doubled = Syntax("chain", "*", (two, node.parts[0]))
         yield "argument", replace(node, parts=(doubled, *node.parts[1:]))
@@ -82,8 +91,8 @@ def truth(node: Syntax, at: Mapping[str, Any]) -> bool:
         return all(truth(p, at) for p in node.parts)
     if node.text == "Or":
         return any(truth(p, at) for p in node.parts)
-    if node.text == "Eq":
-        return value(node.parts[0], at) == value(node.parts[1], at)
+    if node.text in ("Eq", "Ne"):
+        return (value(node.parts[0], at) == value(node.parts[1], at)) == (node.text == "Eq")
     values = [value(p, at) for p in node.parts]
     holds: dict[str, Callable[[Any, Any], bool]] = {
         "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b,
@@ -100,6 +109,69 @@ def _softplus(x: Any) -> Any:
     return mpmath.log(1 + mpmath.exp(x))
 
 
+def _uppergamma(a: Any, x: Any) -> Any:
+    return mpmath.gammainc(a, x)
+
+
+def _spherical(n: Any, x: Any) -> Any:
+    return mpmath.sqrt(mpmath.pi / (2 * x)) * mpmath.besselj(n + mpmath.mpf(1) / 2, x)
+
+
+def _polygamma(n: Any, x: Any) -> Any:
+    return mpmath.psi(int(n), x)
+
+
+def _erfcinv(x: Any) -> Any:
+    return mpmath.erfinv(1 - x)
+
+
+def _dawson(x: Any) -> Any:
+    return mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(-(x**2)) * mpmath.erfi(x)
+
+
+def _loggamma(x: Any) -> Any:
+    return mpmath.log(abs(mpmath.gamma(x)))
+
+
+def _shrunk(x: Any, inside: Any, outside: Any) -> Any:
+    return inside if abs(x) <= mpmath.mpf(1) / 2 else outside(x)
+
+
+SPECIAL: dict[str, Callable[..., Any]] = {
+    "asin": mpmath.asin, "acos": mpmath.acos, "atan": mpmath.atan, "atan2": mpmath.atan2,
+    "asinh": mpmath.asinh, "acosh": mpmath.acosh, "atanh": mpmath.atanh, "erfi": mpmath.erfi,
+    "erfinv": mpmath.erfinv, "erfcinv": _erfcinv, "dawson": _dawson,
+    "fresnels": mpmath.fresnels, "fresnelc": mpmath.fresnelc, "gamma": mpmath.gamma,
+    "loggamma": _loggamma, "lgamma": _loggamma, "digamma": lambda x: mpmath.psi(0, x),
+    "trigamma": lambda x: mpmath.psi(1, x), "polygamma": _polygamma, "beta": mpmath.beta,
+    "binomial": mpmath.binomial, "uppergamma": _uppergamma,
+    "lowergamma": lambda a, x: mpmath.gammainc(a, 0, x),
+    "gammaincc": lambda a, x: mpmath.gammainc(a, x) / mpmath.gamma(a),
+    "gammainc": lambda a, x: mpmath.gammainc(a, 0, x) / mpmath.gamma(a),
+    "betainc": lambda a, b, x: mpmath.betainc(a, b, 0, x, regularized=True),
+    "besselj": mpmath.besselj, "bessely": mpmath.bessely, "besseli": mpmath.besseli,
+    "besselk": mpmath.besselk, "spherical_jn": _spherical, "airyai": mpmath.airyai,
+    "airybi": mpmath.airybi, "airyaiprime": lambda x: mpmath.airyai(x, derivative=1),
+    "airybiprime": lambda x: mpmath.airybi(x, derivative=1), "Si": mpmath.si, "Ci": mpmath.ci,
+    "Shi": mpmath.shi, "Chi": mpmath.chi, "Ei": mpmath.ei, "li": mpmath.li, "expint": mpmath.expint,
+    "elliptic_k": mpmath.ellipk, "elliptic_e": mpmath.ellipe, "elliptic_f": mpmath.ellipf,
+    "zeta": mpmath.zeta, "polylog": mpmath.polylog, "spence": lambda x: mpmath.polylog(2, 1 - x),
+    "LambertW": mpmath.lambertw, "hyp0f1": mpmath.hyp0f1, "hyp1f1": mpmath.hyp1f1,
+    "hyp2f1": mpmath.hyp2f1, "floor": mpmath.floor, "ceiling": mpmath.ceil,
+    "Mod": lambda x, y: x - y * mpmath.floor(x / y), "log2": lambda x: mpmath.log(x, 2),
+    "log10": mpmath.log10, "exp2": lambda x: mpmath.mpf(2) ** x,
+    "xlogy": lambda x, y: x * mpmath.log(y), "xlog1py": lambda x, y: x * mpmath.log(1 + y),
+    "logsigmoid": lambda x: -mpmath.log(1 + mpmath.exp(-x)), "normcdf": mpmath.ncdf,
+    "normpdf": mpmath.npdf, "ndtri": lambda p: mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1),
+    "celu": lambda x, a: x if x > 0 else a * mpmath.expm1(x / a),
+    "elu": lambda x: x if x > 0 else mpmath.expm1(x),
+    "hardsigmoid": lambda x: min(max(x + 3, mpmath.mpf(0)), mpmath.mpf(6)) / 6,
+    "softshrink": lambda x: _shrunk(x, mpmath.mpf(0), lambda y: y - mpmath.sign(y) / 2),
+    "hardshrink": lambda x: _shrunk(x, mpmath.mpf(0), lambda y: y),
+    "threshold": lambda x, at, v: x if x > at else v,
+}  # fmt: skip
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": mpmath.sqrt, "exp": mpmath.exp, "log": mpmath.log, "sin": mpmath.sin, "cos": mpmath.cos,
     "tan": mpmath.tan, "cot": mpmath.cot, "sec": mpmath.sec, "csc": mpmath.csc, "sinh": mpmath.sinh,
@@ -110,7 +182,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "hypot": mpmath.hypot, "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "sign": mpmath.sign, "clamp": lambda x, a, b: min(max(x, a), b),
     "Heaviside": lambda x: mpmath.mpf(1) if x > 0 else mpmath.mpf(0) if x < 0 else mpmath.nan,
-    "logit": lambda p: mpmath.log(p / (1 - p)),
+    "logit": lambda p: mpmath.log(p / (1 - p)), **SPECIAL,
 }  # fmt: skip
 
 
@@ -136,4 +208,9 @@ def value(node: Syntax, at: Mapping[str, Any]) -> Any:
         return result
     if node.text == "Piecewise":
         return _piecewise(node, at)
-    return FUNCTIONS[node.text](*(value(p, at) for p in node.parts))
+    return _real(FUNCTIONS[node.text](*(value(p, at) for p in node.parts)))
+
+
+def _real(x: Any) -> Any:
+    """What mpmath gives as a complex number without imaginary part."""
+    return x.real if isinstance(x, mpmath.mpc) and x.imag == 0 else x
