@@ -183,6 +183,7 @@ def _forward(
         else []
     )
     printer.left.update(pair.saved)
+    printer.kept |= set(pair.saved)
     counts = [printer.sizes.lead() if a.variadic else printer.sizes.size(a) for a in sizes]
     lines = _finish(printer, head, pair.forward.outputs)
     outputs = _tuple([printer.name(t) for t in pair.forward.outputs])

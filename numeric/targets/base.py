@@ -48,15 +48,16 @@ class Printer(Writer):
         for place, line in enumerate(lines):
             if isinstance(line, Loop):
                 self.loop(line)
-            elif self.is_written_out(line, lines[place + 1 : place + 2]):
+                self.done(reads(line))
+                continue
+            self.double = line.target in self.doubles
+            if self.is_written_out(line, lines[place + 1 : place + 2]):
                 self.written[line.target] = self.part(line)
                 self.waiting.extend(reads(line))
-                continue
             else:
-                self.double = line.target in self.tables
                 self.simple(line)
-                self.double = False
-            self.done(reads(line))
+                self.done(reads(line))
+            self.double = False
 
     def done(self, read: Sequence[Tensor]) -> None:
         """Count what has been read, by a line and by what was written out within it."""
@@ -87,6 +88,8 @@ class Printer(Writer):
     def reduced_in_order(self, line: Reduction) -> str:
         """The code of a reduction, its axes in the order of the line."""
         code = self.reduction(line)
+        if self.double and not self.stays_wide(line.target):
+            code = self.narrowed(code)
         have = tuple(i for i in reduction_order(line) if i in line.indices)
         if have == line.indices:
             return code
@@ -124,9 +127,9 @@ class Printer(Writer):
         truth = line.target in self.program.truths and not isinstance(line.value, Number)
         tree = trees.truth(line.value) if truth else trees(line.value)
         if self.double:
-            code = self.text(tree, 5)
-            wide = self.read_by(line.target) <= self.tables and line.target not in self.program.outputs
-            self.assign(line.target, dims, code if wide else self.narrowed(code), owned=True)
+            wide = self.stays_wide(line.target)
+            code = self.text(tree) if wide else self.narrowed(self.text(tree, 5))
+            self.assign(line.target, dims, code, owned=True)
             return
         if tree.dims != dims or tree.scalar:
             code = self.full(self.text(tree, 5), dims, tree)
@@ -153,9 +156,10 @@ class Printer(Writer):
         """Arrays of the caller that no result may be."""
         return ()
 
-    def read_by(self, tensor: Tensor) -> set[Tensor]:
-        """What is computed from a tensor."""
-        return {t for line in self.program.lines if tensor in reads(line) for t in targets(line)}
+    def stays_wide(self, target: Tensor) -> bool:
+        """Whether a value in float64 stays there: whether all that reads it is in float64."""
+        readers = {t for line in self.program.lines if target in reads(line) for t in targets(line)}
+        return readers <= self.doubles and target not in self.kept
 
     def large(self, dims: Dims) -> bool:
         """Whether no other line of the program has all these axes and more: then passes are worth saving."""

@@ -132,8 +132,9 @@ class TorchPrinter(Printer):
             if possible:
                 made += f" if {self.sizes.size(possible[0].axis)} else {code}.sum({axes})"
             return made
-        if tree.truth:
-            return f"{code}.sum({axes}{', ' if axes else ''}dtype={self.real()}.dtype)"
+        if tree.truth or self.double:
+            dtype = "torch.float64" if self.double else f"{self.real()}.dtype"
+            return f"{code}.sum({axes}{', ' if axes else ''}dtype={dtype})"
         return f"{code}.sum({axes})"
 
     def gather(self, line: Gather) -> str:

@@ -32,6 +32,7 @@ from gradproof.symbolic.expressions import (
     Index,
     Number,
     Parameter,
+    Power,
     Size,
     Tensor,
     walk,
@@ -93,8 +94,9 @@ class Writer:
         self.written: dict[Tensor, Node] = {}
         self.waiting: list[Tensor] = []
         self.terms: dict[tuple[str, Dims], str] = {}
-        self.tables = _tables(program.lines)
+        self.doubles = _tables(program.lines) | _scales(program.lines)
         self.double = False
+        self.kept = set(program.outputs)
 
     # --- names and leaves
 
@@ -348,6 +350,38 @@ def _tables(lines: Sequence[Line]) -> set[Tensor]:
             if any(isinstance(n, Call) for n in nodes) and any(isinstance(n, Index | Entry) for n in nodes):
                 found.add(line.target)
     return found
+
+
+def _scales(lines: Sequence[Line]) -> set[Tensor]:
+    """Sums of a row by which, or by the root of which, it is divided, and what leads from one to the other.
+
+    Each error in them is an error of the whole row, and one number in float64 for a row costs little.
+    """
+    rows: dict[Tensor, set[Tensor]] = {}
+    divisors: set[Tensor] = set()
+    for line in lines:
+        if isinstance(line, Loop):
+            continue
+        divisors |= {t for e in expressions(line) for n in walk(e) if _divides(n) for t in n.tensors}
+        read = set(reads(line))
+        batch = any(i.axis.variadic for i in line.over) if isinstance(line, Reduction) else True
+        if isinstance(line, Reduction) and line.kind == "sum" and not batch:
+            rows[line.target] = set()
+        elif isinstance(line, Elementwise) and read and read <= set(rows) and not _spreads(line):
+            rows[line.target] = read
+    found: set[Tensor] = set()
+    for target in reversed(rows):
+        if target in divisors or any(target in rows[reader] for reader in found):
+            found.add(target)
+    return found | {target for target, read in rows.items() if read and read <= found}
+
+
+def _spreads(line: Elementwise) -> bool:
+    return line.value.free != frozenset(line.indices)
+
+
+def _divides(node: Expr) -> bool:
+    return isinstance(node, Power) and (node.exponent < 0 or node.exponent.denominator > 1)
 
 
 def _space(line: Simple) -> tuple[Index, ...]:

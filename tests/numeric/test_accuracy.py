@@ -48,6 +48,21 @@ def test_no_worse_than_pytorch(label: str) -> None:
         assert e.error <= e.bound + slack, e
 
 
+@pytest.mark.parametrize(
+    "label", ["softmax", "layer_norm", "rms_norm", "sinusoidal_positions", "rotary_embedding"]
+)
+def test_no_worse_than_pytorch_on_rows(label: str) -> None:
+    """What a row is divided by, and tables of positions, are summed and computed in float64."""
+    for e in accuracy(label):
+        assert e.error is not None and e.reference is not None and e.error <= e.reference, e
+
+
+def test_gelu_keeps_its_digits() -> None:
+    """By erfc; what is left is the rounding of x / sqrt(2), where 1 + erf loses everything."""
+    for e in accuracy("gelu"):
+        assert e.error is not None and (e.dtype != "float32" or e.error < 300), e
+
+
 ROWS = [label for label in LABELS if label not in ELEMENTWISE]
 
 

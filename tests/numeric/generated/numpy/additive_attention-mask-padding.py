@@ -39,7 +39,7 @@ the memory under the softmax of the scores. A query that may look at nothing has
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted)      # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(query.dtype)  # [batch..., query]
     p = exp_scores_shifted * np.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
     return (y,), (query, memory, w_query, w_memory, w_score, u, p)
@@ -83,7 +83,7 @@ def jvp(inputs, tangents):
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted)      # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(query.dtype)  # [batch..., query]
     p = exp_scores_shifted * np.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     asked_dot_sum = query @ w_query_dot.T                     # [batch..., query, alignment]
     asked_dot = query_dot @ w_query.T + asked_dot_sum         # [batch..., query, alignment]

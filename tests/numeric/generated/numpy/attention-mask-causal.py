@@ -32,7 +32,7 @@ key has output 0.
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = np.subtract(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(q.dtype)  # [batch..., query]
     p = np.multiply(exp_scores_shifted, np.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
@@ -68,7 +68,7 @@ def jvp(inputs, tangents):
     scores_top = np.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = np.subtract(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(q.dtype)  # [batch..., query]
     p = np.multiply(exp_scores_shifted, np.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.swapaxes(-1, -2)               # [batch..., query, key]
     scores_dot = q @ k_dot.swapaxes(-1, -2)                   # [batch..., query, key]

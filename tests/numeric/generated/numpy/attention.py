@@ -26,7 +26,7 @@ key has output 0.
     scores_max = scores.max(-1) if key else scores.sum(-1)    # [batch..., query]
     scores_shifted = np.subtract(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(q.dtype)  # [batch..., query]
     p = np.divide(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
@@ -56,7 +56,7 @@ def jvp(inputs, tangents):
     scores_max = scores.max(-1) if key else scores.sum(-1)    # [batch..., query]
     scores_shifted = np.subtract(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
     exp_scores_shifted = precise(np.exp, scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=np.float64).astype(q.dtype)  # [batch..., query]
     p = np.divide(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.swapaxes(-1, -2)               # [batch..., query, key]
     scores_dot = q @ k_dot.swapaxes(-1, -2)                   # [batch..., query, key]

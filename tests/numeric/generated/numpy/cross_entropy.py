@@ -68,7 +68,7 @@ def jvp(inputs, tangents, *, label_smoothing=0):
     logits_max = logits.max(-1)                               # [batch...]
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
     exp_logits_shifted = precise(np.exp, logits_shifted, out=logits_shifted)  # [batch..., classes]
-    logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
+    logits_sumexp = exp_logits_shifted.sum(-1, dtype=np.float64).astype(logits.dtype)  # [batch...]
     p = np.divide(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     target_counts = (target < classes) & (target >= 0)        # [batch...]
     target_safe = np.where(target_counts, target, 0)          # [batch...]

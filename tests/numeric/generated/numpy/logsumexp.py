@@ -34,6 +34,6 @@ def jvp(inputs, tangents):
     x_max = x.max(-1)                                         # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = precise(np.exp, x_shifted, out=x_shifted)  # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=np.float64).astype(x.dtype)  # [batch...]
     y_dot = (exp_x_shifted * x_dot).sum(-1) / x_sumexp        # [batch...]
     return (y_dot,)

@@ -18,7 +18,7 @@ def vjp(saved, dy):
     x, y = saved
     mask = x == y[..., None]                                  # [batch..., features]
     dx = mask.astype(x.dtype)                                 # [batch..., features]
-    dx *= (dy / mask.sum(-1, dtype=x.dtype))[..., None]
+    dx *= (dy / mask.sum(-1, dtype=np.float64).astype(x.dtype))[..., None]
     return (dx,)
 
 
@@ -28,5 +28,5 @@ def jvp(inputs, tangents):
     y = x.max(-1)                                             # [batch...]
     mask = x == y[..., None]                                  # [batch..., features]
     y_dot_sum = np.where(mask, x_dot, 0).sum(-1)              # [batch...]
-    y_dot = y_dot_sum / mask.sum(-1, dtype=x.dtype)           # [batch...]
+    y_dot = y_dot_sum / mask.sum(-1, dtype=np.float64).astype(x.dtype)  # [batch...]
     return (y_dot,)

@@ -15,7 +15,7 @@ $y_{t,2i+1} = x_{t,2i+1} + \cos(t \omega_i)$, with the frequency $\omega_i = 100
     """
     time = x.shape[-3]
     pair = x.shape[-2]
-    angle = (np.exp(np.arange(pair) * (math.log(base) / -pair)) * np.arange(time)[..., None])  # [time, pair]
+    angle = np.exp(np.arange(pair) * (math.log(base) / -pair)) * np.arange(time)[..., None]  # [time, pair]
     table = np.empty((time, pair, 2), x.dtype)                # [time, pair, part]
     table[..., 0] = np.sin(angle)
     table[..., 1] = np.cos(angle)

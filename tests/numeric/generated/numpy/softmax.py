@@ -17,7 +17,7 @@ def forward(x):
     x_max = x.max(-1)                                         # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = precise(np.exp, x_shifted, out=x_shifted)  # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=np.float64).astype(x.dtype)  # [batch...]
     y = np.divide(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     return (y,), (y,)
 
@@ -35,7 +35,7 @@ def jvp(inputs, tangents):
     x_max = x.max(-1)                                         # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = precise(np.exp, x_shifted, out=x_shifted)  # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=np.float64).astype(x.dtype)  # [batch...]
     y = np.divide(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     y_dot = x_dot - (x_dot * y).sum(-1)[..., None]            # [batch..., classes]
     y_dot *= y

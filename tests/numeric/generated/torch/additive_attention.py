@@ -28,7 +28,7 @@ the memory under the softmax of the scores. A query that may look at nothing has
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = scores - scores_max[..., None]           # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
     p = exp_scores_shifted / scores_sumexp[..., None]         # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
     return (y,), (query, memory, w_query, w_memory, w_score, u, p)
@@ -67,7 +67,7 @@ def jvp(inputs, tangents):
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = scores - scores_max[..., None]           # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
     p = exp_scores_shifted / scores_sumexp[..., None]         # [batch..., query, key]
     asked_dot_sum = query @ w_query_dot.T                     # [batch..., query, alignment]
     asked_dot = query_dot @ w_query.T + asked_dot_sum         # [batch..., query, alignment]

@@ -21,7 +21,7 @@ key has output 0.
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = torch.sub(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
     p = torch.div(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
@@ -53,7 +53,7 @@ def jvp(inputs, tangents):
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = torch.sub(scores, scores_max[..., None], out=scores)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1)                # [batch..., query]
+    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
     p = torch.div(exp_scores_shifted, scores_sumexp[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.mT                             # [batch..., query, key]
     scores_dot = q @ k_dot.mT                                 # [batch..., query, key]

@@ -69,7 +69,7 @@ def jvp(inputs, tangents, *, label_smoothing=0):
     logits_max = logits.amax(-1)                              # [batch...]
     logits_shifted = logits - logits_max[..., None]           # [batch..., classes]
     exp_logits_shifted = torch.exp(logits_shifted, out=logits_shifted)  # [batch..., classes]
-    logits_sumexp = exp_logits_shifted.sum(-1)                # [batch...]
+    logits_sumexp = exp_logits_shifted.sum(-1, dtype=torch.float64).to(logits.dtype)  # [batch...]
     p = torch.div(exp_logits_shifted, logits_sumexp[..., None], out=exp_logits_shifted)  # [batch..., classes]
     target_counts = (target < classes) & (target >= 0)        # [batch...]
     target_safe = torch.where(target_counts, target, 0)       # [batch...]

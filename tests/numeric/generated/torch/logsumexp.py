@@ -28,6 +28,6 @@ def jvp(inputs, tangents):
     x_max = x.amax(-1)                                        # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = torch.exp(x_shifted, out=x_shifted)       # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch...]
     y_dot = (exp_x_shifted * x_dot).sum(-1) / x_sumexp        # [batch...]
     return (y_dot,)

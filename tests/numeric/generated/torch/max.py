@@ -31,7 +31,7 @@ def vjp(saved, dy):
     x, y = saved
     mask = x == y[..., None]                                  # [batch..., features]
     dx = mask.to(x.dtype)                                     # [batch..., features]
-    dx *= (dy / mask.sum(-1, dtype=x.dtype))[..., None]
+    dx *= (dy / mask.sum(-1, dtype=torch.float64).to(x.dtype))[..., None]
     return (dx,)
 
 
@@ -41,5 +41,5 @@ def jvp(inputs, tangents):
     y = x.amax(-1)                                            # [batch...]
     mask = x == y[..., None]                                  # [batch..., features]
     y_dot_sum = select(mask, x_dot, 0).sum(-1)                # [batch...]
-    y_dot = y_dot_sum / mask.sum(-1, dtype=x.dtype)           # [batch...]
+    y_dot = y_dot_sum / mask.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch...]
     return (y_dot,)

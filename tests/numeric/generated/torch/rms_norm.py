@@ -12,8 +12,8 @@ $\hat x = x/\sqrt{\tfrac1n \sum_j x_j^2 + \varepsilon}$.
     Takes x [batch..., features], weight [features]; gives the outputs and what vjp needs.
     """
     features = x.shape[-1]
-    square = (x * x).sum(-1) / features                       # [batch...]
-    rstd = 1 / torch.sqrt(square + eps)                       # [batch...]
+    square = (x * x).sum(-1, dtype=torch.float64) / features  # [batch...]
+    rstd = (1 / torch.sqrt(square + eps)).to(x.dtype)         # [batch...]
     xhat = x * rstd[..., None]                                # [batch..., features]
     y = xhat * weight                                         # [batch..., features]
     return (y,), (weight, rstd, xhat)
@@ -34,8 +34,8 @@ def jvp(inputs, tangents, *, eps=1e-06):
     x, weight = inputs
     x_dot, weight_dot = tangents
     features = x.shape[-1]
-    square = (x * x).sum(-1) / features                       # [batch...]
-    rstd = 1 / torch.sqrt(square + eps)                       # [batch...]
+    square = (x * x).sum(-1, dtype=torch.float64) / features  # [batch...]
+    rstd = (1 / torch.sqrt(square + eps)).to(x.dtype)         # [batch...]
     xhat = x * rstd[..., None]                                # [batch..., features]
     square_dot = (x * x_dot).sum(-1) * (2 / features)         # [batch...]
     rstd_dot = square_dot * rstd * rstd * rstd * -0.5         # [batch...]

@@ -15,7 +15,7 @@ $y_{t,2i+1} = x_{t,2i+1} + \cos(t \omega_i)$, with the frequency $\omega_i = 100
     """
     time = x.shape[-3]
     pair = x.shape[-2]
-    angle = (torch.exp(torch.arange(pair, dtype=torch.float64, device=x.device) * (math.log(base) / -pair)) * torch.arange(time, dtype=torch.float64, device=x.device)[..., None])  # [time, pair]
+    angle = torch.exp(torch.arange(pair, dtype=torch.float64, device=x.device) * (math.log(base) / -pair)) * torch.arange(time, dtype=torch.float64, device=x.device)[..., None]  # [time, pair]
     table = x.new_empty((time, pair, 2))                      # [time, pair, part]
     table[..., 0] = torch.sin(angle)
     table[..., 1] = torch.cos(angle)

@@ -11,7 +11,7 @@ def forward(x):
     x_max = x.amax(-1)                                        # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = torch.exp(x_shifted, out=x_shifted)       # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch...]
     y = torch.div(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     return (y,), (y,)
 
@@ -29,7 +29,7 @@ def jvp(inputs, tangents):
     x_max = x.amax(-1)                                        # [batch...]
     x_shifted = x - x_max[..., None]                          # [batch..., classes]
     exp_x_shifted = torch.exp(x_shifted, out=x_shifted)       # [batch..., classes]
-    x_sumexp = exp_x_shifted.sum(-1)                          # [batch...]
+    x_sumexp = exp_x_shifted.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch...]
     y = torch.div(exp_x_shifted, x_sumexp[..., None], out=exp_x_shifted)  # [batch..., classes]
     y_dot = x_dot - (x_dot * y).sum(-1)[..., None]            # [batch..., classes]
     y_dot *= y
