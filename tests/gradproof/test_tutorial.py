@@ -1,4 +1,4 @@
-"""docs/tutorial.md and docs/operations.md, run from the first example to the last."""
+"""The tutorial and the other pages with examples, run from the first example to the last."""
 
 import re
 import shlex
@@ -35,6 +35,10 @@ def run(name: str, tmp_path: Path) -> str:
 
 def test_operations(tmp_path: Path) -> None:
     assert "a NumPy function was called on a symbol" in run("operations", tmp_path)
+
+
+def test_kernels(tmp_path: Path) -> None:
+    assert not run("kernels", tmp_path)
 
 
 def test_tutorial(tmp_path: Path) -> None:
