@@ -17,12 +17,13 @@ from gradproof.symbolic.expressions import (
     Reduce,
     Tensor,
     call,
+    power,
     refresh,
     rewrite,
     substitute,
 )
 from gradproof.symbolic.operation import Definition
-from gradproof.symbolic.terms import Term, difference, flatten, idempotent, times
+from gradproof.symbolic.terms import Term, difference, flatten, harmless, idempotent, times
 
 Binding = Mapping[Index, Expr]
 
@@ -191,7 +192,10 @@ def _find_product(
             if not (base in wanted and (idempotent(base) or e == count * wanted[base]))
         }
         value = term.coefficient / product.coefficient**count.numerator
-        left = Term(value, kept, term.bound, term.guards - guards)
+        # The name is 0 where its guard is 0; what is left beside it has to have a value there on its own.
+        alone = count > 0 and all(harmless(power(base, e)) for base, e in kept.items())
+        spare = guards if alone else frozenset[Expr]()
+        left = Term(value, kept, term.bound, term.guards - spare)
         return times(left, Term(factors={substitute(p.name, binding): count})), guards
     return None
 

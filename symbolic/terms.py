@@ -195,8 +195,9 @@ def build(terms: Iterable[Term]) -> Expr:
     for term in terms:
         inner, guards = _outer_guards(term)
         same = _guarded(_body(canonical(inner, plain=True) if inner.bound else inner), guards)
-        shown, value, _ = collected.get(same, (None, Fraction(0), guards))
-        collected[same] = (shown or _body(canonical(inner)), value + term.coefficient, guards)
+        # One of two like terms may have as factors what the other has as guards: the first one is shown.
+        shown, value, under = collected.get(same, (_body(canonical(inner)), Fraction(0), guards))
+        collected[same] = (shown, value + term.coefficient, under)
     cases: dict[frozenset[Expr], list[Expr]] = {}
     for shown, value, guards in collected.values():
         if value:
@@ -256,17 +257,17 @@ def _body(term: Term) -> Expr:
 def _guarded(body: Expr, guards: Iterable[Expr]) -> Expr:
     """The body where all guards hold, else 0."""
     for guard in sorted(guards, key=lambda g: g.key):
-        body = guard if body is ONE else mul(guard, body) if _harmless(body) else where(guard, body, 0)
+        body = guard if body is ONE else mul(guard, body) if harmless(body) else where(guard, body, 0)
     return body
 
 
-def _harmless(expr: Expr) -> bool:
+def harmless(expr: Expr) -> bool:
     """Whether the expression has a value wherever its entries have one."""
     if isinstance(expr, Power) and (expr.exponent < 0 or expr.exponent.denominator > 1):
         return False
     if isinstance(expr, Call) and expr.function in ("log", "exp"):
         return False
-    return all(_harmless(child) for child in expr.children)
+    return all(harmless(child) for child in expr.children)
 
 
 def canonical(term: Term, *, plain: bool = False) -> Term:

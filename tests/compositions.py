@@ -183,6 +183,25 @@ def one_start(let: Builder, x: Array, h0: Array, c0: Array, **w: Array) -> Array
     return again
 
 
+T = Axis("t", minimum=1)
+(u,) = indices("u", T)
+
+
+@operation("test", x=STATE, s=STATE, register=False)
+def gate_cell(let: Builder, x: Array, s: Array) -> Array:
+    return let("p", [b, n], sp.tanh(s[b, n] * x[b, n]) + s[b, n])
+
+
+@operation("test", x=real(BATCH, T, HIDDEN), s=STATE, register=False)
+def forth_and_back(let: Builder, x: Array, s: Array) -> Array:
+    """The axis of the recurrences is called `t`, as a loop over it would call its step."""
+    forth = let.repeat(gate_cell, T, states={"s": (s, "p")}, scanned={"x": x})
+    back = let.repeat(
+        gate_cell, T, states={"s": (forth["p_last"], "p")}, scanned={"x": forth["p"]}, reverse=True
+    )
+    return let("y", [b, n], back["p_last"][b, n] * sum_over(forth["p"][b, u, n] * back["p"][b, u, n], u))
+
+
 COMPOSITIONS: tuple[Operation, ...] = (
     stacked_lstm,
     bidirectional,
@@ -192,4 +211,5 @@ COMPOSITIONS: tuple[Operation, ...] = (
     rows_then_columns,
     three_passes,
     one_start,
+    forth_and_back,
 )

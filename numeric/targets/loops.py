@@ -16,9 +16,10 @@ _OUTSIDE = 1_000_000  # a tensor from outside is read again in the next step
 
 def print_loop(printer: Printer, loop: Loop) -> None:
     """States before the loop, one step inside, what is kept for every step beside them."""
-    step = "t" if "t" not in printer.taken else "step"
-    printer.taken.add(step)
     count = printer.sizes.size(loop.axis)
+    sizes = {a.name for tensor in printer.program.inputs for a in tensor.axes} | {loop.axis.name}
+    step = "t" if "t" not in printer.taken | sizes else "step"
+    printer.taken.add(step)
     kept = dict(loop.keeps)
     for _, outer in loop.keeps:
         printer.name(outer)

@@ -31,8 +31,17 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.functions import largest_share
 from gradproof.symbolic.language import indicator, indices, sum_over
-from gradproof.symbolic.operation import Builder, Definition, Operation, Recurrence, find, operation, real
-from gradproof.symbolic.proof import decide_pairing, prove, prove_operation
+from gradproof.symbolic.operation import (
+    Builder,
+    Definition,
+    Operation,
+    Recurrence,
+    boolean,
+    find,
+    operation,
+    real,
+)
+from gradproof.symbolic.proof import decide_pairing, prove, prove_kind, prove_operation
 from gradproof.symbolic.pushforward import tangent_equations
 from gradproof.symbolic.theorems import stages
 from gradproof.symbolic.verdict import combine
@@ -349,3 +358,29 @@ def test_what_is_proved_at_random_holds_at_random_points(seed: int) -> None:
             found = told_apart(left, right, definitions, chance, 12, nonempty)
             assert found is None, (left, right, {t.name: d for t, d in definitions.items()}, found)
     assert outcomes.count("proved") > 10 and outcomes.count("refuted") > 10
+
+
+# --- second derivatives of cases
+
+GUARDED = Axis("guarded", minimum=1)
+(g_,) = indices("g", GUARDED)
+
+
+@operation("test", register=False, x=real(GUARDED), m=boolean(GUARDED))
+def log_of_some(let: Builder, x, m):
+    """The logarithm of a sum that may be empty, and then is not taken."""
+    count = let("count", [], sum_over(m[g_], g_))
+    z = let("z", [], sum_over(m[g_] * sp.exp(x[g_]), g_))
+    return let("y", [], sp.Piecewise((sp.log(z[()]), count[()] > 0), (0, True)))
+
+
+@operation("test", register=False, x=real(GUARDED))
+def clipped_square(let: Builder, x):
+    """Cases within the condition of cases: like terms have one condition as a factor, and as a guard."""
+    return let("y", [g_], sp.Max(sp.Min(x[g_], 1), -1) * x[g_])
+
+
+@pytest.mark.parametrize("op", [log_of_some, clipped_square], ids=lambda op: op.name)
+def test_no_condition_is_lost_on_the_way_to_a_second_derivative(op: Operation) -> None:
+    derive(op, "hvp").replay()
+    assert [t.verdict.verdict for t in prove_kind(op, "hvp")] == ["proved"] * len(prove_kind(op, "hvp"))
