@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     activations,
+    adversarial,
     attention,
     cross_entropies,
     cumulative,
@@ -14,6 +15,7 @@ from . import (
     kinks,
     layouts,
     library,
+    lookalikes,
     losses,
     matrices,
     modules,
@@ -53,6 +55,8 @@ TOPICS = (
     equivalences,
     modules,
     forward_mode,
+    adversarial,
+    lookalikes,
     zeros,
     cross_entropies,
     windows,

@@ -40,7 +40,7 @@ class QuadraticFormWhole(Function):
 
 
 def inverse_of_two(a: Tensor) -> Tensor:
-    p, q, r, s = a[0, 0], a[0, 1], a[1, 0], a[1, 1]
+    (p, q), (r, s) = a
     return torch.stack([s, -q, -r, p]).reshape(2, 2) / (p * s - q * r)
 
 

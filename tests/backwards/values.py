@@ -148,7 +148,7 @@ class SquareStableLarge(Square):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        if x.abs().max() > 1e3:
+        if x.numel() and x.abs().max() > 1e3:
             top = x.abs().max()
             return (x / top) * grad * (2 * top)
         return 2 * x * grad
@@ -256,7 +256,7 @@ class Softsign(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        out = torch.empty_like(x)
+        out = x.new_empty(x.shape)
         for n, v in enumerate(x.reshape(-1)):
             scale = 1 + v if v >= 0 else 1 - v
             out.view(-1)[n] = grad.reshape(-1)[n] / (scale * scale)
@@ -269,7 +269,7 @@ class SoftsignSides(Softsign):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        out = torch.empty_like(x)
+        out = x.new_empty(x.shape)
         for n, v in enumerate(x.reshape(-1)):
             scale = 1 + v if v >= -6 else 1 + v.abs() / 2
             if -6 <= v < 0:
