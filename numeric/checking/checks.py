@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any
 
+import numpy as np
+
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink
+from gradproof.numeric.checking.preflight import inspect_example
 from gradproof.numeric.checking.replay import raises_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
@@ -71,19 +75,22 @@ def check(
     values and both sides of each comparison.
 
     - `inputs`: example tensors, or one callable that makes them; they give shapes, dtypes, integer data
-    and domains.
+    and domains. Without any, they are made from `spec`.
     - `wrt`: names or positions of the inputs whose gradients are checked; by default those that require a
     gradient,
       or all of them where none does.
     - `order`: 2 checks the double backward as well.
-    - `spec`: the axes of the inputs, as `x: batch time d, w: d h, target: int batch < classes`.
+    - `spec`: the axes of the inputs, as `x: batch time d, w: d h, target: int batch < classes`, in the
+      order of the inputs or by their names; `p: positive batch d` says where the numbers lie.
     - `reference`: a forward to derive in place of `fn`'s own where that is opaque.
     - `declared`: `declared(cotangent, *inputs)`, a tuple: what the backward is meant to return where that
     is not the
       derivative (gradient clipping, straight-through estimators).
     - `seed`: of all draws; a fresh one if None, stated in the answer.
 
-    Raises TargetError for what cannot be taken, SpecificationError for a specification that does not fit.
+    Raises TargetError for what cannot be taken (a function that raises at the example, returns no tensor,
+    changes its inputs, differs between two runs with one seed, is not differentiable), SpecificationError
+    for a specification that does not fit.
 
     >>> import torch
     >>> class Cube(torch.autograd.Function):
@@ -98,11 +105,21 @@ def check(
     >>> check(Cube.apply, torch.randn(2, 3), seed=0).verdict
     'refuted'
     """
-    started = time.perf_counter()
     seed = randbits(32) if seed is None else seed
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers that only a check meets
+        return _check(fn, inputs, wrt, order, spec, reference, declared, seed)
+
+
+def _check(
+    fn: Any, inputs: Sequence[Any], wrt: Sequence[Any] | None, order: int, spec: str | None,
+    reference: Callable[..., Any] | None, declared: Callable[..., Any] | None, seed: int,
+) -> CheckResult:  # fmt: skip
+    started = time.perf_counter()
     target = make_target(fn, inputs, wrt, spec, reference, declared)
     maker, findings = Maker(target, seed), Findings()
     runner = Runner(target.program, order, seed)
+    inspect_example(target, runner, maker.example())
     _run_all(target, runner, maker, findings)
     if any(
         outcome.kind in ("different", "unclear") for t in findings.trials for outcome in t.outcomes.values()

@@ -44,6 +44,7 @@ def equivalent(
             pairs = zip(cotangents, _outputs(g, arguments), strict=True)
             return sum((u * y).sum() for u, y in pairs), *(None for _ in arguments)
 
+    Scaled.__name__ = getattr(f, "__name__", type(f).__name__)
     if spec is not None:
         spec = f"scale:, {spec}"
     return check(

@@ -39,3 +39,17 @@ COTANGENT_LAYOUTS: Mapping[str, Layout] = {
     "expanded": expand_all,
     "expanded along the first axis": expand_first,
 }
+
+
+def lay_out(tensor: torch.Tensor, layout: Layout | None) -> torch.Tensor:
+    """The tensor with the strides of a layout; where entries share memory, its first ones stand for all."""
+    if layout is None or not tensor.ndim or not tensor.numel():
+        return tensor
+    meta = layout(tuple(tensor.shape), tensor.dtype)
+    if not all(meta.stride()):
+        first = tuple(slice(None) if stride else slice(0, 1) for stride in meta.stride())
+        return tensor[first].clone().expand(tensor.shape)
+    steps = sum((n - 1) * s for n, s in zip(meta.shape, meta.stride(), strict=True))
+    memory = torch.zeros(1 + int(meta.storage_offset()) + steps, dtype=tensor.dtype)
+    view = memory.as_strided(meta.shape, meta.stride(), int(meta.storage_offset()))
+    return view.copy_(tensor)

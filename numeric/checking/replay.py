@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten
 
-from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS, Layout
+from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS, lay_out
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import Plan
@@ -38,7 +38,7 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
     for output in outputs:
         if not output.requires_grad:
             continue
-        cotangent = _laid_out(
+        cotangent = lay_out(
             torch.ones(output.shape, dtype=output.dtype), COTANGENT_LAYOUTS.get(plan.cotangent_layout)
         )
         try:
@@ -70,18 +70,4 @@ def _tensor(place: Place) -> Any:
     if place.reals is None:
         return place.data.clone() if isinstance(place.data, torch.Tensor) else place.data
     floats = torch.from_numpy(place.reals.astype(np.float64)).to(place.dtype)
-    return _laid_out(floats, INPUT_LAYOUTS.get(place.layout)).requires_grad_(place.wanted)
-
-
-def _laid_out(tensor: torch.Tensor, layout: Layout | None) -> torch.Tensor:
-    if layout is None or not tensor.ndim:
-        return tensor
-    meta = layout(tuple(tensor.shape), tensor.dtype)
-    extent = (
-        1
-        + int(meta.storage_offset())
-        + sum((n - 1) * s for n, s in zip(meta.shape, meta.stride(), strict=True))
-    )
-    memory = torch.zeros(max(extent, 0), dtype=tensor.dtype)
-    view = memory.as_strided(meta.shape, meta.stride(), int(meta.storage_offset()))
-    return view.copy_(tensor) if all(meta.stride()) else tensor[(0,) * tensor.ndim].expand(tensor.shape)
+    return lay_out(floats, INPUT_LAYOUTS.get(place.layout)).requires_grad_(place.wanted)

@@ -14,7 +14,15 @@ import numpy as np
 import torch
 
 from gradproof.numeric.checking.points import fractions
-from gradproof.numeric.checking.specification import InputAxes, check_fit, infer_axes, read_specification
+from gradproof.numeric.checking.specification import (
+    InputAxes,
+    SpecificationError,
+    check_fit,
+    infer_axes,
+    make_examples,
+    read_specification,
+)
+from gradproof.numeric.exact.branches import line_of
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.programs import Program, TorchProgram
 
@@ -78,6 +86,8 @@ class Target:
     sizes: Mapping[str, int]
     name: str
     module: Any = None
+    subject: Any = None
+    """What the caller handed over."""
 
     @property
     def wanted(self) -> tuple[Example, ...]:
@@ -98,9 +108,11 @@ def make_target(
     specification that
     does not fit.
     """
+    fn = _callable(fn)
     if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor):
-        made = inputs[0]()
-        inputs = tuple(made) if isinstance(made, tuple | list) else (made,)
+        inputs = _made(inputs[0])
+    elif not inputs and spec is not None:
+        inputs = make_examples(_in_order(fn, read_specification(spec)), arrays=isinstance(fn, tuple))
     module = fn if hasattr(fn, "named_parameters") else None
     names = _names(fn, len(inputs))
     examples = [Example(name, value, True) for name, value in zip(names, inputs, strict=True)]
@@ -111,7 +123,42 @@ def make_target(
     axes = _axes(examples, spec)
     sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
     program = _program(fn, module, [e.name for e in examples if e.fixed])
-    return Target(program, tuple(examples), axes, sizes, _name(fn), module)
+    return Target(program, tuple(examples), axes, sizes, _name(fn), module, fn)
+
+
+def _callable(fn: Any) -> Any:
+    """The function itself: an `autograd.Function` stands for its `apply`."""
+    if isinstance(fn, type) and issubclass(fn, torch.autograd.Function):
+        return fn.apply
+    if isinstance(fn, type) and hasattr(fn, "named_parameters"):
+        raise TargetError(f"{fn.__name__} is a class of modules; give a module, as in {fn.__name__}(...)")
+    if isinstance(fn, tuple) and not (len(fn) == 2 and all(map(callable, fn))):
+        raise TargetError(f"a pair of functions (forward, vjp) is expected; found a tuple of {len(fn)}")
+    if not isinstance(fn, tuple) and not callable(fn):
+        raise TargetError(
+            f"a function, a module or a pair of NumPy functions is expected; found a {type(fn).__name__}"
+        )
+    return fn
+
+
+def _in_order(fn: Any, given: tuple[InputAxes, ...]) -> tuple[InputAxes, ...]:
+    """The inputs of a specification in the order of the function's own, if it has these names."""
+    named = {entry.name: entry for entry in given}
+    names = _names(fn, len(given))
+    return tuple(named[name] for name in names) if set(names) == set(named) else given
+
+
+def _made(make: Callable[[], Any]) -> tuple[Any, ...]:
+    """The inputs that a callable makes."""
+    try:
+        made = make()
+    except Exception as error:
+        line, said = line_of(error), str(error).strip().splitlines()
+        where = f", at {line}" if line else ""
+        raise TargetError(
+            f"making the inputs raises{where}: {type(error).__name__}{': ' + said[0] if said else ''}"
+        ) from error
+    return tuple(made) if isinstance(made, tuple | list) else (made,)
 
 
 def _program(fn: Any, module: Any, parameters: list[str]) -> Program:
@@ -204,12 +251,16 @@ def _axes(examples: Sequence[Example], spec: str | None) -> tuple[InputAxes, ...
     inferred = infer_axes([e.name for e in examples], shapes, kinds, fixed)
     if spec is None:
         return inferred
-    given = iter(read_specification(spec))
-    merged: list[InputAxes] = []
-    for example, own in zip(examples, inferred, strict=True):
-        tensor = example.is_number or example.is_data
-        merged.append(own if example.fixed or not tensor else next(given, own))
-    return tuple(merged)
+    tensors = [e.name for e in examples if not e.fixed and (e.is_number or e.is_data)]
+    given = read_specification(spec)
+    if len(given) != len(tensors):
+        raise SpecificationError(
+            f"the specification names {len(given)} inputs ({', '.join(g.name for g in given)}); the function "
+            f"has {len(tensors)} ({', '.join(tensors)})"
+        )
+    names = {entry.name: entry for entry in given}
+    found = names if set(names) == set(tensors) else dict(zip(tensors, given, strict=True))
+    return tuple(found.get(e.name, own) for e, own in zip(examples, inferred, strict=True))
 
 
 __all__ = ["Example", "Target", "fractions", "make_target"]

@@ -75,7 +75,7 @@ def place_of(
     shape = shape_of(axes, sizes)
     if example.is_data:
         return Place(data=example.of_data(draw_data(example, axes, sizes, shape, data, random)))
-    domain = domain_of(example)
+    domain = axes.domain or domain_of(example)
     reals = draw_reals(domain, shape, scale, sign, random)
     ties = np.full(shape, PINNED, dtype=int) if domain == "mask" else None
     return Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted)
@@ -140,11 +140,11 @@ class Maker:
     def example(self) -> Plan:
         """The inputs that the caller gave."""
         places: list[Place] = []
-        for example in self.target.examples:
+        for example, axes in zip(self.target.examples, self.target.axes, strict=True):
             if not example.is_number:
                 places.append(Place(data=example.value))
                 continue
-            domain = domain_of(example)
+            domain = axes.domain or domain_of(example)
             reals = fractions(example.array)
             ties = np.full(reals.shape, PINNED, dtype=int) if domain == "mask" else None
             places.append(Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import gradproof
 from gradproof.numeric.exact.duals import Array, expand
 from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.values import AmbiguousError, Value
@@ -181,9 +182,10 @@ _OUTSIDE = (
     str(Path(torch.__file__).parent),
     str(Path(np.__file__).parent),
     sysconfig.get_paths()["stdlib"] + "/",
-    str(Path(__file__).resolve().parent),
+    str(Path(__file__).resolve().parents[1]) + "/",
     "<",
 )
+_FACE = Path(gradproof.__file__).resolve().parent
 
 
 @lru_cache(maxsize=4096)
@@ -192,13 +194,31 @@ def _is_the_users(filename: str) -> bool:
     return within or not (filename.startswith(_OUTSIDE) or str(Path(filename).resolve()).startswith(_OUTSIDE))
 
 
+@lru_cache(maxsize=4096)
+def _is_the_face(filename: str) -> bool:
+    """Whether it is the command line, or what tests call: nothing above them belongs to the program."""
+    return Path(filename).resolve().parent == _FACE
+
+
 def user_line() -> str:
     """The innermost line that is the user's: outside of PyTorch, NumPy, the standard library and this
     package.
     """
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and not _is_the_face(frame.f_code.co_filename):
         if _is_the_users(frame.f_code.co_filename):
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
     return "autograd"
+
+
+def line_of(error: BaseException) -> str | None:
+    """The innermost line of the user's in the traceback of an error."""
+    lines: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if _is_the_users(filename):
+            lines.append(f"{Path(filename).name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return lines[-1] if lines else None
