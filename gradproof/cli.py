@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 if TYPE_CHECKING:
+    from gradproof.documents import Block
     from gradproof.symbolic.claims_file import Line
     from gradproof.symbolic.operation import Operation
     from gradproof.symbolic.verdict import Verdict
     from gradproof.workers import Answer
 
+Item = TypeVar("Item")
 PROVED, REFUTED, UNDECIDED, MISUSE, INTERNAL = range(5)
 """What the exit status says; INTERFACES: 3 is misuse or unreadable input, 4 an internal error."""
 
@@ -186,23 +189,46 @@ def prove(
 
 @app.command()
 def claims(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Claims, one JSON object a line.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Claims, one JSON object a line, or documents that hold claims."
+        ),
+    ],
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each claim.")] = 30,
     fix: Annotated[
         bool, typer.Option("--fix", help="State the true derivative for what is refuted.")
     ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes side by side. Default: cores.")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the verdicts into the documents that hold the claims.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Judge files of claims: functions, and what is said to be their derivative."""
+    """Judge claims: functions, and what is said to be their derivative.
+
+    Markdown, reStructuredText, LaTeX and Jupyter notebooks are read for blocks that are marked as claims; a
+    verdict that a block states is the one that is expected there.
+    """
+    from gradproof.documents import is_document, read_document
     from gradproof.symbolic.claims_file import read_claims
     from gradproof.workers import Task, judge_lines
 
-    lines = [line for path in files for line in _read(path, read_claims)]
+    blocks: dict[int, Block] = {}
+    lines: list[Line] = []
+    for path in files:
+        if is_document(path):
+            for block in _read(path, read_document):
+                blocks[len(lines)] = block
+                lines.append(block.line)
+        else:
+            lines += _read(path, read_claims)
     answers: dict[int, Answer] = {}
     printed = 0
     with _progress(len(lines)) as advance:
         for number, answer in judge_lines(lines, Task(timeout, fix), jobs):
+            if number in blocks:
+                answer = replace(answer, verdict=blocks[number].judged(answer.verdict))
             answers[number] = answer
             advance(answer.line.id[:28], len(answers))
             while json and printed in answers:
@@ -213,7 +239,11 @@ def claims(
         from gradproof.table import print_answers
 
         print_answers(made, _console())
-    verdicts = {a.verdict.verdict for a in made}
+    if update:
+        _update([path for path in files if is_document(path)], blocks, made)
+    verdicts = {
+        blocks[n].outcome(a.verdict, update) if n in blocks else a.verdict.verdict for n, a in enumerate(made)
+    }
     if "refuted" in verdicts:
         return REFUTED
     if any((a.verdict.reason or "").startswith("parse:") for a in made):
@@ -270,13 +300,29 @@ def _find(name: str) -> Operation:
         raise MisuseError(str(problem.args[0])) from None
 
 
-def _read(path: Path, read: Callable[[Path], list[Line]]) -> list[Line]:
+def _read(path: Path, read: Callable[[Path], list[Item]]) -> list[Item]:
     try:
         return read(path)
     except OSError as problem:
         raise MisuseError(f"{path}: {problem.strerror or problem}") from None
     except UnicodeDecodeError:
         raise MisuseError(f"{path}: this is no UTF-8 text") from None
+
+
+def _update(paths: Sequence[Path], blocks: Mapping[int, Block], answers: Sequence[Answer]) -> None:
+    """Write the verdicts found into the documents."""
+    from gradproof.documents import updated
+
+    for path in paths:
+        here = [
+            (block, answers[n].verdict)
+            for n, block in blocks.items()
+            if block.line.source.partition(" cell ")[0] == str(path)
+        ]
+        before = path.read_text(encoding="utf-8")
+        after = updated(before, path, here)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
 
 
 def _print_line(answer: Answer) -> None:

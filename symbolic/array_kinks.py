@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import islice, product
 from typing import Any
 
-from gradproof.symbolic.array_witnesses import Search, places_of, surely
+from gradproof.symbolic.array_witnesses import Search, places_of, plain, surely
 from gradproof.symbolic.decision import solved
 from gradproof.symbolic.definedness import Demand, covers, met, tidied
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
@@ -245,8 +245,7 @@ def _parted(
         except UndefinedError:
             return None
         if not sides[0].overlaps(sides[1]):
-            shown = value.str(20, radius=False)
-            return Witness(search.shown(point, at), "no derivative", shown)
+            return Witness(search.shown(point, at), "no derivative", plain(value))
     return None
 
 

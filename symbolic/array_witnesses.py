@@ -97,9 +97,10 @@ class Search:
             except UndefinedError:
                 b = None
             if b is None:
-                return Witness(self.shown(point, at), a.str(20, radius=False), "undefined")
+                return Witness(self.shown(point, at), plain(a), "undefined")
             if not a.overlaps(b):
-                return Witness(self.shown(point, at), *shown_apart(a, b))
+                texts = [plain(a), plain(b)]
+                return Witness(self.shown(point, at), *(texts if texts[0] != texts[1] else shown_apart(a, b)))
         return None
 
     def shown(self, point: Point, at: Mapping[Index, int]) -> dict[str, str]:
@@ -268,6 +269,13 @@ def places_of(free: Iterable[Index], point: Point) -> Iterator[dict[Index, int]]
     ranges = [range(i.axis.size if i.axis.size is not None else point.sizes[i.axis]) for i in names]
     for place in islice(product(*ranges), MAX_PLACES):
         yield dict(zip(names, place, strict=True))
+
+
+def plain(value: Any) -> str:
+    """A value as a text of up to 20 digits, without zeros at its end where it is exact."""
+    text = value.str(20, radius=False)
+    exact = value.is_exact() and "." in text and "e" not in text
+    return text.rstrip("0").rstrip(".") if exact else text
 
 
 def _free(demand: Demand) -> frozenset[Index]:
