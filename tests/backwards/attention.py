@@ -164,7 +164,7 @@ class Rotate(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        a, b = x.chunk(2, -1)
+        a, b = x.unflatten(-1, (2, -1)).unbind(-2)  # an odd width raises
         angle = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 0.5
         ctx.cos, ctx.sin = angle.cos(), angle.sin()
         return torch.cat([a * ctx.cos - b * ctx.sin, a * ctx.sin + b * ctx.cos], -1)

@@ -277,10 +277,12 @@ class OneStep(Function):
 
 
 class PowerBoth(Function):
-    """x^y for positive x, both gradients from the output."""
+    """x^y for positive x, both gradients from the output; other x are refused."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        if not bool((x > 0).all()):
+            raise ValueError("the base must be positive")
         z = x**y
         ctx.save_for_backward(x, y, z)
         return z
