@@ -108,7 +108,7 @@ def attention_online_rescaled_late(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def swiglu_fused(x: Tensor, w: Tensor) -> Tensor:
     """One product for gate and value, split after it."""
-    gate, value = (x @ w).chunk(2, -1)
+    gate, value = (x @ w).unflatten(-1, (2, -1)).unbind(-2)  # an odd width raises
     return F.silu(gate) * value
 
 

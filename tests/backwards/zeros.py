@@ -88,7 +88,8 @@ class PowerOfTwoGuarded(PowerOfTwo):
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, y, z = ctx.saved_tensors
         logs = torch.where(x > 0, z * torch.log(torch.where(x > 0, x, 1.0)), 0.0)
-        return grad * y * torch.pow(x, y - 1), grad * logs
+        slope = torch.where(y == 0, 0.0, y * torch.pow(x, y - 1))
+        return grad * slope, grad * logs
 
 
 class XLogY(Function):
