@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 import torch
 
-from benchmarks import against_sympy, gradcheck, kernels, proofs, record
+from benchmarks import against_sympy, audit, gradcheck, kernels, proofs, record
 from benchmarks.__main__ import run
 from benchmarks.eager import eager, source
 from benchmarks.sharing import share
@@ -144,6 +144,21 @@ def test_checks_are_not_asked_what_they_cannot_answer() -> None:
     chosen = [case for case in CASES if case.form == "equivalent" or case.declared]
     assert len(chosen) > 20
     assert all(gradcheck.ask_gradcheck(case, "slow") is gradcheck.NOT_ASKED for case in chosen)
+
+
+def test_audit_finds_what_pytorch_gets_wrong() -> None:
+    by_name = {row.name: row for row in audit.rows()}
+    wrong = audit.judge(by_name["ldexp"])
+    assert (wrong.verdict, wrong.orders) == ("differs", 0)
+    assert wrong.witness == "input 0, entry [1]: PyTorch's 0, true 0.25000000000000000000"
+    right = audit.judge(by_name["tanh"])
+    assert (right.verdict, right.orders) == ("agrees", 2)
+    assert right.executed == "rows; transcription: `tanh_backward`"
+    unknown = audit.judge(by_name["mode"])
+    assert (unknown.verdict, unknown.reason) == ("undecided", "the operator aten.mode.default")
+    assert "1 agree, 1 differ, 0 raise in the backward, 1 cannot be" in audit.to_markdown(
+        [wrong, right, unknown]
+    )
 
 
 # --- the records

@@ -42,10 +42,11 @@ def losses() -> list[Row]:
     t("huber_loss", lambda x, y: F.huber_loss(x, y, delta=0.5, reduction="sum"), normal(8), normal(8))
     t("binary_cross_entropy", F.binary_cross_entropy, uniform(4), uniform(4), orders=1)
     t(
-        "binary_cross_entropy twice",
-        F.binary_cross_entropy,
+        "binary_cross_entropy, its gradient",
+        _gradient_of_binary_cross_entropy,
         uniform(4),
         uniform(4),
+        orders=1,
         known="1e-12 is added to the denominators of the second derivative",
     )
     t(
@@ -130,6 +131,10 @@ def losses() -> list[Row]:
         orders=1,
     )
     return t.rows
+
+
+def _gradient_of_binary_cross_entropy(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.autograd.grad(F.binary_cross_entropy(x, y), x, create_graph=True)[0]
 
 
 def distances() -> list[Row]:

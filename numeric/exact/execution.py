@@ -464,7 +464,7 @@ def _ask_for_metas(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor | Non
     named = zip(kwargs, map_tensors(_to_meta, tuple(kwargs.values())), strict=True)
     try:
         leaves = tree_flatten(func(*map_tensors(_to_meta, args), **dict(named)))[0]
-    except (RuntimeError, NotImplementedError, ValueError, TypeError):
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, ArithmeticError):
         return []  # no such kernel, or one that needs the data: laid out row by row
     return [leaf if isinstance(leaf, torch.Tensor) else None for leaf in leaves]
 

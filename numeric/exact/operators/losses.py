@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,42 @@ aten: Any = torch.ops.aten
 
 NONE, MEAN = 0, 1
 """Reductions: none, and the one that divides by the size of the batch."""
+
+
+def _share(a: Value, reduction: int) -> Fraction:
+    """What each entry counts."""
+    return Fraction(1, max(prod(a.shape), 1)) if reduction == MEAN else Fraction(1)
+
+
+@handles(aten.mse_loss_backward.default)
+def mse_loss_backward(run: Execution, grad: Value, a: Value, b: Value, reduction: int) -> Value:
+    return (grad * (a - b)).times(2 * _share(a, reduction))
+
+
+@handles(aten.smooth_l1_loss_backward.default)
+def smooth_l1_loss_backward(
+    run: Execution, grad: Value, a: Value, b: Value, reduction: int, beta: float
+) -> Value:
+    return _bounded_slope(
+        run, grad, a - b, beta, run.value_of(beta).reciprocal(), reduction, "smooth_l1_loss_backward"
+    )
+
+
+@handles(aten.huber_loss_backward.default)
+def huber_loss_backward(
+    run: Execution, grad: Value, a: Value, b: Value, reduction: int, delta: float
+) -> Value:
+    return _bounded_slope(run, grad, a - b, delta, run.value_of(1), reduction, "huber_loss_backward")
+
+
+def _bounded_slope(
+    run: Execution, grad: Value, difference: Value, bound: float, slope: Value, reduction: int, what: str
+) -> Value:
+    """A slope times the difference, bounded by what it is at the bound."""
+    edge = run.value_of(bound)
+    inner = choose(compare(run, difference, -edge, what) <= 0, -edge, difference)
+    inner = choose(compare(run, difference, edge, what) >= 0, edge, inner)
+    return (grad * inner * slope).times(_share(difference, reduction))
 
 
 def _rows(value: Value) -> Value:

@@ -204,7 +204,9 @@ def _largest(
 def _spread_maxima(grad: Value, shape: Any, axes: int, indices: torch.Tensor) -> Value:
     """Gradients added up where the maxima came from."""
     planes, count = prod(shape[: len(shape) - axes]), prod(shape[len(shape) - axes :])
-    spots = np.arange(planes)[:, None] * count + indices.numpy().reshape(planes, -1)
+    spots = np.arange(planes)[:, None] * count + indices.numpy().reshape(
+        planes, prod(indices.shape[len(shape) - axes :])
+    )
     return add_at(tuple(shape), spots, grad)
 
 

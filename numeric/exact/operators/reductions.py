@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.execution import Execution, handles
 from gradproof.numeric.exact.storages import gather
-from gradproof.numeric.exact.values import Value
+from gradproof.numeric.exact.values import UndecidableError, Value
 
 aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
@@ -68,6 +69,8 @@ def prims_var(run: Execution, a: Value, dims: Any, correction: Any = 1, **named:
 def _var(a: Value, dims: Any, correction: Any, keepdim: bool) -> tuple[Value, Value]:
     axes = axes_of(a.shape, dims)
     count = int(np.prod([a.shape[axis] for axis in axes], dtype=int))
+    if count == 0 or (count <= correction and prod(a.shape)):
+        raise UndecidableError(f"the variance of {count} entries with a correction of {correction}")
     mean = a.sum(axes, True).times(Fraction(1, count))
     centred = a - mean
     squares = (centred * centred).sum(axes, keepdim)
@@ -91,7 +94,7 @@ def stack(values: list[Value], axis: int) -> Value:
 
 
 @handles(aten.prod.default, aten.prod.dim_int)
-def prod(run: Execution, a: Value, dim: Any = None, keepdim: bool = False, **named: Any) -> Value:
+def prod_(run: Execution, a: Value, dim: Any = None, keepdim: bool = False, **named: Any) -> Value:
     if dim is None:
         flat = a.map(lambda array: array.reshape((*array.shape[: array.ndim - len(a.shape)], -1)))
         return _product(flat, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from gradproof.numeric.exact.execution import Execution, handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import along, axes_of
 from gradproof.numeric.exact.storages import gather
-from gradproof.numeric.exact.values import Value
+from gradproof.numeric.exact.values import UndecidableError, Value
 
 aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
@@ -29,6 +30,8 @@ def record_positions(run: Execution, what: str, index: Array, count: int) -> Non
 def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
     """For each entry along an axis, how many of the others are smaller; equal ones keep their order."""
     slices = along(a, axis)
+    if not slices:
+        return np.zeros(a.shape, dtype=np.int64)
     ranks = [np.zeros(slices[0].shape, dtype=np.int64) for _ in slices]
     for i in range(len(slices)):
         for j in range(i + 1, len(slices)):
@@ -79,7 +82,9 @@ def _flat_axis(a: Value, axes: list[int]) -> Value:
     def move(array: Array) -> Array:
         lead = array.ndim - len(a.shape)
         moved = array.transpose(*range(lead), *(array.ndim + k for k in order_))
-        return moved.reshape((*array.shape[:lead], *(a.shape[k] for k in keep), -1))
+        return moved.reshape(
+            (*array.shape[:lead], *(a.shape[k] for k in keep), prod(a.shape[k] for k in axes))
+        )
 
     return a.map(move)
 
@@ -193,13 +198,15 @@ def median_dim(run: Execution, a: Value, dim: int = -1, keepdim: bool = False) -
 @handles(aten.median.default, aten.nanmedian.default)
 def median(run: Execution, a: Value) -> Value:
     flat = _flat_axis(a, axes_of(a.shape, None))
+    if 0 in flat.shape:
+        raise UndecidableError("the median of nothing")
     return _of_rank(run, flat, (flat.shape[0] - 1) // 2, 0, False, "median")[0]
 
 
 def _running_extreme(run: Execution, a: Value, dim: int, largest: bool, what: str) -> Any:
     """The largest or smallest entry so far, the last of equal ones, and its index."""
-    if not a.shape:
-        return a, torch.zeros((), dtype=torch.int64)
+    if not a.shape or 0 in a.shape:
+        return a, torch.zeros(a.shape, dtype=torch.int64)
     (axis,) = axes_of(a.shape, dim)
     slices = along(a if largest else -a, axis)
     best, indices = slices[0], [np.zeros(slices[0].shape, dtype=np.int64)]

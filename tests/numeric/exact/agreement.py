@@ -26,9 +26,14 @@ class Agreement:
 
     first: tuple[tuple[int, bool], ...]
     second: tuple[tuple[int, bool], ...]
-    used: dict[str, str]
+    settings: Settings
     evaluated: Evaluated
     roots: int = 0
+
+    @property
+    def used(self) -> dict[str, str]:
+        """The operators met and how each was executed."""
+        return self.settings.used
 
     @property
     def agrees(self) -> bool:
@@ -109,7 +114,7 @@ def _compare(function: Any, inputs: Any, order: int, seed: int, levels: int, cir
             _same(residues, _pairing(s.cotangent, s.gradient, k), None if g is None else _pairing(g, x, k))
             for k, (x, g) in enumerate(zip(variables, s.claims, strict=True))
         ]
-    return Agreement(tuple(first), tuple(second), settings.used, evaluated, residues.roots)
+    return Agreement(tuple(first), tuple(second), settings, evaluated, residues.roots)
 
 
 def _pairing(u: Value, y: Value, direction: int) -> Any:
