@@ -77,8 +77,8 @@ class Case:
 
     @property
     def subject(self) -> Any:
-        """What is checked: `fn`, or the module that it makes."""
-        return self.fn() if self.form == "module" else self.fn
+        """What is checked: `fn`, or the module that it makes, of the dtype of the inputs."""
+        return self.fn().double() if self.form == "module" else self.fn
 
     @property
     def topic(self) -> str:
