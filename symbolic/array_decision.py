@@ -153,8 +153,12 @@ def _by_cases(question: Question) -> Verdict | None:
     """Region by region of what the conditions of cases compare with 0."""
     if time.perf_counter() > question.until:
         return None
+    try:
+        left = NormalForm().tidy(question.left.value)
+    except TooLargeError:
+        left = question.left.value
     return prove_regions(
-        question.left.value,
+        left,
         question.right.value,
         {},
         (question.known, tuple(wanted(question.right.demands))),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import cast
 
 from gradproof.symbolic.array_functions import ARRAY_TABLE
+from gradproof.symbolic.array_mathematics import read_mathematics
 from gradproof.symbolic.array_names import Names, named_index
 from gradproof.symbolic.arrays import (
     Array,
@@ -77,6 +78,7 @@ class ArrayReader:
     decimals: dict[str, Fraction] = field(default_factory=dict[str, Fraction])
     results: Mapping[str, Array] = field(default_factory=dict[str, Array])
     flexible: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    index_values: bool = True
     visited: int = 0
 
     # --- entry points
@@ -144,6 +146,8 @@ class ArrayReader:
             return elementwise(choose, self.condition(condition), self.array(yes), self.array(no))
         if kind == "subscript":
             return self._subscript(node)
+        if kind in ("product", "transpose", "superscript", "bars"):
+            return read_mathematics(self, node)
         if kind == "attribute":
             return self._attribute(node)
         shown = {"list": "a list", "string": "a text", "none": "None", "slice": "a slice"}.get(kind, kind)
@@ -165,7 +169,7 @@ class ArrayReader:
             axis = self.names.known(key)
             if axis is None:
                 return self._unknown_index(node)
-            return scalar(Formula(named_index(name, axis)))
+            return self._index_value(node, axis)
         if name in self.results:
             return self.results[name]
         if name in self.names.definitions:
@@ -180,7 +184,7 @@ class ArrayReader:
             raise ParseError(f"column {node.column}: {REFUSED[name]}")
         axis = self._free_axis(name)
         if axis is not None:
-            return scalar(Formula(named_index(name, axis)))
+            return self._index_value(node, axis)
         if name in self.names.axes:
             return scalar(Formula(size(self.names.axes[name])))
         known = (name in TABLE and name not in ALSO_VARIABLES) or (name in ARRAY_TABLE and len(name) > 3)
@@ -198,6 +202,15 @@ class ArrayReader:
         if found is None and self.shared:
             found = self.names.known(f"{self.shared}:{name}")
         return found
+
+    def _index_value(self, node: Syntax, axis: Axis) -> Array:
+        """The value of an index: 0 for its first place, in texts that count from 0."""
+        if not self.index_values:
+            raise ParseError(
+                f"column {node.column}: the value of the index {node.text} can be read as counted from 0 or "
+                "from 1"
+            )
+        return scalar(Formula(named_index(node.text, axis)))
 
     def _unknown_index(self, node: Syntax) -> Array:
         """An index before its axis is known: the text is read once more when it is."""
@@ -276,7 +289,11 @@ class ArrayReader:
             target = other.parts[0] if other.kind == "subscript" else other
             if target.kind == "name" and self.names.domains.get(target.text) == "index":
                 self.names.learn(f"positions:{target.text}", axis)
-        return self.array(a), self.array(b)
+        before, self.index_values = self.index_values, True
+        try:
+            return self.array(a), self.array(b)
+        finally:
+            self.index_values = before
 
     def _stands_for_value(self, name: str) -> bool:
         return (
@@ -388,7 +405,11 @@ class ArrayReader:
                     f'(`"{sub.text}": "index"`), for an index take another name'
                 )
             self.names.learn(f"positions:{target.text}", axis)
-        found = self.array(sub)
+        before, self.index_values = self.index_values, True
+        try:
+            found = self.array(sub)
+        finally:
+            self.index_values = before
         if not integral(found.value):
             if self.names.late:
                 return scalar(Formula(fresh_index(axis)))

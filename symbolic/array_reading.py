@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from gradproof.symbolic.array_latex import Declared, parse_latex_statements
 from gradproof.symbolic.array_names import Names, named_index
 from gradproof.symbolic.array_reader import ArrayReader
 from gradproof.symbolic.array_syntax import Statement, left_side, parse_array, parse_statements
@@ -66,8 +67,9 @@ class ClaimShapeError(Exception):
         self.one, self.other = problem.one, problem.other
 
 
-def read_claim_texts(claim: Claim, parse: Parse = parse_statements) -> Reading:
+def read_claim_texts(claim: Claim) -> Reading:
     """Read the texts of a claim, again for as long as something is learned too late."""
+    parse = _latex_of(claim) if claim.latex else parse_statements
     names = Names(domains=dict(claim.domain))
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
@@ -92,6 +94,23 @@ def read_claim_texts(claim: Claim, parse: Parse = parse_statements) -> Reading:
             )
             said = f": {', '.join(unknown)}" if unknown else ""
             raise ParseError(f"the axis of an index is not known{said}; use it as in `x[i]`")
+
+
+def _latex_of(claim: Claim) -> Parse:
+    """How the LaTeX of a claim is read: what it declares says which subscripts are indices."""
+    ranks = {name: len(axes) for name, axes in claim.axes.items()}
+    ranks |= {name: 0 for name in claim.domain if name not in ranks}
+    cotangent = left_side(parse_array(claim.cotangent))[0] if claim.cotangent else "g"
+    if claim.kind in ("vjp", "jvp"):
+        ranks.setdefault(cotangent, 8)
+    axes = frozenset(a for over in claim.axes.values() for a in over)
+
+    def parse(text: str) -> Sequence[Statement]:
+        made = parse_latex_statements(text, Declared(dict(ranks), axes, cotangent))
+        ranks.update({s.name: len(s.indices) or 8 for s in made if s.name})
+        return made
+
+    return parse
 
 
 def _by(claim: Claim, names: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -156,13 +175,14 @@ class _Pass:
 
     def read(self, conditions: Sequence[Syntax]) -> Reading:
         claim, names = self.claim, self.names
-        function = ArrayReader(names, "function")
+        values = not claim.latex
+        function = ArrayReader(names, "function", index_values=values)
         output = self.program(claim.function, function, "function")
         result = dict(names.definitions)
         tensors = tuple(names.tensors[n] for n in self.by)
         kind = claim.kind
         shared = "function" if kind in ("jacobian", "hessian", "identity", "derivative", "jvp") else ""
-        reader = ArrayReader(names, "claim", shared)
+        reader = ArrayReader(names, "claim", shared, index_values=values)
         named: dict[str, Array] = {"result": output} if "result" not in names.tensors else {}
         cotangent: Tensor | None = None
         moved: dict[str, Tensor] = {}
@@ -218,10 +238,23 @@ class _Pass:
                 if reader.scope == "function":
                     self.function_labels = list(last.indices)
                 return self.names.definitions[last.name]
+            self.agree(last.indices)
             value = reader.array(last.body)
         except ParseError as problem:
             raise ParseError(f"{what}: {problem}") from None
         return self.opened(value, reader, like)
+
+    def agree(self, indices: Sequence[str]) -> None:
+        """Raise ParseError where a partial derivative on the left side names other indices than the claim."""
+        if not indices:
+            return
+        at = list(indices).index("/")
+        above, below = indices[:at], indices[at + 1 :]
+        if (above and list(above) != list(self.function_labels)) or (below and below != self.labels):
+            raise ParseError(
+                "the left side names other indices than the function and 'wrt' do; write them there, as in "
+                "`y_i = ...` and `x[j]`"
+            )
 
     def define(self, statement: Statement, reader: ArrayReader) -> None:
         value = reader.array(statement.body)

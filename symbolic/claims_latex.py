@@ -50,7 +50,9 @@ _OTHERWISE = frozenset(("otherwise", "else"))
 
 
 @dataclass(frozen=True)
-class _Token:
+class LatexToken:
+    """A token and where it stands."""
+
     kind: str
     text: str
     column: int
@@ -71,7 +73,7 @@ def parse_latex_side(text: str) -> Side:
     by, start = _prefix(text)
     if not text[start:].strip().strip("$").strip():
         raise ParseError("the formula is empty")
-    parser = _Parser(list(_tokens(text, start)), text)
+    parser = LatexParser(latex_tokens(text, start), text)
     body = parser.sum()
     if parser.at < len(parser.tokens):
         raise parser.problem("an operator or the end")
@@ -102,8 +104,9 @@ def _plain_name(text: str) -> str:
     return re.sub(r"[\\{}\s]", "", text)
 
 
-def _tokens(text: str, start: int) -> list[_Token]:
-    made: list[_Token] = []
+def latex_tokens(text: str, start: int = 0) -> list[LatexToken]:
+    """The tokens of a text from a place on, without spaces; raises ParseError."""
+    made: list[LatexToken] = []
     at, level = start, 0
     while at < len(text):
         if text[at] == "$":
@@ -117,14 +120,16 @@ def _tokens(text: str, start: int) -> list[_Token]:
         if level > MAX_DEPTH:
             raise ParseError(f"column {at + 1}: nested more than {MAX_DEPTH} deep")
         if kind != "space":
-            made.append(_Token(kind, found[0], at + 1))
+            made.append(LatexToken(kind, found[0], at + 1))
         at = found.end()
     return made
 
 
 @dataclass
-class _Parser:
-    tokens: list[_Token]
+class LatexParser:
+    """Recursive descent over the tokens of a formula."""
+
+    tokens: list[LatexToken]
     text: str
     at: int = 0
     bars: int = 0
@@ -140,7 +145,7 @@ class _Parser:
     def column(self) -> int:
         return self.tokens[self.at].column if self.at < len(self.tokens) else len(self.text) + 1
 
-    def take(self) -> _Token:
+    def take(self) -> LatexToken:
         if self.at >= len(self.tokens):
             raise self.problem("more")
         self.at += 1
@@ -273,8 +278,8 @@ class _Parser:
         if token is not None and token.kind == "number" and len(token.text) > 1:
             first, rest = token.text[0], token.text[1:]
             self.tokens[self.at : self.at + 1] = [
-                _Token("number", first, token.column),
-                _Token("number", rest, token.column + 1),
+                LatexToken("number", first, token.column),
+                LatexToken("number", rest, token.column + 1),
             ]
         return self.atom()
 
@@ -307,7 +312,7 @@ class _Parser:
         self.at -= 1
         raise self.problem("a number, a name or a function")
 
-    def magnitude(self, token: _Token) -> Syntax:
+    def magnitude(self, token: LatexToken) -> Syntax:
         before, self.bars = self.bars, 1
         inner = self.sum()
         self.bars = before
@@ -334,7 +339,7 @@ class _Parser:
                 raise ParseError(f"column {column}: the subscript of {name!r} is no name")
         return Syntax("name", name, (), column)
 
-    def command(self, token: _Token) -> Syntax:
+    def command(self, token: LatexToken) -> Syntax:
         name = token.text[1:]
         if name in ("frac", "dfrac", "tfrac"):
             above, below = self.group(), self.group()
