@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from gradproof.numeric.kernels import Call, Kernel
 
-_kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
+_kernels: dict[str, Kernel] = {}
+"""Every kernel for PyTorch that was made: a compiled graph knows its kernel by the key alone."""
 
 
 def register(kernel: Kernel) -> str:

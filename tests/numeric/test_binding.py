@@ -113,6 +113,14 @@ def test_compiled_with_a_parameter_and_changing_shapes() -> None:
         torch.testing.assert_close(compiled(logits, target, label_smoothing=0.1), wanted)
 
 
+def test_a_compiled_graph_outlives_another_kernel_of_its_program() -> None:
+    first, second = (lower(cube.program, "torch") for _ in range(2))
+    del first
+    x = torch.linspace(-2, 2, 5, dtype=torch.float64)
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(second, fullgraph=True, backend="aot_eager")(x), x**3)
+
+
 def test_a_compiled_transformation_is_right_or_refused() -> None:
     """An operator that knows no tangents would give zeros."""
     x, t = torch.randn(2, 3, 4, dtype=torch.float64)
