@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ import torch
 import gradproof
 from gradproof.numeric.exact.duals import Array, expand
 from gradproof.numeric.exact.reals import Floats
+from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.values import AmbiguousError, Value
 
 NEAR = 1e-9
@@ -31,6 +34,8 @@ class Site:
 
     what: str
     line: str
+    column: int = 0
+    """Where in the line: two comparisons that stand on one line are two."""
 
     def __str__(self) -> str:
         return f"{self.what} at {self.line}"
@@ -56,7 +61,7 @@ class Branches:
     """The constants that integers were compared with."""
 
     def record(self, what: str, outcomes: Iterable[object], required: Iterable[object]) -> None:
-        site = Site(what, user_line())
+        site = Site(what, *user_place())
         self.outcomes.setdefault(site, set()).update(outcomes)
         self.required[site] = self.required.get(site, frozenset()) | frozenset(required)
 
@@ -75,7 +80,7 @@ class Branches:
         if a.bounds is None or b.bounds is None:
             return (-1, 1)
         gaps = (expand(a.bounds.primal, 1, sides.shape) - expand(b.bounds.primal, 1, sides.shape)).reshape(-1)
-        site = Site(what, user_line())
+        site = Site(what, *user_place())
         above = all(gap.low >= 0 for gap in gaps)
         below = all(gap.high <= 0 for gap in gaps)
         one_sided = {-1} if above else {1} if below else set[int]()
@@ -115,8 +120,14 @@ class Branches:
                 self.record(what, (bool(side == 0) for side in np.unique(sides)), (False,))
             else:
                 possible = self._possible(a, b, sides, what)
-                self.record(what, (int(side) for side in np.unique(sides)), possible if np.any(sides) else ())
+                required = possible if np.any(sides[both_finite(a, b)]) else ()
+                self.record(what, (int(side) for side in np.unique(sides)), required)
         return sides
+
+
+def both_finite(a: Value, b: Value) -> Array:
+    """Where two numbers are finite: an infinity is compared by what it is, whatever the inputs are."""
+    return np.logical_and(finite_entries(a), finite_entries(b))
 
 
 def order(a: Value, b: Value) -> Array:
@@ -189,7 +200,10 @@ _FACE = Path(gradproof.__file__).resolve().parent
 
 
 @lru_cache(maxsize=4096)
-def _is_the_users(filename: str) -> bool:
+def is_the_users(filename: str) -> bool:
+    """Whether a file is a program's own, not of the libraries below it."""
+    if filename.startswith("<gradproof "):  # a kernel that was generated
+        return True
     within = "site-packages" in filename and not filename.startswith(_OUTSIDE)
     return within or not (filename.startswith(_OUTSIDE) or str(Path(filename).resolve()).startswith(_OUTSIDE))
 
@@ -200,16 +214,28 @@ def _is_the_face(filename: str) -> bool:
     return Path(filename).resolve().parent == _FACE
 
 
-def user_line() -> str:
-    """The innermost line that is the user's: outside of PyTorch, NumPy, the standard library and this
-    package.
+def user_place() -> tuple[str, int]:
+    """The innermost line that is the user's, and the column: outside of PyTorch, NumPy, the standard library
+    and this package.
     """
     frame = sys._getframe(1)
     while frame is not None and not _is_the_face(frame.f_code.co_filename):
-        if _is_the_users(frame.f_code.co_filename):
-            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        if is_the_users(frame.f_code.co_filename):
+            line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            return line, _column(frame.f_code, frame.f_lasti)
         frame = frame.f_back
-    return "autograd"
+    return "autograd", 0
+
+
+@lru_cache(maxsize=4096)
+def _column(code: CodeType, instruction: int) -> int:
+    position = next(islice(code.co_positions(), instruction // 2, None), (None,) * 4)
+    return position[2] or 0
+
+
+def user_line() -> str:
+    """The innermost line that is the user's."""
+    return user_place()[0]
 
 
 def line_of(error: BaseException) -> str | None:
@@ -218,7 +244,7 @@ def line_of(error: BaseException) -> str | None:
     trace = error.__traceback__
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if _is_the_users(filename):
+        if is_the_users(filename):
             lines.append(f"{Path(filename).name}:{trace.tb_lineno}")
         trace = trace.tb_next
     return lines[-1] if lines else None

@@ -228,7 +228,9 @@ def sqrt_pi(x: Value) -> Value:
     for system in numbers.systems:
         primal = np.empty((system.levels if isinstance(system, Residues) else 1,), dtype=object)
         if isinstance(system, Residues):
-            primal[:] = system.atom("sqrt_pi", None, system.levels)
+            # A fourth power, which is the root that residues choose of its own square.
+            atom = system.atom("sqrt_pi", None, system.levels)
+            primal[:] = [pow(a, 4, p) for a, p in zip(atom, system.tower.primes, strict=True)]
             duals.append(Dual(primal))
         elif isinstance(system, Floats):
             duals.append(Dual(np.array([math.sqrt(math.pi)])))

@@ -65,7 +65,7 @@ def flatten(value: Value) -> Value:
 def gather(values: Sequence[Value], positions: Array) -> Value:
     """Entries by their positions in all the values, flattened and joined."""
     joined = flatten(values[0]) if len(values) == 1 else concatenate([flatten(value) for value in values])
-    return joined.map(lambda array: array[..., positions])
+    return joined.map(lambda array: np.asarray(array[..., positions]))
 
 
 class ExactTensor(torch.Tensor):
