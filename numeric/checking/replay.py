@@ -12,6 +12,7 @@ from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS,
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import Plan
+from gradproof.numeric.exact.numpy_programs import gradient_mistake
 from gradproof.numeric.exact.programs import TorchProgram
 
 
@@ -60,10 +61,10 @@ def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
         return ""
     cotangent = tuple(map(np.ones_like, output)) if isinstance(output, tuple) else np.ones_like(output)
     try:
-        program.vjp(cotangent, *inputs)
+        found = program.vjp(cotangent, *inputs)
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return None
+    return gradient_mistake(found, [None if p.reals is None else p.shape for p in plan.places])
 
 
 def _tensor(place: Place) -> Any:

@@ -1,0 +1,1 @@
+"""Exact execution: programs on exact numbers."""
