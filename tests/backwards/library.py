@@ -56,7 +56,9 @@ def gaussian(x: Tensor, y: Tensor, v: Tensor) -> Tensor:
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+    """As documented: each norm is at least 1e-8."""
+    norms = [x.square().sum(-1).sqrt().clamp(min=1e-8) for x in (a, b)]
+    return (a * b).sum(-1) / (norms[0] * norms[1])
 
 
 def multi_margin(x: Tensor, y: Tensor) -> Tensor:
@@ -192,7 +194,6 @@ CASES = (
     own("std and mean", lambda x: (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True), X, standardized),
     own("poisson_nll_loss", F.poisson_nll_loss, COUNTS, poisson),
     own("gaussian_nll_loss", F.gaussian_nll_loss, SPREAD, gaussian),
-    own("cosine_similarity", F.cosine_similarity, TWO, cosine),
     own("soft_margin_loss", lambda x: F.soft_margin_loss(x, torch.ones_like(x)), X,
           lambda x: (1 + (-x).exp()).log().mean()),
     own("multi_margin_loss", F.multi_margin_loss, LABELS, multi_margin),
@@ -216,4 +217,8 @@ CASES = (
           "right on one region only",
           "PyTorch's own backward is 0 at a singular matrix, where a determinant is a polynomial as "
           "anywhere.", at([[1.0, 2.0], [2.0, 4.0]])),
+    wrong("library/cosine_similarity of tiny vectors", F.cosine_similarity, TWO, cosine,
+          "right on one region only",
+          "PyTorch clamps the norm at 1e-8 under no_grad, and differentiates it as if it had not.",
+          at([[3e-10, 4e-10]], [[1.0, 2.0]])),
 )  # fmt: skip
