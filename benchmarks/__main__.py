@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import against_sympy, gradcheck, kernels, proofs, reports
+from benchmarks import against_sympy, claims, gradcheck, kernels, proofs, reports
 from benchmarks.record import Section, machine, show, to_markdown
 
 RECORD = Path(__file__).parent / "results.md"
 PARTS: dict[str, tuple[Callable[[Sequence[str]], Section], ...]] = {
     "prove": (proofs.run, against_sympy.run),
+    "claims": (claims.run,),
     "report": (reports.run,),
     "kernels": (kernels.run,),
     "check": (gradcheck.run,),

@@ -27,6 +27,8 @@ MEMORY = 4 << 30
 """Bytes of address space that a worker may use."""
 START = 60
 """Seconds that a worker may take to start."""
+SHARE = 0.6
+"""The part of the time that the judge is told: it may be half again as long until it notices."""
 COMMAND = (sys.executable, "-m", "gradproof.workers")
 
 
@@ -199,6 +201,7 @@ def _close(end: IO[bytes]) -> None:
 def work(read: IO[str], write: IO[str]) -> None:
     """Judge what is read, line by line."""
     from gradproof.symbolic.claims_file import read_claim
+    from gradproof.symbolic.deadline import deadline
     from gradproof.symbolic.judgement import fix, judge
     from gradproof.symbolic.verdict import Verdict
 
@@ -206,19 +209,27 @@ def work(read: IO[str], write: IO[str]) -> None:
     write.flush()
     for line in read:
         asked: dict[str, Any] = json.loads(line)
+        started = time.perf_counter()
         fixed = None
+        claim = read_claim(asked["claim"])
         try:
-            claim = read_claim(asked["claim"])
-            verdict = judge(claim, seconds=0.9 * asked["timeout"])
-            if asked["fix"] and verdict.verdict == "refuted":
-                fixed = fix(claim)
+            verdict = judge(claim, seconds=SHARE * asked["timeout"])
         except MemoryError:
             verdict = Verdict("undecided", reason="more memory than a claim may use")
         except Exception as problem:
-            text = " ".join(f"{type(problem).__name__}: {problem}".split())
-            verdict = Verdict("undecided", reason=f"internal error: {text} (please report it)")
+            verdict = Verdict("undecided", reason=f"internal error: {_one_line(problem)} (please report it)")
+        if asked["fix"] and verdict.verdict == "refuted":
+            try:
+                with deadline(SHARE * (asked["timeout"] - time.perf_counter() + started)):
+                    fixed = fix(claim)
+            except Exception as problem:
+                print(f"gradproof: no fix of {claim.id}: {_one_line(problem)}", file=sys.stderr)
         write.write(json.dumps({"verdict": verdict.to_dict(), "fix": fixed}) + "\n")
         write.flush()
+
+
+def _one_line(problem: Exception) -> str:
+    return " ".join(f"{type(problem).__name__}: {problem}".split())
 
 
 def _limit_memory() -> None:

@@ -32,6 +32,8 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.special import PI, Of, cos, exp, log, root, sin, whole
 
+MAX_ORDER = 200
+"""The factorials of larger orders are not written out."""
 MAX_SHIFT = 24
 """An argument is moved by at most so many steps of a recurrence."""
 HALF = Fraction(1, 2)
@@ -149,14 +151,16 @@ def _lgamma_number(x: Expr) -> Expr | None:
 def _polygamma(n: Expr, x: Expr) -> Expr | None:
     if n is ZERO:
         return call("digamma", x)
-    if not isinstance(n, Number) or n.value.denominator != 1 or n.value < 0 or not isinstance(x, Number):
+    if not (isinstance(n, Number) and isinstance(x, Number)):
+        return None
+    if n.value.denominator != 1 or not 0 <= n.value <= MAX_ORDER:
         return None
     return _polygamma_number(int(n.value), x.value)
 
 
 def _polygamma_step(value: Expr, arguments: Sequence[Expr]) -> Expr:
     n, x = arguments
-    if isinstance(n, Number):
+    if isinstance(n, Number) and n.value <= MAX_ORDER:
         order = int(n.value)
         return value - (-1) ** order * factorial(order) * power(x, -order - 1)
     return value - cos(PI * n) * exp(-(n + 1) * log(x)) / call("rgamma", n + 1)
@@ -181,7 +185,7 @@ def _polygamma_number(order: int, x: Fraction) -> Expr | None:
 
 
 def _zeta(s: Expr, a: Expr) -> Expr | None:
-    if isinstance(s, Number) and s.value.denominator == 1 and s.value >= 2 and a is not ONE:
+    if isinstance(s, Number) and s.value.denominator == 1 and 2 <= s.value <= MAX_ORDER and a is not ONE:
         n = int(s.value)
         return mul(Fraction((-1) ** n, factorial(n - 1)), call("polygamma", n - 1, a))
     if isinstance(s, Number) and a is ONE and s.value.denominator == 1 and abs(s.value) <= 40:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradproof.symbolic.array_claims import judge_arrays
-from gradproof.symbolic.claims import ParseError
+from gradproof.symbolic.claims import MAX_ORDER, ParseError
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
 from gradproof.symbolic.scalar import MAX_SECONDS
@@ -53,6 +53,8 @@ def _judge_scalar(claim: Claim, seconds: float) -> Verdict:
 
 def _sides(claim: Claim) -> tuple[Typed, Typed]:
     function = typed(claim.function, claim.latex, "function")
+    if len(claim.wrt) > MAX_ORDER:
+        raise ParseError(f"wrt: {len(claim.wrt)} derivatives; at most {MAX_ORDER} are taken")
     stated = typed(claim.claim, claim.latex, "claim")
     left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
     return left, stated

@@ -39,7 +39,7 @@ from gradproof.symbolic.expressions import (
     rewrite,
     walk,
 )
-from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import MAX_GENERATORS, Polynomial, Quotient, rational
 
@@ -114,7 +114,7 @@ def _derivative(values: Sequence[Value], pieces: Sequence[Piece], n: int, variab
             return "no derivative"
         found.append(steep)
     if not sides:
-        return "no derivative"
+        raise UndecidedError(f"the left side has a value at {name} = {written(piece.low or value)} alone")
     return found[0] if all(equal(piece.place, found[0], other) for other in found[1:]) else "no derivative"
 
 

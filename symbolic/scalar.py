@@ -17,6 +17,7 @@ from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, repla
 from gradproof.symbolic.cells import Cell, Place, parameters
 from gradproof.symbolic.constancy import constantly_zero
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
+from gradproof.symbolic.deadline import deadline
 from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
@@ -39,6 +40,8 @@ MAX_CELLS = 300
 MAX_WALLS = 24
 MAX_SECONDS = 8.0
 """Without another limit."""
+LATE = 1.5
+"""So many times the limit, and what is being worked out is given up."""
 
 
 PROBLEMS = (OpenSignError, UndecidedError, TooLargeError, ZeroDivisionError, NoDerivativeError)
@@ -398,7 +401,12 @@ def examine(
         first = Formula(first.value, (*made.needs, *first.demands))
         sides = Side(first, left.by), Side(second, right.by)
         decision = Decision(*sides, made.domains, seconds, meaning=made.meaning)
-        verdict = decision.verdict()
-    except (ArithmeticError, RecursionError, TooLargeError, NoDerivativeError) as problem:
+        with deadline(LATE * seconds):
+            verdict = decision.verdict()
+    except ValueError as problem:
+        if "integer string conversion" not in str(problem) and not isinstance(problem, NoDerivativeError):
+            raise
+        verdict = Verdict("undecided", reason=f"not decided: {str(problem).partition(';')[0]}")
+    except (ArithmeticError, RecursionError, TooLargeError) as problem:
         verdict = Verdict("undecided", reason=f"not decided: {problem}")
     return replace(verdict, seconds=time.perf_counter() - started), decision

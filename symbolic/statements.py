@@ -20,6 +20,8 @@ from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide, examine
 from gradproof.symbolic.scalar_functions import NoRowError
 from gradproof.symbolic.verdict import Verdict
 
+ONLY_ROUNDED = "the sides differ only by that rounding: with the exact constants they are equal"
+
 
 def prove_text(
     left: str,
@@ -87,17 +89,15 @@ def _decide(
     reader = Reader(domains)
     left, right, used = _read(sides, domains, where, reader)
     verdict, decision = examine(left, right, used, seconds)
-    if verdict.verdict == "refuted" and decision is not None and not decision.meaning:
-        said = tuple(f"hint: {hint}" for hint in hints(decision))
-        verdict = replace(verdict, notes=(*verdict.notes, *said))
-    if verdict.verdict == "refuted" and reader.decimals:
-        notes = _rounding_notes(sides, domains, where, reader)
-        verdict = replace(verdict, notes=(*verdict.notes, *notes))
+    notes: list[str] = []
+    if verdict.verdict == "refuted":
+        notes = _rounding_notes(sides, domains, where, reader) if reader.decimals else []
+        if ONLY_ROUNDED not in notes and decision is not None and not decision.meaning:
+            notes += [f"hint: {hint}" for hint in hints(decision)]
     unused = [n for n in domains if n not in {*reader.names, *sides[0].by, *sides[1].by}]
     if unused:
-        said = f"no {' and no '.join(unused)} occurs: what is said of its domain is not used"
-        verdict = replace(verdict, notes=(*verdict.notes, said))
-    return verdict
+        notes.append(f"no {' and no '.join(unused)} occurs: what is said of its domain is not used")
+    return replace(verdict, notes=(*verdict.notes, *notes))
 
 
 def _read(
@@ -142,5 +142,5 @@ def _rounding_notes(
     stand_ins = {text: Formula(exact) for text, exact in found.items()}
     exactly = decide(*_read(sides, domains, where, Reader(domains, stand_ins=stand_ins)))
     if exactly.verdict == "proved":
-        notes.append("the sides differ only by that rounding: with the exact constants they are equal")
+        notes.append(ONLY_ROUNDED)
     return notes

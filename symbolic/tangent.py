@@ -60,6 +60,8 @@ def tangent(expr: Expr, dot: Callable[[Entry], Expr], variable: Expr | None = No
         return add(*(mul(*expr.factors[:n], inner[n], *expr.factors[n + 1 :]) for n in moving))
     if isinstance(expr, Where):
         return where(expr.condition, of(expr.yes), of(expr.no))
+    if isinstance(expr, Call) and not expr.arguments:
+        return expr  # what has no value has no derivative
     if isinstance(expr, Call) and expr.function in SPECIAL:
         return add(*(_partial(expr, n, of(argument)) for n, argument in enumerate(expr.arguments)))
     if isinstance(expr, Power | Call | Reduce):

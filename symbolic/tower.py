@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from flint import Ordering, fmpq, fmpq_mpoly_ctx, fmpz
 
+from gradproof.symbolic.deadline import check
 from gradproof.symbolic.expressions import (
     Add,
     Call,
@@ -179,6 +180,7 @@ class Tower:
         return found
 
     def _quotient(self, expr: Expr) -> Quotient:
+        check()
         if isinstance(expr, Number):
             return self.constant(expr.value)
         if isinstance(expr, Parameter):

@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 import torch
 
-from benchmarks import against_sympy, audit, gradcheck, kernels, proofs, record
+from benchmarks import against_sympy, audit, claims, gradcheck, kernels, proofs, record
 from benchmarks.__main__ import run
 from benchmarks.eager import eager, source
 from benchmarks.sharing import share
@@ -32,6 +32,21 @@ def name_of(operation: Operation) -> str:
 
 
 # --- against SymPy
+
+
+@pytest.mark.parametrize(
+    ("function", "claim", "said"),
+    [("sin(x)", "cos(x)", "proved"), ("sin(x)", "-cos(x)", "refuted"), ("sin(x)", "sin(", "undecided")],
+)
+def test_plain_sympy_is_asked_as_stated(function: str, claim: str, said: str) -> None:
+    row = {"function": function, "wrt": "x", "claim": claim, "domain": {"x": "real"}}
+    assert claims.judge_by_sympy(row) == said
+
+
+def test_verdicts_are_counted_by_what_is_true() -> None:
+    rows = [{"truth": "holds"}, {"truth": "fails"}, {"truth": "fails"}]
+    counted = claims.counted("prover", ["proved", "proved", "undecided"], rows, 3.0)
+    assert counted[1:7] == ["3", "1 of 1", "0 of 2", "0", "1", "1"]
 
 
 @pytest.mark.parametrize("operation", SCALAR, ids=name_of)
