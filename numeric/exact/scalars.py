@@ -21,7 +21,10 @@ class EscapedError(UndecidableError):
 
 
 class ExactScalar:
-    """A number that `item()` returned: arithmetic and comparisons go on in the tensor that it came from."""
+    """A number that `item()` returned: arithmetic and comparisons go on in the tensor that it came from.
+
+    Autograd does not see where it came from, so the tensor is detached; its exact tangents stay.
+    """
 
     def __init__(self, tensor: ExactTensor) -> None:
         self.tensor = tensor
@@ -119,10 +122,11 @@ def _unwrap(leaf: Any) -> Any:
 
 
 def _scalar(tensor: Any) -> Any:
-    return tensor if tensor.ndim == 0 else tensor.reshape(())
+    detached = tensor.detach()
+    return detached if tensor.ndim == 0 else detached.reshape(())
 
 
 def _to_list(tensor: ExactTensor) -> Any:
     if tensor.ndim == 0:
-        return ExactScalar(tensor)
+        return ExactScalar(_scalar(tensor))
     return [_to_list(entry) for entry in tensor.unbind(0)]  # pyright: ignore[reportArgumentType]

@@ -83,6 +83,21 @@ def test_value_that_escapes_is_undecided_with_its_line() -> None:
     assert "test_check.py" in str(result.reason)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * x.sum().item(),
+        lambda x: x * x[0, 0].tolist(),
+        lambda x: x * sum(x.sum(0).tolist()),
+        lambda x: x * x.sum().data,
+    ],
+    ids=["item", "tolist", "tolist of many", "data"],
+)
+def test_autograd_does_not_see_numbers_that_left(function: Any) -> None:
+    result = check(function, X, seed=1)
+    assert result.verdict == "refuted", str(result)
+
+
 def test_equivalent() -> None:
     assert equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(2 * x) - 1, X, seed=1).verdict == "proved"
     assert equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(x) - 1, X, seed=1).verdict == "refuted"
