@@ -15,6 +15,7 @@ from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Shape
 from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor
 from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, UndecidableError, Value
@@ -22,7 +23,7 @@ from gradproof.numeric.exact.values import AmbiguousError, CircularError, Number
 Layout = Callable[[Shape, torch.dtype], torch.Tensor]
 """A way to lay a tensor out: a tensor on the device `meta` of a shape, with strides."""
 
-PASSED_ON = (UndecidableError, AmbiguousError, CircularError)
+PASSED_ON = (UndecidableError, AmbiguousError, CircularError, RoundedAwayError)
 """What is no fault of the program."""
 
 
