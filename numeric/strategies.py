@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -21,6 +21,7 @@ from gradproof.symbolic.domain import Interval, parse_domain
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.operation import Hyperparameter, Operation
 
+Name = TypeVar("Name")
 Values = Literal["moderate", "boundary", "magnitudes", "extreme"]
 KINKS = (0.0, -0.0)
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 20.0, -20.0, 88.0, -88.0, 104.0, -104.0)
@@ -31,16 +32,20 @@ WIDEST = 19
 
 def sizes(operation: Operation) -> st.SearchStrategy[dict[Axis, int]]:
     """Sizes of the axes: mostly small, 0 where the axis allows it, 1, and past a vector's width for one."""
-    axes = axes_of(operation)
-    small = st.fixed_dictionaries({a: st.integers(a.minimum, 4) for a in axes})
-    if not axes:
+    return axis_sizes({axis: axis.minimum for axis in axes_of(operation)})
+
+
+def axis_sizes(least: Mapping[Name, int]) -> st.SearchStrategy[dict[Name, int]]:
+    """Sizes of axes, given the least of each: mostly small, and past a vector's width for one of them."""
+    small = st.fixed_dictionaries({a: st.integers(n, max(n, 4)) for a, n in least.items()})
+    if not least:
         return small
 
-    def widened(chosen: Axis) -> st.SearchStrategy[dict[Axis, int]]:
+    def widened(chosen: Name) -> st.SearchStrategy[dict[Name, int]]:
         width = st.sampled_from((8, 16, WIDEST))
         return st.builds(lambda held, n: {**held, chosen: n}, small, width)
 
-    return st.one_of(small, st.sampled_from(axes).flatmap(widened))
+    return st.one_of(small, st.sampled_from(list(least)).flatmap(widened))
 
 
 def batches() -> st.SearchStrategy[Shape]:
@@ -71,9 +76,12 @@ def reals(interval: Interval, values: Values, *, kinks: bool) -> st.SearchStrate
         found = st.sampled_from([v for v in (*SPECIAL, *ends, *KINKS) if fits(v)] or [0.5])
     elif values == "magnitudes":
         size = st.floats(-6, 1).map(lambda e: 10.0**e)
-        found = st.builds(lambda s, v: s * v, st.sampled_from((1.0, -1.0)), size)
+        signs = [s for s in (1.0, -1.0) if any(fits(s * n) for n in (0.01, 0.5, 2.0))] or [1.0]
+        found = st.builds(lambda s, v: s * v, st.sampled_from(signs), size)
     else:
-        found = st.floats(max(low, -4.0), min(high, 4.0), width=32)
+        ends = max(low, min(-4.0, high - 8)), min(high, max(4.0, low + 8))
+        exact = all(float(np.float32(end)) == end for end in ends)
+        found = st.floats(*ends, width=32 if exact else 64)
     return found.filter(fits)
 
 

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_flatten
 
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.results import CheckResult
+from gradproof.numeric.checking.specification import make_examples, read_specification
 
 
 def equivalent(
@@ -46,6 +47,7 @@ def equivalent(
 
     Scaled.__name__ = getattr(f, "__name__", type(f).__name__)
     if spec is not None:
+        inputs = inputs or make_examples(read_specification(spec))
         spec = f"scale:, {spec}"
     return check(
         Scaled.apply, torch.tensor(0.75, dtype=torch.float64), *inputs, wrt=["scale"], spec=spec, seed=seed

@@ -189,6 +189,14 @@ def _parameters(module: Any) -> list[Example]:
 
 
 def _names(fn: Any, count: int) -> list[str]:
+    names = input_names(fn)[:count]
+    return names + [f"input{k}" for k in range(len(names), count)]
+
+
+def input_names(fn: Any) -> list[str]:
+    """The names of the inputs of a function, as far as it tells them."""
+    if isinstance(fn, type) and issubclass(fn, torch.autograd.Function):
+        fn = fn.apply
     function = fn[0] if isinstance(fn, tuple) else fn.forward if hasattr(fn, "named_parameters") else fn
     owner = getattr(function, "__self__", None)
     skipped = 0
@@ -200,8 +208,7 @@ def _names(fn: Any, count: int) -> list[str]:
     except (TypeError, ValueError):
         parameters = []
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in kinds][:count]
-    return names + [f"input{k}" for k in range(len(names), count)]
+    return [p.name for p in parameters if p.kind in kinds]
 
 
 def _name(fn: Any) -> str:

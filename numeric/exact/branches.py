@@ -244,7 +244,7 @@ def line_of(error: BaseException) -> str | None:
     trace = error.__traceback__
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if is_the_users(filename):
+        if is_the_users(filename) and not _is_the_face(filename):
             lines.append(f"{Path(filename).name}:{trace.tb_lineno}")
         trace = trace.tb_next
     return lines[-1] if lines else None
