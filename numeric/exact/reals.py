@@ -62,7 +62,10 @@ class Balls(System):
     """Balls of `flint.arb` at the precision that is set in `flint.ctx`."""
 
     def reduce(self, array: Array, axis: int) -> Array:
-        return array
+        """Sums of nothing are 0 of Python's own, and become balls."""
+        if all(isinstance(entry, arb) for entry in array.flat):
+            return array
+        return each(array, arb)
 
     def zeros(self, shape: Shape) -> Dual:
         return self.constant(np.full(shape, Fraction(0), dtype=object))
