@@ -33,7 +33,7 @@ from gradproof.symbolic.formulas import (
     raise_to,
     variable,
 )
-from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, function
+from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError, function
 
 MAX_LENGTH = 4000
 MAX_DEPTH = 80
@@ -65,6 +65,7 @@ _GRAMMAR = r"""
     | NAME "(" arguments? ")"                       -> call
     | "(" condition ")"
     | "(" condition "," condition ")"               -> pair
+    | "[" arguments? "]"                            -> list
 arguments: condition ("," condition)* ","?
 SIGN: "+" | "-"
 TIMES: "*" | "/"
@@ -125,7 +126,7 @@ def _syntax(node: Any, depth: int = 1) -> Syntax:
         return Syntax("token", str(node), (), column)
     kind = str(node.data)
     parts = [_syntax(child, depth + 1) for child in node.children if not isinstance(child, Token)]
-    if kind == "call" and parts:
+    if kind in ("call", "list") and parts:
         parts = list(parts[0].parts)
     text = " ".join(str(child) for child in node.children if isinstance(child, Token))
     return Syntax(kind, text, tuple(parts), column)
@@ -337,6 +338,8 @@ class Reader:
             for sign, part in zip(node.text.split(), node.parts[1:], strict=True):
                 result = _ARITHMETIC[sign](result, self.formula(part))
             return result
+        if node.kind == "list":
+            raise ParseError(f"column {node.column}: a list belongs to hyper")
         raise ParseError(f"column {node.column}: a pair of parentheses with a comma belongs to Piecewise")
 
     def _number(self, node: Syntax) -> Formula:
@@ -369,6 +372,8 @@ class Reader:
         name = node.text
         if name == "Piecewise":
             return self._cases(node)
+        if name == "hyper":
+            return self._series(node)
         found = function(name)
         if found is None:
             near = difflib.get_close_matches(name, [*TABLE, *WITHOUT_ROW, "Piecewise"], 3)
@@ -387,6 +392,19 @@ class Reader:
             raise
         except ValueError as problem:
             raise ParseError(f"column {node.column}: {problem}") from None
+
+    def _series(self, node: Syntax) -> Formula:
+        """`hyper([a, ...], [b, ...], z)`, of the orders that are in the table."""
+        parts = node.parts
+        if [p.kind == "list" for p in parts] != [True, True, False]:
+            raise ParseError(f"column {node.column}: a series is written `hyper([a], [b], z)`")
+        above, below = ([self.formula(p) for p in part.parts] for part in parts[:2])
+        row = TABLE.get(f"hyp{len(above)}f{len(below)}")
+        if row is None:
+            raise NoRowError(
+                f"the function hyper with {len(above)} and {len(below)} parameters is not in the table"
+            )
+        return row.build(*above, *below, self.formula(parts[2]))
 
     def _cases(self, node: Syntax) -> Formula:
         if not node.parts:

@@ -113,7 +113,7 @@ def changes(node: Syntax, names: Sequence[str]) -> Iterator[Syntax]:
 
 def _around(node: Syntax, names: Sequence[str]) -> Iterator[Syntax]:
     """A sign in front, a factor, a term, an exponent."""
-    if node.kind == "pair" or is_condition(node):
+    if node.kind in ("pair", "list") or is_condition(node):
         return
     if node.kind != "sign":
         yield Syntax("sign", "-", (node,))
@@ -181,6 +181,8 @@ def unparse(node: Syntax) -> str:
         return node.text
     if node.kind == "call":
         return f"{node.text}({', '.join(map(unparse, parts))})"
+    if node.kind == "list":
+        return f"[{', '.join(map(unparse, parts))}]"
     if node.kind == "pair":
         return f"({unparse(parts[0])}, {unparse(parts[1])})"
     if node.kind == "sign":

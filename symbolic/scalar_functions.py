@@ -425,7 +425,7 @@ ALSO_VARIABLES = frozenset(
 """Names that are variables where no parenthesis follows."""
 
 _NAMES_WITHOUT_ROW = """
-bernoulli catalan dirichlet_eta hankel1 hankel2 hyper jn jv_prime kelvin legendre mathieu meijerg
+bernoulli catalan dirichlet_eta hankel1 hankel2 jn jv_prime kelvin legendre mathieu meijerg
 struve theta wright
 """
 WITHOUT_ROW = frozenset(_NAMES_WITHOUT_ROW.split()) - {*TABLE}

@@ -101,6 +101,10 @@ XY = {"x": "real", "y": "real"}
         ("round(x)", "x", "0", X, ("x-1/2 != floor(x-1/2)",), "proved"),
         ("sin(pi*x)*floor(x)", "x", "pi*cos(pi*x)*floor(x)", X, ("x != floor(x)",), "proved"),
         ("x*Abs(x)", "x", "2*Abs(x)", X, (), "proved"),
+        # hypergeometric series as lists of parameters
+        ("hyper([2], [3], x)", "x", "hyp1f1(3, 4, x)*2/3", X, (), "proved"),
+        ("hyper([1, 2], [3], x)", "x", "2/3*hyper([2, 3], [4], x)", {"x": "(-1,1)"}, (), "proved"),
+        ("hyper([], [2], x)", "x", "hyp0f1(3, x)", X, (), "refuted at x=0"),
         # conditions that leave nothing, or one point
         ("x", "x", "2", X, ("x > 1", "x < 0"), "undecided"),
         ("x", "", "1", X, ("x == 1",), "proved"),
