@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gradproof.symbolic.array_decision import Question, decide_arrays
-from gradproof.symbolic.array_hints import Case, hints
+from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
 from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
@@ -17,7 +17,7 @@ from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim
-from gradproof.symbolic.definedness import demands
+from gradproof.symbolic.definedness import Demand, demands
 from gradproof.symbolic.expressions import (
     ZERO,
     Entry,
@@ -104,7 +104,8 @@ def judge_case(case: Case, until: float) -> Verdict:
     every = list(kinks(case.function.value, frozenset(case.by)))
     search = Search([case.truth.value, body.value], known, [k.demand for k in every], case.suppose, until)
     left = open_kinks(every, known) if case.by else []
-    found = no_derivative(case.truth.value, body, left, search, case.dot) if left else None
+    plain = not any(t.structure in ("symmetric", "positive definite") for t in case.by)
+    found = no_derivative(case.truth.value, body, left, search, case.dot) if left and plain else None
     if found is not None:
         until = min(until, time.perf_counter() + SECONDS_AWAY)
         search = replace(search, until=until)
@@ -235,7 +236,7 @@ def _case(
     demanded = tuple(demands(value, {}, outside=value.free)) if reading.by else ()
     truth = named(Formula(value, (*function.demands, *demanded)))
     outside = named(Formula(function.value, function.demands))
-    return Case(
+    made = Case(
         what=what,
         axes=tuple(axes),
         over=tuple(names),
@@ -251,6 +252,35 @@ def _case(
         cotangent=reading.cotangent,
         directions=tuple(reading.moved.values()),
         sizes=_sizes(reading, truth),
+    )
+    return _restructured(made, reading.names.structures) if reading.names.structures else made
+
+
+def _restructured(case: Case, tensors: Mapping[Tensor, Tensor]) -> Case:
+    """The equation at matrices that are symmetric, after it was differentiated by each entry by itself."""
+
+    def formula(given: Formula) -> Formula:
+        return Formula(restructured(given.value, tensors), asked(given.demands))
+
+    def asked(given: Sequence[Demand]) -> tuple[Demand, ...]:
+        return tuple(
+            replace(
+                d,
+                subject=restructured(d.subject, tensors),
+                guards=tuple(restructured(g, tensors) for g in d.guards),
+            )
+            for d in given
+        )
+
+    return replace(
+        case,
+        truth=formula(case.truth),
+        function=formula(case.function),
+        claimed=replace(case.claimed, body=formula(case.claimed.body)),
+        by=tuple(tensors.get(t, t) for t in case.by),
+        needs=asked(case.needs),
+        known=asked(case.known),
+        suppose=tuple((restructured(a, tensors), restructured(b, tensors)) for a, b in case.suppose),
     )
 
 

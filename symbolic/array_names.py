@@ -33,6 +33,7 @@ class Names:
     """The names that a claim declares.
 
     - `learned`: the axes of indices and of tensors of positions, by a key that says which one is meant;
+    - `structures`: what is known of the matrices that a claim is differentiated by;
     - `late`: whether something was learned after it had been needed.
     """
 
@@ -41,6 +42,7 @@ class Names:
     domains: dict[str, str] = field(default_factory=dict[str, str])
     definitions: dict[str, Array] = field(default_factory=dict[str, Array])
     learned: dict[str, Axis] = field(default_factory=dict[str, Axis])
+    structures: dict[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
     needed: set[str] = field(default_factory=set[str])
     late: bool = False
 

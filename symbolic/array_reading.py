@@ -122,10 +122,15 @@ def _by(claim: Claim, names: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if name not in names.tensors:
             names.declare(name, (), claim.domain.get(name, "real"))
         tensor = names.tensors[name]
+        tensor = names.structures.get(tensor, tensor)
         if indices and len(indices) != len(tensor.axes):
             raise ParseError(f"{text!r}: {name} has {len(tensor.axes)} axes")
         for label, axis in zip(indices, tensor.axes, strict=False):
             names.learn(f"claim:{label}", axis)
+        if tensor.structure in ("symmetric", "positive definite"):
+            # Differentiated by every entry by itself, and only then taken to be symmetric.
+            names.tensors[name] = replace(tensor, structure="")
+            names.structures[names.tensors[name]] = tensor
         by.append(name)
         labels += indices
     if len(set(labels)) < len(labels):
@@ -188,6 +193,7 @@ class _Pass:
         moved: dict[str, Tensor] = {}
         if kind == "vjp":
             label, order = self.label("g")
+            self.unused(label, "cotangent", function)
             output = self.reordered(output, order)
             cotangent = Tensor(label, tuple(a for a in output.axes if a is not None))
             named[label] = of_tensor(cotangent)
@@ -195,6 +201,7 @@ class _Pass:
         if kind == "jvp":
             for n, tensor in zip(self.by, tensors, strict=True):
                 label = self.tangent_label(n)
+                self.unused(label, "tangent", function)
                 moved[n] = Tensor(label, tensor.axes)
                 named[label] = of_tensor(moved[n])
         if any(a is None for a in output.axes):
@@ -212,6 +219,13 @@ class _Pass:
             raise ClaimShapeError(problem) from None
         known, suppose = self.conditions(conditions, reader)
         return Reading(claim, names, output, claimed, tensors, moved, cotangent, known, suppose, ())
+
+    def unused(self, label: str, what: str, function: ArrayReader) -> None:
+        """Raise ParseError where the name of the cotangent or of a tangent is that of something else."""
+        names = self.names
+        taken = {*names.tensors, *names.domains, *names.axes, *names.definitions, *function.numbers}
+        if label in taken:
+            raise ParseError(f"{label!r} is the {what} and something else; give another name as 'cotangent'")
 
     def label(self, default: str) -> tuple[str, tuple[str, ...]]:
         if self.claim.cotangent is None:

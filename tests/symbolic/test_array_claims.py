@@ -174,3 +174,41 @@ def test_axes_that_differ_at_some_sizes_refute_a_claim() -> None:
     assert verdict.verdict == "refuted"
     assert verdict.witness is not None and verdict.witness.right == "undefined"
     assert dict(verdict.witness.point) == {"n": "2", "m": "3"}
+
+
+SYMMETRIC = [
+    ("trace(A @ B)", "B.T", "proved"),
+    ("trace(A @ B)", "B", "refuted"),
+    ("x @ A @ y", "outer(x, y)", "proved"),
+    ("x @ A @ y", "outer(y, x)", "refuted"),
+    ("logdet(A)", "inv(A)", "proved"),
+]
+
+
+@pytest.mark.parametrize("structure", ["symmetric", "positive definite"])
+@pytest.mark.parametrize("function, claim, verdict", SYMMETRIC)
+def test_a_symmetric_matrix_is_differentiated_by_each_entry(
+    structure: str, function: str, claim: str, verdict: str
+) -> None:
+    assert judged("jacobian", function, claim, "A", domain={"A": structure}).verdict == verdict
+
+
+@pytest.mark.parametrize("name", ["x", "y", "n", "c"])
+def test_the_cotangent_is_nothing_else(name: str) -> None:
+    with pytest.raises(ParseError, match="is the cotangent and something else"):
+        judged("vjp", "c*x*y", f"{name}*y", "x", cotangent=name, domain={"c": "real"})
+
+
+def test_the_names_of_indices_do_not_matter() -> None:
+    for one, other in (("i", "j"), ("_1_0", "_1_1"), ("b", "a")):
+        claim = f"sum((A[{one},{other}] + A[{other},{one}])*x[{other}], {other})"
+        assert judged("jacobian", "x @ A @ x", claim, "x").verdict == "proved"
+        wrong = f"sum((A[{one},{other}] + A[{one},{other}])*x[{other}], {other})"
+        assert judged("jacobian", "x @ A @ x", wrong, "x").verdict == "refuted"
+
+
+def test_free_indices_are_in_alphabetical_order_unless_they_are_named() -> None:
+    assert judged("jacobian", "trace(A @ B)", "B[j,i]", "A").verdict == "proved"
+    assert judged("jacobian", "trace(A @ B)", "B[j,i]", "A[i,j]").verdict == "proved"
+    assert judged("jacobian", "trace(A @ B)", "B[j,i]", "A[j,i]").verdict == "refuted"
+    assert judged("vjp", "y1[p,q] = sum(A[p,r]*B[r,q], r)", "sum(g[i,q]*B[j,q], q)", "A").verdict == "proved"
