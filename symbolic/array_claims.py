@@ -32,7 +32,8 @@ from gradproof.symbolic.expressions import (
     substitute,
     walk,
 )
-from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.formulas import Formula, TooBigError
+from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.scalar import MAX_SECONDS
 from gradproof.symbolic.scalar_functions import NoRowError
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
@@ -56,7 +57,7 @@ def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
         return _misfit(str(problem), problem.one, problem.other)
     try:
         return readable(judge_case(derivative_case(reading), until))
-    except (NoDerivativeError, NoRowError) as problem:
+    except (NoDerivativeError, NoRowError, TooBigError, TooLargeError, ZeroDivisionError) as problem:
         return Verdict("undecided", reason=str(problem))
 
 

@@ -145,6 +145,23 @@ def _binary_cross_entropy(reader: ArrayReader, given: Given) -> Array:
 
 
 enter("cross_entropy", "x|input|logits target ?reduction", _cross_entropy)
+
+
+def _nll_loss(reader: ArrayReader, given: Given) -> Array:
+    """Minus the log-probabilities at the targets; one for each row unless it is reduced."""
+    x, t = reader.array(given["x"]), given["target"]
+    axis = x.axes[-1] if x.rank else None
+    if axis is None:
+        raise ParseError(f"column {given['x'].column}: log-probabilities over classes were expected")
+    if t.kind == "name" and t.text in reader.names.tensors:
+        reader.names.learn(f"positions:{t.text}", axis)
+    target, over = reader.array(t), fresh_index(axis)
+    hit = Array((*target.axes, axis), (*target.indices, over), Formula(bracket("==", target.value, over)))
+    each = summed(binary(lambda p, q: -(p * q), x, hit), [x.rank - 1])
+    return _each_or_mean(reader, given, each)
+
+
+enter("nll_loss", "x|input target ?reduction", _nll_loss)
 enter("mse_loss mse", "x|input target ?reduction", _squared)
 enter(
     "binary_cross_entropy_with_logits bce_with_logits",

@@ -33,7 +33,9 @@ from gradproof.symbolic.expressions import (
     bracket,
     mul,
     refresh,
+    rewrite,
     total,
+    walk,
 )
 from gradproof.symbolic.formulas import Formula
 from gradproof.symbolic.normal_form import NormalForm, integral
@@ -104,8 +106,13 @@ def open_kinks(found: Sequence[Kink], known: Sequence[Demand]) -> list[Kink]:
 
 
 def _excluded(kink: Kink, facts: Sequence[Demand], nf: NormalForm) -> bool:
+    subject = kink.demand.subject
+    case = next((n for n in walk(subject) if isinstance(n, Where) and n.free <= subject.free), None)
+    if case is not None and kink.demand.relation == "!=":
+        parts = [rewrite(subject, lambda n, b=b: b if n is case else n) for b in (case.yes, case.no)]
+        return all(_excluded(replace(kink, demand=replace(kink.demand, subject=p)), facts, nf) for p in parts)
     wanted = tidied(replace(kink.demand, bound=()), nf)
-    opposite = tidied(replace(kink.demand, subject=mul(-1, kink.demand.subject), bound=()), nf)
+    opposite = tidied(replace(kink.demand, subject=mul(-1, subject), bound=()), nf)
     if wanted is None or met(wanted, nf):
         return True
     return any(covers(fact, w, nf) for fact in facts for w in (wanted, opposite) if w is not None)

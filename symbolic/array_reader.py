@@ -67,7 +67,8 @@ _ARITHMETIC = {
 class ArrayReader:
     """Reads syntax into arrays. `scope` tells the free indices of one text from those of another.
 
-    `shared`: a scope whose free indices mean the same; `base`: what the first value of an index counts as.
+    `shared`: a scope whose free indices mean the same; `index_values`: whether an index may stand for its
+    value; `declared`: the numbers that may occur, all of them for None.
     """
 
     names: Names
@@ -79,6 +80,7 @@ class ArrayReader:
     results: Mapping[str, Array] = field(default_factory=dict[str, Array])
     flexible: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     index_values: bool = True
+    declared: Mapping[str, None] | None = None
     visited: int = 0
 
     # --- entry points
@@ -191,6 +193,11 @@ class ArrayReader:
         if name.startswith("__") or (known and name not in self.names.domains):
             kind = "a function, which needs an argument in parentheses" if known else "no variable"
             raise ParseError(f"column {node.column}: {name!r} is {kind}")
+        if self.declared is not None and name not in self.declared and name not in self.names.domains:
+            raise ParseError(
+                f"column {node.column}: {name!r} is neither declared nor in the function; give its axes or "
+                "its domain"
+            )
         self.numbers[name] = None
         return scalar(Formula(self.names.number(name)))
 
@@ -399,7 +406,8 @@ class ArrayReader:
             return scalar(Formula(named_index(sub.text, axis)))
         target = sub.parts[0] if sub.kind == "subscript" else sub
         if target.kind == "name" and target.text in self.names.tensors and not self._is_index(target.text):
-            if target is sub and self.names.domains.get(target.text) != "index":
+            positions = self.names.learned.get(f"positions:{target.text}")
+            if target is sub and positions is None and self.names.domains.get(target.text) != "index":
                 raise ParseError(
                     f"column {sub.column}: {sub.text} is an array; for positions say so in its domain "
                     f'(`"{sub.text}": "index"`), for an index take another name'

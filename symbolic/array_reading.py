@@ -188,6 +188,8 @@ class _Pass:
         kind = claim.kind
         shared = "function" if kind in ("jacobian", "hessian", "identity", "derivative", "jvp") else ""
         reader = ArrayReader(names, "claim", shared, index_values=values)
+        if kind != "identity":
+            reader.declared = function.numbers
         named: dict[str, Array] = {"result": output} if "result" not in names.tensors else {}
         cotangent: Tensor | None = None
         moved: dict[str, Tensor] = {}

@@ -47,7 +47,7 @@ def refuted_at_size_one(case: Case, body: Formula) -> Verdict | None:
         function = _formula(case.function, variables)
         claim = _formula(body, variables)
         known = _demands(case.known, variables)
-    except NotScalarError:
+    except (NotScalarError, ZeroDivisionError):
         return None
     left = Formula(function.value, (*known, *function.demands))
     by = tuple(t.name for t in case.by)

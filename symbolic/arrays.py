@@ -268,10 +268,11 @@ def placed(array: Array, axes: Sequence[Axis], over: Sequence[Index]) -> Formula
     if array.axes == tuple(axes):
         return array.at(over)
     if None in array.axes or len(set(axes)) < len(axes):
-        kept = [a for a in array.axes if a is not None]
-        if not kept:
+        if not any(array.axes):
             return array.at([None] * array.rank)
-        return None
+        if array.rank != len(axes) or not _fits(array.axes, tuple(axes)):
+            return None
+        return array.at([None if a is None else i for a, i in zip(array.axes, over, strict=True)])
     spots = [n for n, a in enumerate(axes) if a in array.axes]
     if tuple(axes[n] for n in spots) != array.axes:
         return None

@@ -212,3 +212,22 @@ def test_free_indices_are_in_alphabetical_order_unless_they_are_named() -> None:
     assert judged("jacobian", "trace(A @ B)", "B[j,i]", "A[i,j]").verdict == "proved"
     assert judged("jacobian", "trace(A @ B)", "B[j,i]", "A[j,i]").verdict == "refuted"
     assert judged("vjp", "y1[p,q] = sum(A[p,r]*B[r,q], r)", "sum(g[i,q]*B[j,q], q)", "A").verdict == "proved"
+
+
+def test_a_claim_with_an_axis_of_size_1_is_the_same_along_it() -> None:
+    assert judged("vjp", "sum(X, axis=1)", "g[:,None]", "X").verdict == "proved"
+    assert judged("vjp", "mean(X, axis=0)", "g[None,:]/m", "X").verdict == "proved"
+    assert judged("vjp", "mean(X, axis=0)", "g[None,:]/n", "X").verdict == "refuted"
+
+
+def test_a_name_that_the_function_does_not_have_is_refused() -> None:
+    with pytest.raises(ParseError, match="'q' is neither declared nor in the function"):
+        judged("vjp", "s*x", "g*q", "x")
+
+
+def test_kinks_of_kinks_are_taken_away() -> None:
+    where = ("x != 0", "x != 1")
+    claim = "g*((x > 0) & (x < 1))"
+    assert judged("vjp", "clip(x, 0, 1)", claim, "x", where=where).verdict == "proved"
+    assert judged("vjp", "clip(x, 0, 1)", claim, "x").verdict == "refuted"
+    assert judged("vjp", "clip(x, 0, 1)", "g*(x > 0)", "x", where=where).verdict == "refuted"
