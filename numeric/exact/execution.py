@@ -209,9 +209,10 @@ class Execution(TorchDispatchMode):
             backward = "backward" in func._schema.name
             self.used.operators[str(func)] = "transcription" if backward else "executed"
             operands = map_tensors(self._operand, args)
+            named = kwargs
             if kwargs:
-                kwargs = dict(zip(kwargs, map_tensors(self._operand, tuple(kwargs.values())), strict=True))
-            result = handler(self, *operands, **kwargs)
+                named = dict(zip(kwargs, map_tensors(self._operand, tuple(kwargs.values())), strict=True))
+            result = handler(self, *operands, **named)
         else:
             result = self._decompose(func, args, kwargs)
         confirm(self, func, args, kwargs, result)

@@ -139,18 +139,11 @@ def _run_backward(*arguments: Any) -> Any:
     reverse, mode, hidden_size, num_layers, has_biases, train, bidirectional, batch_sizes, batch_first = (
         arguments[13:22]
     )
-    *outputs, workspace = aten.mkldnn_rnn_layer(
-        *inputs,
-        reverse,
-        batch_sizes,
-        mode,
-        hidden_size,
-        num_layers,
-        has_biases,
-        bidirectional,
-        batch_first,
-        True,
-    )
+    with torch.enable_grad():  # else it leaves no workspace
+        *outputs, workspace = aten.mkldnn_rnn_layer(
+            *inputs, reverse, batch_sizes, mode, hidden_size, num_layers, has_biases, bidirectional,
+            batch_first, True,
+        )  # fmt: skip
     return aten.mkldnn_rnn_layer_backward(
         *inputs, *outputs, *grads, reverse, mode, hidden_size, num_layers, has_biases, train, bidirectional,
         batch_sizes, batch_first, workspace,

@@ -111,6 +111,24 @@ def test_a_corrupted_row_is_noticed(monkeypatch: pytest.MonkeyPatch, operator: A
         compare(function, [normal(3)])
 
 
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [
+        (torch.ops.aten.mkldnn_rnn_layer_backward.default, "LSTM float32"),
+        (torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default, "attention mask"),
+        (torch.ops.aten.convolution_backward.default, "conv2d"),
+        (torch.ops.aten.native_layer_norm_backward, "layer_norm"),
+    ],
+)
+def test_a_corrupted_kernel_of_several_gradients_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, operator: Any, name: str
+) -> None:
+    (row,) = [row for row in ROWS if row.name == name]
+    corrupt(monkeypatch, operator, lambda values: (*values[:-1], values[-1].times(2)))
+    with pytest.raises(UndecidableError, match="real kernel"):
+        dry_run(row.function, row.inputs, 1)
+
+
 def test_a_corrupted_decomposition_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._decomp import decomposition_table
 
