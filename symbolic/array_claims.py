@@ -103,7 +103,10 @@ def judge_case(case: Case, until: float) -> Verdict:
         return replace(verdict, notes=(*verdict.notes, *hints(case, None)))
     known = (*case.known, *case.needs)
     every = list(kinks(case.function.value, frozenset(case.by)))
-    search = Search([case.truth.value, body.value], known, [k.demand for k in every], case.suppose, until)
+    asked = [part for d in (*case.truth.demands, *body.demands) for part in (d.subject, *d.guards)]
+    search = Search(
+        [case.truth.value, body.value, *asked], known, [k.demand for k in every], case.suppose, until
+    )
     left = open_kinks(every, known) if case.by else []
     plain = not any(t.structure in ("symmetric", "positive definite") for t in case.by)
     found = no_derivative(case.truth.value, body, left, search, case.dot) if left and plain else None
@@ -168,6 +171,8 @@ def derivative_case(reading: Reading) -> Case:
         kind = "jacobian" if len(reading.by) == 1 else "hessian"
     function = output.body
     if kind == "identity":
+        output, axes, over = _spread(output, reading.claimed)
+        function = output.body
         return _case(reading, output, "left side", axes, over, function.value, function, lambda _: ZERO)
     if kind == "jvp":
         dot = _along(reading.moved)
@@ -196,6 +201,17 @@ def derivative_case(reading: Reading) -> Case:
     twice = tangent(value, dot)
     spread = [*axes, *first.axes, *second.axes]
     return _case(reading, output, "Hessian", spread, [*over, *at, *then], twice, function, dot)
+
+
+def _spread(output: Array, claimed: Array) -> tuple[Array, list[Axis], list[Index]]:
+    """The left side of an identity, the same along the axes that the right side has beyond its own."""
+    own = [a for a in output.axes if a is not None]
+    theirs = [a for a in claimed.axes if a is not None]
+    if len(theirs) > len(own) and theirs[: len(own)] == own and None not in claimed.axes:
+        more = [fresh_index(a) for a in theirs[len(own) :]]
+        output = Array((*output.axes, *theirs[len(own) :]), (*output.indices, *more), output.body)
+    over = [i for i in output.indices if i is not None]
+    return output, [i.axis for i in over], over
 
 
 def _unit(tensor: Tensor, at: Sequence[Index]) -> Callable[[Entry], Expr]:
@@ -228,6 +244,12 @@ def _case(
     dot: Callable[[Entry], Expr],
 ) -> Case:
     """The equation with its indices under names for people."""
+    stray = (value.free | function.value.free) - set(over)
+    stray |= reading.claimed.value.free - {i for i in reading.claimed.indices if i is not None}
+    if stray:
+        raise ParseError(
+            f"the index {min(i.name for i in stray)} is neither summed over nor one of the result"
+        )
     names = _readable(reading, axes)
     renamed = dict(zip(over, names, strict=True))
 

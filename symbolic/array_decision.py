@@ -284,6 +284,8 @@ def spread(known: Iterable[Demand]) -> Iterator[Demand]:
     """Demands with what they imply: where a product is not 0, no factor is."""
     for demand in known:
         yield demand
+        if demand.relation in ("!=", ">") and isinstance(demand.subject, Power):
+            yield replace(demand, subject=demand.subject.base, relation="!=")
         if demand.relation in ("!=", ">") and isinstance(demand.subject, Mul):
             for factor in demand.subject.factors:
                 base = factor.base if isinstance(factor, Power) else factor

@@ -310,12 +310,15 @@ class _Pass:
         own = self.free(reader)
         if like is not None:
             theirs = self.function_labels
+            for name in set(own) & set(theirs):
+                if self.names.known(f"claim:{name}") != self.names.known(f"function:{name}"):
+                    raise ParseError(
+                        f"the index {name} runs over another axis in the function than in the claim"
+                    )
             own = [n for n in own if n not in theirs]
-            order = [*theirs, *self.for_variable(own)]
             used = _free_names(value)
-            if not any(n in used for n in theirs):
-                order = self.for_variable(own)
-            return self.along_shared(value, order, reader)
+            named = own or any(n in used for n in theirs)
+            return self.along_shared(value, [*theirs, *self.for_variable(own)] if named else [], reader)
         if reader.scope == "function":
             self.function_labels = own
             return self.along(value, own, reader)

@@ -231,3 +231,29 @@ def test_kinks_of_kinks_are_taken_away() -> None:
     assert judged("vjp", "clip(x, 0, 1)", claim, "x", where=where).verdict == "proved"
     assert judged("vjp", "clip(x, 0, 1)", claim, "x").verdict == "refuted"
     assert judged("vjp", "clip(x, 0, 1)", "g*(x > 0)", "x", where=where).verdict == "refuted"
+
+
+FREE = [
+    ("identity", "", "x[i]", "x[j]", "refuted"),
+    ("identity", "", "x[i]*y[i]", "x[j]*y[j]", "refuted"),
+    ("identity", "", "sum(x)", "sum(x) + 0*y[i]", "proved"),
+    ("identity", "", "sum(x)", "x[i]", "refuted"),
+    ("identity", "", "x", "x[i]", "proved"),
+    ("identity", "", "x[i] + 0*y[j]", "x[i]", "proved"),
+    ("jacobian", "x", "y1[i] = sum(x[j]*y[j], j) + 0*y[i]", "y[j]", "proved"),
+    ("jacobian", "x", "y1[i] = sum(x[j]*y[j], j) + 0*y[i]", "y[i]", "refuted"),
+    ("jacobian", "x", "y1[i] = x[i]*y[i]", "y[i]", "refuted"),
+    ("jacobian", "x", "y1[i] = x[i]*y[i]", "delta(i, j)*y[j]", "proved"),
+    ("identity", "", "1", "det(A)/det(A)", "refuted"),
+    ("identity", "", "inv(A @ A)", "inv(A) @ inv(A)", "proved"),
+]
+
+
+@pytest.mark.parametrize("kind, by, function, claim, verdict", FREE)
+def test_free_indices_are_not_confused(kind: str, by: str, function: str, claim: str, verdict: str) -> None:
+    assert judged(kind, function, claim, by).verdict == verdict
+
+
+def test_an_index_of_two_axes_is_refused() -> None:
+    with pytest.raises(ParseError, match="the index i runs over another axis"):
+        judged("jacobian", "y1[i] = sum(X[i,j]*x[j], j)", "x[i]*X[j,i]", "x")
