@@ -150,21 +150,23 @@ def exact(
     return results
 
 
-def _is_settled(ball: Any) -> bool:
+def is_settled(ball: Any, digits: int = DIGITS, nothing: arb = NOTHING) -> bool:
+    """Whether a ball is known to so many bits, or closer than anything that counts."""
     if not ball.is_finite():
         return False
-    return ball.is_exact() or ball.rel_accuracy_bits() >= DIGITS or bool(ball.rad() < NOTHING)
+    return ball.is_exact() or ball.rel_accuracy_bits() >= digits or bool(ball.rad() < nothing)
 
 
-def _float(ball: Any) -> float:
+def to_float(ball: Any) -> float:
+    """The middle of a ball, infinite where no float holds it."""
     try:
         return float(ball)
     except (OverflowError, ValueError):
         return float("inf") if ball > 0 else float("-inf")
 
 
-_settled_each = np.frompyfunc(_is_settled, 1, 1)
-_floats = np.frompyfunc(_float, 1, 1)
+_settled_each = np.frompyfunc(is_settled, 1, 1)
+_floats = np.frompyfunc(to_float, 1, 1)
 
 
 def _settled(array: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ import numpy as np
 
 from gradproof.symbolic.domain import parse_domain
 
-DIGITS = {"float64": 53, "float32": 24, "bfloat16": 8}
+DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """The binary digits of a significand."""
-LEAST = {"float64": -1074, "float32": -149, "bfloat16": -133}
+LEAST = {"float64": -1074, "float32": -149, "float16": -24, "bfloat16": -133}
 """The exponent of the smallest positive number."""
-TOP = {"float64": 1024, "float32": 128, "bfloat16": 128}
+TOP = {"float64": 1024, "float32": 128, "float16": 16, "bfloat16": 128}
 """The exponent at which numbers overflow."""
 
 
@@ -86,6 +86,8 @@ def rounded(values: Any, dtype: str) -> np.ndarray:
     if dtype == "float64":
         return values
     with np.errstate(over="ignore"):
+        if dtype == "float16":
+            return values.astype(np.float16).astype(np.float64)
         single = values.astype(np.float32)
     if dtype == "float32":
         return single.astype(np.float64)

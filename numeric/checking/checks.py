@@ -8,7 +8,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import randbits
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink
+from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.preflight import inspect_example
 from gradproof.numeric.checking.replay import raises_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
@@ -61,6 +62,8 @@ def check(
     reference: Callable[..., Any] | None = None,
     declared: Callable[..., Any] | None = None,
     seed: int | None = None,
+    accuracy: bool = False,
+    dtypes: Sequence[Any] | None = None,
 ) -> CheckResult:
     """Check a backward that somebody wrote: is it the derivative of the forward, exactly?
 
@@ -87,6 +90,8 @@ def check(
     is not the
       derivative (gradient clipping, straight-through estimators).
     - `seed`: of all draws; a fresh one if None, stated in the answer.
+    - `accuracy`: measures the errors of floats as well, forward and backward, in the example's dtypes or in
+      `dtypes` (`measure_accuracy`). They never touch the verdict.
 
     Raises TargetError for what cannot be taken (a function that raises at the example, returns no tensor,
     changes its inputs, differs between two runs with one seed, is not differentiable), SpecificationError
@@ -108,7 +113,11 @@ def check(
     seed = randbits(32) if seed is None else seed
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numbers that only a check meets
-        return _check(fn, inputs, wrt, order, spec, reference, declared, seed)
+        result = _check(fn, inputs, wrt, order, spec, reference, declared, seed)
+        if not accuracy and dtypes is None:
+            return result
+        target = make_target(fn, inputs, wrt, spec, reference, declared)
+        return replace(result, accuracy=measure_accuracy(target, dtypes, reference, declared, seed))
 
 
 def _check(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradproof.numeric.checking.accuracy import Accuracy
 from gradproof.symbolic.verdict import Ground, Outcome, Verdict, Witness
 
 
@@ -28,18 +29,18 @@ class CheckResult(Verdict):
     pairs: tuple[PairVerdict, ...] = ()
     diagnosis: str | None = None
     varied: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    accuracy: Any = None
+    accuracy: Accuracy | None = None
+    """Errors in floats, if they were asked for."""
     seed: int = 0
     name: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        accuracy = self.accuracy.to_dict() if hasattr(self.accuracy, "to_dict") else self.accuracy
         return {
             **super().to_dict(),
             "pairs": [pair.to_dict() for pair in self.pairs],
             "diagnosis": self.diagnosis,
             "varied": dict(self.varied),
-            "accuracy": accuracy,
+            "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
             "seed": self.seed,
         }
 
@@ -59,6 +60,8 @@ class CheckResult(Verdict):
                 lines.append(f"    {pair.reason}")
             if pair.ground is not None and pair.ground.assumes:
                 lines += [f"    assumes {assumed}" for assumed in pair.ground.assumes]
+        if self.accuracy is not None:
+            lines += [f"  {line}" for line in str(self.accuracy).splitlines()]
         return "\n".join(lines)
 
 

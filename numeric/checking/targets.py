@@ -163,14 +163,15 @@ def _made(make: Callable[[], Any]) -> tuple[Any, ...]:
 
 def _program(fn: Any, module: Any, parameters: list[str]) -> Program:
     if module is not None:
-        return TorchProgram(_functional(module, parameters))
+        return TorchProgram(functional(module, parameters))
     if isinstance(fn, tuple):
         forward, vjp = fn
         return import_module("gradproof.numeric.exact.numpy_programs").NumpyProgram(forward, vjp)
     return TorchProgram(fn)
 
 
-def _functional(module: Any, parameters: list[str]) -> Callable[..., Any]:
+def functional(module: Any, parameters: list[str]) -> Callable[..., Any]:
+    """A module as a function of its parameters and inputs; its buffers stay as they are."""
     buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
 
     def call(*arguments: Any) -> Any:

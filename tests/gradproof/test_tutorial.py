@@ -41,6 +41,15 @@ def test_kernels(tmp_path: Path) -> None:
     assert not run("kernels", tmp_path)
 
 
+def test_accuracy(tmp_path: Path) -> None:
+    printed = run("accuracy", tmp_path)
+    assert "Sigmoid: proved" in printed and "NaN" in printed
+    shown = [text for language, text in blocks("accuracy") if language == "text"]
+    assert len(shown) == 3
+    for mine, line in zip("".join(shown).splitlines(), printed.splitlines(), strict=True):
+        assert mine.split("error")[0] == line.split("error")[0]
+
+
 def test_tutorial(tmp_path: Path) -> None:
     assert "refuted" in run("tutorial", tmp_path)
     page = (tmp_path / "mish" / "scaled_mish.html").read_text(encoding="utf-8")
