@@ -15,8 +15,9 @@ from torch.utils._pytree import tree_flatten
 
 from gradproof.numeric.checking.ball_values import Truth
 from gradproof.numeric.checking.magnitudes import Point
-from gradproof.numeric.checking.targets import Target
+from gradproof.numeric.checking.targets import Target, TargetError
 from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.numpy_programs import KernelProgram, NumpyProgram, replayed
 from gradproof.numeric.exact.programs import TorchProgram
 
 Cotangents = Callable[[list[Shape]], list[np.ndarray]]
@@ -67,6 +68,7 @@ class NumpyRun:
     vjp: Callable[..., Any]
     target: Target
     dtype: str
+    seed: int
 
     def __call__(self, point: Point, cotangents: Cotangents) -> Truth:
         """The outputs, and the gradient by each wanted input, as float64. Raises what the program raises."""
@@ -75,11 +77,13 @@ class NumpyRun:
             data if array is None else array.astype(dtype)
             for array, data in zip(point.arrays, point.data, strict=True)
         ]
-        returned = self.forward(*inputs)
+        with replayed(self.seed):
+            returned = self.forward(*inputs)
         several = isinstance(returned, tuple | list)
         outputs = [np.asarray(y) for y in (returned if several else (returned,))]
         given = [u.astype(dtype) for u in cotangents([y.shape for y in outputs])]
-        found = self.vjp(tuple(given) if several else given[0], *inputs)
+        with replayed(self.seed):
+            found = self.vjp(tuple(given) if several else given[0], *inputs)
         found = found if isinstance(found, tuple | list) else (found,)
         gradients = [
             np.zeros_like(inputs[k]) if found[k] is None else found[k]
@@ -91,10 +95,25 @@ class NumpyRun:
 
 def program_in_floats(target: Target, dtype: str, seed: int) -> FloatRun | NumpyRun:
     """The user's own program, forward and backward."""
-    program: Any = target.program
+    program = target.program
     if isinstance(program, TorchProgram):
         return FloatRun(program.function, target, dtype, seed)
-    return NumpyRun(program.forward, program.vjp, target, dtype)
+    if isinstance(program, KernelProgram):
+        forward, vjp = _as_pair(program)
+        return NumpyRun(forward, vjp, target, dtype, seed)
+    if isinstance(program, NumpyProgram):
+        return NumpyRun(program.forward, program.vjp, target, dtype, seed)
+    raise TargetError(f"the accuracy of a {type(program).__name__} cannot be measured")
+
+
+def _as_pair(program: KernelProgram) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A generated kernel as a pair of functions."""
+    kernel, parameters = program.kernel, program.parameters
+
+    def vjp(cotangents: Any, *inputs: Any) -> Any:
+        return kernel.vjp(kernel.forward(*inputs, **parameters)[1], *cotangents)
+
+    return lambda *inputs: tuple(kernel.forward(*inputs, **parameters)[0]), vjp
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

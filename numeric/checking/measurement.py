@@ -25,6 +25,7 @@ from gradproof.numeric.checking.magnitudes import Point, grid_shape, points_elem
 from gradproof.numeric.checking.tallies import PASSES, Tally
 from gradproof.numeric.checking.targets import Target, TargetError, functional
 from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.numpy_programs import NumpyProgram
 from gradproof.numeric.exact.programs import ForwardError, Program, TorchProgram
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.numeric.units import DIGITS, TOP
@@ -245,10 +246,9 @@ def point_count(point: Point) -> int:
 
 
 def _forward_of(target: Target) -> Program:
-    if isinstance(target.program, TorchProgram):
-        return target.program
-    program: Any = target.program
-    return type(program)(program.forward, lambda u, *inputs: tuple(0 * x for x in inputs))
+    if isinstance(target.program, NumpyProgram):  # its vjp would be run for nothing
+        return NumpyProgram(target.program.forward, lambda u, *inputs: (None,) * len(inputs))
+    return target.program
 
 
 def _names_of(target: Target, dtypes: Sequence[Any] | None) -> list[str]:
@@ -257,6 +257,8 @@ def _names_of(target: Target, dtypes: Sequence[Any] | None) -> list[str]:
     for name in names:
         if name not in TOP:
             raise TargetError(f"accuracy is measured in {', '.join(TOP)}; found the dtype '{name}'")
+        if name == "bfloat16" and not isinstance(target.program, TorchProgram):
+            raise TargetError("NumPy has no bfloat16; accuracy is measured in float64, float32 and float16")
     return names
 
 

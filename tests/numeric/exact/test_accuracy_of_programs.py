@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from gradproof.numeric.checking.accuracy import Accuracy
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.measurement import is_elementwise, measure_accuracy
 from gradproof.numeric.checking.targets import TargetError, make_target
+from gradproof.numeric.exact.numpy_programs import KernelProgram
+from gradproof.numeric.kernels import lower
 
 X = torch.tensor([[0.5, -1.25, 2.0], [1.5, -0.75, 0.25]])
 
@@ -54,7 +57,9 @@ def test_a_proved_sigmoid_overflows() -> None:
     assert backward.plain_is_better
     assert result.accuracy.of("forward").errors.lost == 0
     assert "NaN" in str(result) and "plain PyTorch is better" in str(result)
-    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["accuracy"]["unit"] == "ulp of each value"
+    assert (
+        json.loads(json.dumps(result.to_dict(), allow_nan=False))["accuracy"]["unit"] == "ulp of each value"
+    )
 
 
 def test_without_the_keyword_nothing_is_measured() -> None:
@@ -182,3 +187,35 @@ def test_one_seed_one_answer() -> None:
     first, second = (measured(lambda x: torch.softmax(x, -1), X).to_dict() for _ in range(2))
     assert first == second
     assert np.isfinite(first["passes"][0]["largest"])
+
+
+def test_a_generated_kernel_keeps_its_digits() -> None:
+    pair = make_target((np.tanh, lambda u, x: (u,)), (X.numpy(),))
+    kernel = replace(pair, program=KernelProgram(lower("tanh", "numpy")))
+    for which in ("forward", "backward"):
+        errors = measure_accuracy(kernel, seed=1).of(which).errors
+        assert errors.compared > 700 and errors.largest < 4 and errors.flushed <= 1
+
+
+def test_numpy_pairs() -> None:
+    def softmax(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        y = np.exp(x * scale)
+        return y / y.sum(-1, keepdims=True)
+
+    def vjp(u: np.ndarray, x: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        s = softmax(x, scale)
+        slope = s * (u - (u * s).sum(-1, keepdims=True))
+        return slope * scale, (slope * x).sum()
+
+    x, scale = X.numpy(), np.array(0.5, dtype=np.float32)
+    result = check((softmax, vjp), x, scale, seed=1, accuracy=True)
+    assert result.verdict == "proved" and result.accuracy is not None
+    assert result.accuracy.plain is None
+    assert result.accuracy.of("forward", "float32").errors.nan
+    assert result.accuracy.of("backward").errors.compared > 30
+    exponential = (np.exp, lambda u, x: (u * np.exp(x),))
+    half = check(exponential, x, seed=1, dtypes=["float16", "float64"]).accuracy
+    assert half is not None and half.unit == "ulp of each value"
+    assert all(p.errors.compared > 500 and p.errors.largest <= 2 for p in half.passes)
+    with pytest.raises(TargetError, match="NumPy has no bfloat16"):
+        check(exponential, x, seed=1, dtypes=["bfloat16"])
