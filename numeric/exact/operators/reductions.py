@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def prims_var(run: Execution, a: Value, dims: Any, correction: Any = 1, **named:
 def _var(a: Value, dims: Any, correction: Any, keepdim: bool) -> tuple[Value, Value]:
     axes = axes_of(a.shape, dims)
     count = int(np.prod([a.shape[axis] for axis in axes], dtype=int))
-    if count == 0 or (count <= correction and prod(a.shape)):
+    if count == 0 or (count <= correction and math.prod(a.shape)):
         raise UndecidableError(f"the variance of {count} entries with a correction of {correction}")
     mean = a.sum(axes, True).times(Fraction(1, count))
     centred = a - mean
@@ -94,7 +94,7 @@ def stack(values: list[Value], axis: int) -> Value:
 
 
 @handles(aten.prod.default, aten.prod.dim_int)
-def prod_(run: Execution, a: Value, dim: Any = None, keepdim: bool = False, **named: Any) -> Value:
+def prod(run: Execution, a: Value, dim: Any = None, keepdim: bool = False, **named: Any) -> Value:
     if dim is None:
         flat = a.map(lambda array: array.reshape((*array.shape[: array.ndim - len(a.shape)], -1)))
         return _product(flat, -1)
