@@ -23,3 +23,4 @@ def test_examples_print_what_is_shown(tmp_path: Path) -> None:
     shown = next(text for language, text in BLOCKS if language == "text")
     assert result.stdout.startswith(shown)
     assert "adjoint of logits proved" in result.stdout
+    assert result.stdout.endswith("off by a constant factor: 2/3\n")
