@@ -9,21 +9,23 @@ import numpy as np
 
 from gradproof.numeric.checking.diagnosis import Evidence, diagnose, to_floats
 from gradproof.numeric.checking.examination import Examination, examine
-from gradproof.numeric.checking.kinks import hull_text
+from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE, hull_text
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.results import PairVerdict
 from gradproof.numeric.checking.search import Found, find_witness
 from gradproof.numeric.checking.targets import Target
-from gradproof.numeric.checking.trials import Pair, Plan, Runner
+from gradproof.numeric.checking.trials import FORWARD, Pair, Plan, Runner
 from gradproof.numeric.exact.duals import Shape
-from gradproof.numeric.exact.programs import BackwardError, ForwardError
+from gradproof.numeric.exact.scalars import JITTER
 from gradproof.numeric.exact.towers import BITS
-from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import Bound, Ground, Witness
 
 if TYPE_CHECKING:
     from gradproof.numeric.checking.checks import Findings
 
+JITTERS = (0.0, 1e-9, -3e-8)
+"""By how much values that leave the tensors are changed: what is found must not depend on it."""
+FAR = 1000
 MAX_SEARCHED = 6
 """In how many plans that differ a witness is looked for."""
 
@@ -35,6 +37,7 @@ def answer_pair(target: Target, runner: Runner, findings: Findings, pair: Pair) 
         _refuted_by_value(target, runner, findings, pair)
         or _refuted_by_kink(target, findings, pair)
         or _refuted_by_error(target, runner, findings, pair)
+        or _refuted_by_escape(target, runner, findings, pair)
     )
     if refuted is not None:
         return replace(refuted, output=names[0], wrt=names[1])
@@ -48,6 +51,8 @@ def _names(target: Target, pair: Pair) -> tuple[str, str]:
     wanted = [example.name for example in target.wanted]
     wrt = wanted[pair.wrt] if pair.wrt < len(wanted) else "cotangent"
     output = f"y{pair.output}" if pair.output else "y"
+    if pair.first == FORWARD:
+        return f"{output} (forward mode)", wrt
     return (output if pair.first < 0 else f"(d{output}/d{wanted[pair.first]})", wrt)
 
 
@@ -98,6 +103,49 @@ def _refuted_by_error(target: Target, runner: Runner, findings: Findings, pair: 
             "refuted", witness=Witness(point, "a gradient", f"raises {message}"), diagnosis=diagnose(evidence)
         )
     return None
+
+
+def _refuted_by_escape(target: Target, runner: Runner, findings: Findings, pair: Pair) -> PairVerdict | None:
+    """Where values leave the tensors: a point at which the gradients differ, whatever their last digits."""
+    if findings.trials or not findings.escaped:
+        return None
+    good: list[Plan] = []
+    for plan in findings.escaped:
+        seen = [_examine_escaping(runner, plan, pair, jitter) for jitter in JITTERS]
+        if any(one is None or one.forward_ties for one in seen):
+            continue
+        found = [one for one in seen if one is not None]
+        spots = set(found[0].separated()).intersection(*(one.separated() for one in found[1:]))
+        spots = {spot for spot in spots if _is_clear(found, spot)}
+        if not spots:
+            good.append(plan)
+            continue
+        spot = min(spots)
+        point = _point(target, plan, found[0].cotangent, spot, pair)
+        true, claimed = to_floats(found[0])
+        evidence = Evidence(true, claimed, found[0].connected, 1, [plan], good, {})
+        witness = Witness(point, _digits(found[0].true[spot]), _text(found[0], spot))
+        return PairVerdict("refuted", witness=witness, diagnosis=diagnose(evidence))
+    return None
+
+
+def _is_clear(found: list[Examination], spot: Shape) -> bool:
+    """The difference is far larger than what the last digits of the values change, if anything."""
+    true: Any = found[0].true[spot]
+    claims: list[Any] = [one.claimed[spot] for one in found]
+    if not all(claim.is_finite() for claim in claims):
+        return not any(claim.is_finite() for claim in claims)
+    return all(abs(true - claims[0]) > FAR * abs(claim - claims[0]) for claim in claims[1:])
+
+
+def _examine_escaping(runner: Runner, plan: Plan, pair: Pair, jitter: float) -> Examination | None:
+    token = JITTER.set(jitter)
+    try:
+        return examine(runner, plan, pair)
+    except NOT_CONCLUSIVE:
+        return None
+    finally:
+        JITTER.reset(token)
 
 
 def _witness(target: Target, found: Found, pair: Pair) -> Witness:
@@ -160,12 +208,15 @@ def _diagnosis(
         others = {
             e.name: to_floats(examine(runner, generic, replace(pair, wrt=i)))[0]
             for i, e in enumerate(target.wanted)
-            if i != pair.wrt and pair.first < 0 and i in generic.asked
+            if e.array.shape == target.wanted[min(pair.wrt, len(target.wanted) - 1)].array.shape
+            and i != pair.wrt
+            and pair.first == -1
+            and i in generic.asked
         }
-    except (AmbiguousError, UndecidableError, ForwardError, BackwardError):
+    except NOT_CONCLUSIVE:
         return None
     evidence = Evidence(
-        true, claimed, seen.connected, 1 if pair.first < 0 else 2, bad, good, others, doubled, negated,
+        true, claimed, seen.connected, 2 if pair.first >= 0 else 1, bad, good, others, doubled, negated,
         any("detach" in name for trial in findings.trials for name in trial.used),
     )  # fmt: skip
     return diagnose(evidence)
@@ -193,7 +244,7 @@ def _open_reason(findings: Findings, pair: Pair) -> str | None:
         return "residues differ, but no real point was found at which the gradients do"
     if findings.by_kind(pair, "unclear"):
         return "it rests on a relation of a root that the numbers drawn do not have"
-    missing = findings.branches.missing()
+    missing = findings.missing()
     if missing:
         site, sides = next(iter(missing.items()))
         wanted = ", ".join(sorted(map(_side, sides)))

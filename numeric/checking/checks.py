@@ -13,25 +13,29 @@ from secrets import randbits
 from typing import Any
 
 import numpy as np
+import torch
 
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.examination import examine
-from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink
+from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.preflight import inspect_example
-from gradproof.numeric.checking.replay import raises_for_real
+from gradproof.numeric.checking.replay import gradients_for_real, raises_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
 from gradproof.numeric.checking.variation import Maker
-from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.exact.branches import Branches, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
+NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError)
+ESCAPES = 30
+"""At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
-SEARCH = 36
+SEARCH = 48
 """How many further points are looked at for a side of a comparison that was not met."""
 
 
@@ -45,6 +49,17 @@ class Findings:
     raised: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     undecided: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     branches: Branches = field(default_factory=Branches)
+    """Comparisons met at the sizes of the example."""
+    elsewhere: Branches = field(default_factory=Branches)
+    """Comparisons met at other sizes."""
+    escaped: list[Plan] = field(default_factory=list[Plan])
+    """Points at which values leave the tensors: only balls can follow there, and only to refute."""
+    notes: dict[str, None] = field(default_factory=dict[str, None])
+
+    def missing(self) -> dict[Site, frozenset[object]]:
+        """The sides not met at the sizes of the example, or anywhere for what is only met elsewhere."""
+        away = {s: sides for s, sides in self.elsewhere.missing().items() if s not in self.branches.required}
+        return {**away, **self.branches.missing()}
 
     def pairs(self) -> list[Pair]:
         return sorted({pair for trial in self.trials for pair in trial.outcomes})
@@ -136,9 +151,33 @@ def _check(
         meant = _again_as_meant(target, maker, order, seed)
         if meant is not None:
             runner, findings = meant
+    if not findings.undecided and runner.order == 1:
+        apart = _differs_for_real(target, runner, maker)
+        if apart is not None:
+            findings.undecided.append((maker.example(), apart))
     pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
     verdict = combine(pairs)
     return _result(target, pairs, verdict, findings, seed, time.perf_counter() - started)
+
+
+def _differs_for_real(target: Target, runner: Runner, maker: Maker) -> str | None:
+    """Whether the program does something else with tensors of floats: it may look at what it is given."""
+    plan = replace(maker.example(), cotangent="1")
+    real = gradients_for_real(target, plan)
+    if real is None:
+        return None
+    for i, gradient in enumerate(real):
+        try:
+            seen = examine(runner, plan, Pair(0, i))
+        except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
+            return None
+        loose = 1e-9 if gradient.dtype == torch.float64 else 1e-2 if gradient.element_size() == 2 else 1e-4
+        exact = np.array([float(ball.mid()) for ball in seen.claimed.reshape(-1)])
+        floats = gradient.detach().to(torch.float64).reshape(-1).numpy()
+        scale = max(float(np.abs(exact).max(initial=0)), float(np.abs(floats).max(initial=0)), 1.0)
+        if np.all(np.isfinite(exact)) and not np.all(np.abs(exact - floats) <= loose * scale):
+            return f"run in floats, the backward returns something else for {target.wanted[i].name}"
+    return None
 
 
 def _again_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
@@ -153,6 +192,8 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
     first = [maker.example()]
     _run(target, runner, findings, first)
     if findings.undecided and not findings.trials:
+        points = itertools.chain(first, maker.values(), maker.cotangents(()), maker.layouts(), maker.far(()))
+        findings.escaped.extend(itertools.islice(points, ESCAPES))
         return
     plans = itertools.chain(
         maker.values(),
@@ -162,6 +203,7 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         maker.asked(),
     )
     _run(target, runner, findings, plans)
+    _run(target, runner, findings, maker.cotangents(_constants(findings)))
     _run(target, runner, findings, maker.kinks(_constants(findings)))
     _search_sides(target, runner, maker, findings)
 
@@ -194,10 +236,14 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
     value.
     """
     confirmed = raises_for_real(target, plan)
-    if confirmed is None:
+    if confirmed is None and plan.kind == "empty":
+        findings.not_accepted.append((plan, message))
+    elif confirmed is None:
         findings.undecided.append(
             (plan, f"the backward raised {message}, which a run in floats does not confirm")
         )
+    elif confirmed and plan.kind == "empty":
+        findings.notes[f"with {plan.name} the backward raises: {confirmed}"] = None
     elif confirmed:
         findings.raised.append((plan, confirmed))
     else:
@@ -211,15 +257,22 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
     for pair, outcome in list(trial.outcomes.items()):
         if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
             del trial.outcomes[pair]
+            near = limit_near(runner, trial.plan, pair) if pair.first == -1 else None
+            if near is not None:
+                findings.kinks.append((trial.plan, pair, near))
     if trial.plan.kind not in ("kink", "kinks"):
         if trial.plan.kind != "empty":  # where a sum of nothing is compared, no side is met
-            findings.branches.merge(trial.branches)
+            (findings.elsewhere if trial.plan.kind == "sizes" else findings.branches).merge(trial.branches)
         findings.trials.append(trial)
         return
     findings.branches.constants |= trial.branches.constants
-    if trial.branches.forward_ties:
+    findings.branches.merge_equal(trial.branches)
+    findings.elsewhere.merge_equal(trial.branches)
+    if trial.branches.forward_ties and getattr(runner.program, "declared", None) is None:
         for output in {pair.output for pair in trial.outcomes if pair.first < 0}:
             for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
+                if outcome.kind == "no derivative":
+                    outcome = limit_near(runner, trial.plan, pair) or outcome
                 findings.kinks.append((trial.plan, pair, outcome))
         return
     for pair, outcome in list(trial.outcomes.items()):
@@ -231,8 +284,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
 def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool:
     """Whether the forward is differentiable at a point that was chosen for being special."""
     try:
-        return all(ball.is_finite() for ball in examine(runner, plan, pair).true.flat)
-    except (AmbiguousError, UndecidableError):
+        return examine(runner, plan, pair).is_smooth()
+    except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
         return False
 
 
@@ -240,20 +293,21 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
     """Look for points on the sides of comparisons that no trial has met; show those impossible that bounds
     exclude.
     """
-    if not findings.branches.missing():
+    if not findings.missing():
         return
     try:
         looked = runner.look(maker.plan("bounds", "values"), bounds=True)
         findings.branches.impossible.update(looked.branches.impossible)
-    except (AmbiguousError, UndecidableError, ForwardError, BackwardError, RoundedAwayError, TypeError):
+        findings.elsewhere.impossible.update(looked.branches.impossible)
+    except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
         pass  # bounds are a help; without them the side stays open
     for plan in itertools.islice(maker.far(findings.branches.constants), SEARCH):
-        missing = findings.branches.missing()
+        missing = findings.missing()
         if not missing:
             return
         try:
             met = runner.look(plan).branches.outcomes
-        except (AmbiguousError, UndecidableError, ForwardError, BackwardError, RoundedAwayError):
+        except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
             continue
         if any(sides & met.get(site, set()) for site, sides in missing.items()):
             _run(target, runner, findings, [plan])
@@ -278,7 +332,7 @@ def _result(
         "kinks": sorted({plan.name for plan, _, _ in findings.kinks}),
         "not accepted": [{"variation": plan.name, "because": why} for plan, why in findings.not_accepted],
     }
-    notes = tuple(dict.fromkeys(note for pair in pairs for note in pair.notes))
+    notes = tuple(dict.fromkeys([*findings.notes, *(note for pair in pairs for note in pair.notes)]))
     return CheckResult(
         chosen.verdict,
         chosen.ground,

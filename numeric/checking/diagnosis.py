@@ -53,7 +53,11 @@ def to_floats(seen: Examination) -> tuple[Floats, Floats]:
             result[position] = float(ball.mid()) if ball.is_finite() else np.nan
         return result
 
-    return convert(seen.true), convert(seen.claimed)
+    true, claimed = convert(seen.true), convert(seen.claimed)
+    looked_at = seen.looked_at()
+    if len(looked_at) == true.size:
+        return true, claimed
+    return np.array([true[spot] for spot in looked_at]), np.array([claimed[spot] for spot in looked_at])
 
 
 def diagnose(evidence: Evidence) -> str | None:
@@ -137,11 +141,20 @@ def _of_plans(evidence: Evidence) -> str | None:
         return f"right on one region only; wrong for instance with {first}"
     if bad <= {"asked"}:
         return f"wrong where other inputs need no gradient: {first}"
-    if not bad & {"values", "point"}:
-        return f"wrong for some sizes only: {first}"
-    for plan in evidence.good:
-        if plan.kind == "sizes" and plan.name.endswith(" at 1"):
-            return f"wrong only for {plan.name.removesuffix(' at 1')} > 1"
+    return _of_sizes(evidence)
+
+
+def _of_sizes(evidence: Evidence) -> str | None:
+    """Right where an axis has size 1, and wrong only where it is larger; or for some other sizes alone."""
+    bad = [dict(plan.axes) for plan in evidence.bad if plan.axes]
+    good = [dict(plan.axes) for plan in evidence.good if plan.axes and plan.kind != "empty"]
+    for axis in bad[0] if bad else ():
+        if all(sizes[axis] > 1 for sizes in bad) and any(sizes[axis] == 1 for sizes in good):
+            return f"wrong only for {axis} > 1"
+        if all(sizes[axis] == 1 for sizes in bad) and any(sizes[axis] > 1 for sizes in good):
+            return f"wrong only for {axis} = 1"
+    if not {plan.kind for plan in evidence.bad} & {"values", "point"}:
+        return f"wrong for some sizes only: {evidence.bad[0].name}"
     return None
 
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from random import Random
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS
-from gradproof.numeric.checking.points import Draws, Place
-from gradproof.numeric.checking.trials import Pair, Plan, Runner, cotangent_place, make_arguments
+from gradproof.numeric.checking.points import Draws, Place, chosen_entries
+from gradproof.numeric.checking.trials import (
+    FORWARD,
+    Pair,
+    Plan,
+    Runner,
+    cotangent_place,
+    make_arguments,
+    precision,
+)
 from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Array, Shape
-from gradproof.numeric.exact.programs import Argument, Settings
+from gradproof.numeric.exact.programs import Argument, Evaluated, Settings
 from gradproof.numeric.exact.reals import Balls, Floats, each
 from gradproof.numeric.exact.values import Numbers, Value
 
@@ -35,6 +42,19 @@ class Examination:
     forward_ties: int
     connected: bool
 
+    def looked_at(self) -> list[Shape]:
+        """The entries whose true gradient was computed."""
+        shape = self.true.shape
+        return [
+            tuple(map(int, np.unravel_index(k, shape))) if shape else ()
+            for k in chosen_entries(self.true.size)
+        ]
+
+    def is_smooth(self) -> bool:
+        """Whether the true gradient has a value wherever it was computed."""
+        balls: list[Any] = [self.true[spot] for spot in self.looked_at()]
+        return all(ball.is_finite() for ball in balls)
+
     def separated(self) -> list[Shape]:
         """The entries at which the two differ for certain, or the claim has no value where the derivative
         has one.
@@ -46,17 +66,6 @@ class Examination:
             if true.is_finite() and (not claimed.is_finite() or not true.overlaps(claimed)):
                 spots.append(position)
         return spots
-
-
-@contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Balls with so many bits inside the block."""
-    before = ctx.prec
-    ctx.prec = bits
-    try:
-        yield
-    finally:
-        ctx.prec = before
 
 
 def examine(
@@ -75,7 +84,7 @@ def examine(
     """
     with precision(bits):
         numbers = Numbers(None, Balls()) if beside is None else Numbers(None, Floats(), limits=Balls())
-        settings = Settings(numbers, Branches(), Constants(widened=True), plan.seed)
+        settings = Settings(numbers, Branches(), Constants(widened=True), plan.seed, plan.twice)
         offsets = None if beside is None else Random(beside)
         draws = Draws(numbers, Random(0), 0, offsets=offsets)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
@@ -94,22 +103,42 @@ def examine(
             return Argument(value, layout=layout, wanted=runner.order > 1)
 
         found = runner.program.evaluate(settings, arguments, draw, runner.order)
-        if pair.first < 0:
+        if pair.first == -1:
             output, u = found.outputs[pair.output], found.cotangents[pair.output]
             claims = found.claims[pair.output]
             claim = None if claims is None else claims[plan.asked[pair.wrt]]
+        elif pair.first == FORWARD:
+            return _examine_forward(found, plan.asked[pair.wrt], pair, settings)
         else:
-            second = next(s for s in found.seconds if (s.output, s.wrt) == (pair.output, pair.first))
-            output, u, claim = second.gradient, second.cotangent, second.claims[pair.wrt]
+            wanted = (pair.output, plan.asked[pair.first])
+            second = next(s for s in found.seconds if (s.output, s.wrt) == wanted)
+            own = plan.asked[pair.wrt] if pair.wrt < len(values) else -1
+            output, u, claim = second.gradient, second.cotangent, second.claims[own]
         shape = _shape_of(values, found.cotangents[pair.output], pair)
         true = _true_gradient(output, u, shape)
-        claimed = (
-            each(np.zeros(shape, dtype=object), lambda _: arb(0))
-            if claim is None
-            else claim.limit.primal.reshape(shape)
-        )
+        if found.intended is not None:
+            row = found.intended[pair.output]
+            intended = None if row is None else row[plan.asked[pair.wrt]]
+            true = zeros_of(shape) if intended is None else intended.limit.primal.reshape(shape)
+        claimed = zeros_of(shape) if claim is None else claim.limit.primal.reshape(shape)
         place = used[0] if used else Place(np.ones(output.shape, dtype=object))
         return Examination(true, claimed, place, settings.branches.forward_ties, claim is not None)
+
+
+def zeros_of(shape: Shape) -> Array:
+    """Zeros, as balls."""
+    return each(np.zeros(shape, dtype=object), lambda _: arb(0))
+
+
+def _examine_forward(found: Evaluated, row: int, pair: Pair, settings: Settings) -> Examination:
+    """The exact tangent of an output beside that of a rule of forward mode, for the first unit vector."""
+    output, pushed = found.outputs[pair.output], found.pushed[row][pair.output]
+    tangent = output.limit.tangent
+    true = zeros_of(output.shape) if tangent is None else tangent[0].reshape(output.shape)
+    true = each(np.asarray(true, dtype=object), lambda entry: arb(entry))
+    claimed = zeros_of(output.shape) if pushed is None else pushed.limit.primal.reshape(output.shape)
+    claimed = each(np.asarray(claimed, dtype=object), lambda entry: arb(entry))
+    return Examination(true, claimed, Place(), settings.branches.forward_ties, pushed is not None)
 
 
 def _shape_of(values: list[Value], cotangent: Value | None, pair: Pair) -> Shape:
@@ -127,5 +156,8 @@ def _true_gradient(output: Value, u: Value | None, shape: Shape) -> Array:
     weights = output.limit.primal * 0 + 1 if u is None else u.limit.primal
     axes = tuple(range(-len(output.shape), 0))
     product = tangent * weights[None]
-    summed = product.sum(axis=axes) if axes else product
-    return each(np.asarray(summed, dtype=object).reshape(shape), lambda entry: arb(entry))
+    summed = np.asarray(product.sum(axis=axes) if axes else product, dtype=object).reshape(-1)
+    true = np.full(prod(shape), arb("nan"), dtype=object)  # not looked at, where it remains
+    for entry, ball in zip(chosen_entries(prod(shape)), summed, strict=True):
+        true[entry] = arb(ball)
+    return true.reshape(shape)

@@ -1,26 +1,30 @@
-"""Points at which a forward meets equal numbers: the derivative there is the limit from the open regions
-around.
+"""Points at which a forward meets equal numbers: the derivative is the limit from the open regions around.
 
-A claimed gradient is accepted if it is a mean of those limits (an element of Clarke's generalized
-gradient, which is
-their convex hull), and refuted where it is certainly none.
+A claimed gradient is accepted if it is a mean of those limits (an element of Clarke's generalized gradient,
+which is their convex hull), and refuted where it is certainly none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import numpy as np
 from flint import arb
 
 from gradproof.numeric.checking.examination import Examination, examine
+from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
 from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.programs import BackwardError, ForwardError
+from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 
+NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError, ForwardError, BackwardError)
+"""What makes a run beside a point say nothing."""
 SIDES = 6
 """From how many sides a kink is looked at."""
 MAX_WEIGHT = 1 << 16
@@ -39,7 +43,7 @@ class KinkOutcome:
 
 def judge_kink(runner: Runner, plan: Plan, trial: Trial, output: int) -> dict[Pair, KinkOutcome]:
     """Judge the claims for one output at a point where the forward met equal numbers: all inputs together."""
-    pairs = [pair for pair in trial.outcomes if pair.output == output and pair.first < 0]
+    pairs = [pair for pair in trial.outcomes if pair.output == output and pair.first == -1]
     if all(trial.outcomes[pair].kind != "undefined" for pair in pairs):
         formal = _formal_hull(runner, plan, trial, pairs)
         if formal is not None:
@@ -69,7 +73,7 @@ def _weight(
     for side in range(SIDES):
         try:
             beside = [runner.beside(plan, attempt, side).outcomes[pair] for pair in pairs]
-        except (AmbiguousError, UndecidableError):
+        except NOT_CONCLUSIVE:
             return None
         if any(a.prime != b.prime for a, b in zip(beside, outcomes, strict=True)):
             return None
@@ -110,9 +114,9 @@ def _ball_hull(runner: Runner, plan: Plan, pairs: list[Pair]) -> dict[Pair, Kink
     try:
         claims = {pair: examine(runner, plan, pair) for pair in pairs}
         sides = {pair: _limits(runner, plan, pair) for pair in pairs}
-    except (AmbiguousError, UndecidableError):
+    except NOT_CONCLUSIVE:
         return unclear
-    if not all(ball.is_finite() for seen in sides.values() for side in seen for ball in side.true.flat):
+    if not all(side.is_smooth() for seen in sides.values() for side in seen):
         return dict.fromkeys(pairs, KinkOutcome("no derivative"))
     one = {pair: _agree(seen) for pair, seen in sides.items()}
     if plan.kind == "kinks" and not all(one.values()):
@@ -133,13 +137,13 @@ def _limits(runner: Runner, plan: Plan, pair: Pair) -> tuple[Examination, ...]:
 
 def _agree(sides: Sequence[Examination]) -> bool:
     first: Any = sides[0].true
-    return all(first[spot].overlaps(side.true[spot]) for side in sides for spot in np.ndindex(first.shape))
+    return all(first[spot].overlaps(side.true[spot]) for side in sides for spot in sides[0].looked_at())
 
 
 def _outside_box(claim: Examination, sides: Sequence[Examination]) -> tuple[Shape, ...]:
     """The entries below or above all limits, or without a value where there is one limit."""
     spots: list[Shape] = []
-    for spot in np.ndindex(claim.true.shape):
+    for spot in claim.looked_at():
         limits: list[Any] = [side.true[spot] for side in sides]
         claimed: Any = claim.claimed[spot]
         if not claimed.is_finite():
@@ -154,7 +158,7 @@ def _off_segment(
     claims: dict[Pair, Examination], sides: dict[Pair, tuple[Examination, ...]]
 ) -> dict[Pair, KinkOutcome]:
     """Two limits only, and the entries of the claim are means of them with different weights."""
-    entries = [(pair, spot) for pair, claim in claims.items() for spot in np.ndindex(claim.true.shape)]
+    entries = [(pair, spot) for pair, claim in claims.items() for spot in claim.looked_at()]
     vectors: list[list[Any]] = [[sides[pair][k].true[spot] for pair, spot in entries] for k in range(SIDES)]
     ends = [vectors[0]]
     for vector in vectors[1:]:
@@ -173,6 +177,48 @@ def _off_segment(
         if not weight.overlaps(weights[0][2]):
             return {pair: KinkOutcome("outside", (spot,), claims[pair], sides[pair])}
     return {}
+
+
+def limit_near(runner: Runner, plan: Plan, pair: Pair) -> KinkOutcome | None:
+    """Where the forward's own derivative is 0 * inf: the limit of the gradients around, if there is one.
+
+    The function is differentiable there; the outcome is `outside` if the claim has no value.
+    """
+    try:
+        claim = examine(runner, plan, pair)
+        near = tuple(
+            examine(runner, _moved(plan, side, bits), pair, claim.cotangent, bits=8 * bits)
+            for bits in (100, 150)
+            for side in range(SIDES)
+        )
+    except NOT_CONCLUSIVE:
+        return None
+    if not all(side.is_smooth() for side in near):
+        return None
+    spots: list[Shape] = []
+    for spot in claim.looked_at():
+        limits: list[Any] = [side.true[spot] for side in near]
+        if any(abs(limit - limits[0]) > arb(2) ** -40 * (1 + abs(limits[0])) for limit in limits):
+            return None
+        claimed: Any = claim.claimed[spot]
+        if not claimed.is_finite():
+            spots.append(spot)
+    return KinkOutcome("outside", tuple(spots), claim, near) if spots else None
+
+
+def _moved(plan: Plan, side: int, bits: int) -> Plan:
+    """A point 2^-bits beside that of a plan."""
+    random = Random(f"{plan.name}/{side}")
+    places: list[Place] = []
+    for place in plan.places:
+        if place.reals is None or place.domain in ("simplex", "mask"):
+            places.append(place)
+            continue
+        moved = place.reals.copy()
+        for position in np.ndindex(moved.shape):
+            moved[position] += Fraction(random.choice((-1, 1)) * random.randrange(64, 128), 2**bits * 128)
+        places.append(replace(place, reals=moved))
+    return replace(plan, places=tuple(places))
 
 
 def hull_text(sides: Sequence[Examination], spot: Shape, digits: int = 15) -> str:

@@ -81,7 +81,7 @@ class Draws:
             else:
                 primal = each(place.reals, _ball)[None]
                 if units:
-                    tangent = unit_vectors(place.reals.shape)
+                    tangent = unit_vectors(place.reals.shape, chosen_entries(place.reals.size))
             duals.append(Dual(primal, tangent))
         return Value(self.numbers, tuple(duals))
 
@@ -135,17 +135,28 @@ def _ball(number: Fraction) -> arb:
     return arb(fmpq(number.numerator, number.denominator))
 
 
-def unit_vectors(shape: Shape) -> Array:
-    """All unit vectors as tangents: (direction, level, *shape)."""
-    count = prod(shape)
-    identity = np.zeros((count, count), dtype=object)
-    np.fill_diagonal(identity, 1)
-    return identity.reshape((count, 1, *shape))
+MAX_UNITS = 32
+"""At most so many entries of a gradient are looked at one by one."""
 
 
-def argument(place: Place, value: Value | None, layout: Layout | None) -> Argument:
+def chosen_entries(count: int) -> list[int]:
+    """The entries that are looked at: all of them, or some that are spread evenly."""
+    if count <= MAX_UNITS:
+        return list(range(count))
+    return sorted({round(k * (count - 1) / (MAX_UNITS - 1)) for k in range(MAX_UNITS)})
+
+
+def unit_vectors(shape: Shape, chosen: list[int]) -> Array:
+    """The unit vectors of the chosen entries as tangents: (direction, level, *shape)."""
+    identity = np.zeros((len(chosen), prod(shape)), dtype=object)
+    for direction, entry in enumerate(chosen):
+        identity[direction, entry] = 1
+    return identity.reshape((len(chosen), 1, *shape))
+
+
+def argument(place: Place, value: Value | None, layout: Layout | None, direction: int = 0) -> Argument:
     """What a program gets for a place."""
-    return Argument(value, place.data, place.dtype, layout, place.wanted and place.asked)
+    return Argument(value, place.data, place.dtype, layout, place.wanted and place.asked, direction)
 
 
 def fractions(array: Any) -> Array:

@@ -49,6 +49,27 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
     return None
 
 
+def gradients_for_real(target: Target, plan: Plan) -> list[torch.Tensor] | None:
+    """The gradients of the sum of the first output, by the program in floats; None if it does not run."""
+    if not isinstance(target.program, TorchProgram):
+        return None
+    inputs = [_tensor(place) for place in plan.places]
+    wanted = [
+        x for x, place in zip(inputs, plan.places, strict=True) if place.reals is not None and place.wanted
+    ]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(plan.seed)
+            outputs = [
+                y for y in tree_flatten(target.program.function(*inputs))[0] if isinstance(y, torch.Tensor)
+            ]
+            first = next(y for y in outputs if y.requires_grad)
+            found = torch.autograd.grad([first], wanted, [torch.ones_like(first)], allow_unused=True)
+    except Exception:
+        return None
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, wanted, strict=True)]
+
+
 def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
     program: Any = target.program
     inputs = [p.data if p.reals is None else p.reals.astype(np.float64) for p in plan.places]

@@ -10,11 +10,10 @@ from random import Random
 import numpy as np
 
 from gradproof.numeric.checking.examination import Examination, examine
+from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE
 from gradproof.numeric.checking.points import PINNED, Place
 from gradproof.numeric.checking.trials import Pair, Plan, Runner
 from gradproof.numeric.exact.duals import Array, Shape
-from gradproof.numeric.exact.programs import BackwardError, ForwardError
-from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 
 TRIES = 10
 SHRINKS = 40
@@ -45,11 +44,11 @@ def confirm(runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None) -> 
     try:
         seen = examine(runner, plan, pair, cotangent)
         spots = seen.separated()
-        if not spots or seen.forward_ties:
+        if not spots or (seen.forward_ties and getattr(runner.program, "declared", None) is None):
             return None
         if not _stands(runner, plan, pair, cotangent, seen, spots[0]):
             return None
-    except (AmbiguousError, UndecidableError, ForwardError, BackwardError, ZeroDivisionError, ValueError):
+    except (*NOT_CONCLUSIVE, ZeroDivisionError, ValueError):
         return None
     return Found(plan, seen.cotangent, seen, spots[0])
 

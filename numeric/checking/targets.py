@@ -122,7 +122,7 @@ def make_target(
     examples = _choose(examples, wrt)
     axes = _axes(examples, spec)
     sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
-    program = _program(fn, module, [e.name for e in examples if e.fixed])
+    program = _program(fn, module, [e.name for e in examples if e.fixed], reference, declared)
     return Target(program, tuple(examples), axes, sizes, _name(fn), module, fn)
 
 
@@ -161,13 +161,19 @@ def _made(make: Callable[[], Any]) -> tuple[Any, ...]:
     return tuple(made) if isinstance(made, tuple | list) else (made,)
 
 
-def _program(fn: Any, module: Any, parameters: list[str]) -> Program:
+def _program(
+    fn: Any,
+    module: Any,
+    parameters: list[str],
+    reference: Callable[..., Any] | None,
+    declared: Callable[..., Any] | None,
+) -> Program:
     if module is not None:
-        return TorchProgram(functional(module, parameters))
+        return TorchProgram(functional(module, parameters), reference, declared)
     if isinstance(fn, tuple):
         forward, vjp = fn
         return import_module("gradproof.numeric.exact.numpy_programs").NumpyProgram(forward, vjp)
-    return TorchProgram(fn)
+    return TorchProgram(fn, reference, declared)
 
 
 def functional(module: Any, parameters: list[str]) -> Callable[..., Any]:

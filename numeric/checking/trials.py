@@ -4,13 +4,15 @@ tangent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 from random import Random
 
 import numpy as np
+from flint import ctx
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
 from gradproof.numeric.checking.points import Draws, Place, argument
@@ -25,7 +27,10 @@ from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.towers import draw_tower
 from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, Value, tangent_of
 
-MAX_LEVELS = 64
+BALL_BITS = 512
+"""The precision of balls that decide comparisons where floats overflow."""
+FORWARD = -2
+"""Marks pairs of a rule of forward mode."""
 MAX_DRAWS = 16
 """How often other residues are drawn where a root is needed that the first ones lack."""
 MAX_SINGLES = 8
@@ -46,6 +51,10 @@ class Plan:
     `kink`, `kinks`.
     """
 
+    twice: bool = False
+    """Whether the backward of the same graph is run twice."""
+    axes: tuple[tuple[str, int], ...] = ()
+    """The size of each axis."""
     single: int | None = None
     """The entry of the cotangent that alone is not 0, counted modulo the entries of the output."""
 
@@ -72,7 +81,7 @@ class Pair:
     output: int
     wrt: int
     first: int = -1
-    """-1 in first order."""
+    """-1 in first order, -2 for a rule of forward mode."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +121,16 @@ def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
     numbers = np.empty(shape, dtype=object)
     for position in np.ndindex(shape):
         size = Fraction(random.randrange(1, 96), 32)
-        sign = {"positive": 1, "negative": -1, "zero": 0}.get(plan.cotangent, random.choice((-1, 1)))
+        sign = {"positive": 1, "negative": -1}.get(plan.cotangent, random.choice((-1, 1)))
         scale = 4096 if plan.cotangent == "large" else 1
         numbers[position] = sign * size * scale
-    ties = np.zeros(shape, dtype=int) if plan.cotangent == "zero" else None
+    ties = None
+    if plan.cotangent == "sparse":
+        ties = np.array([random.randrange(-1, 1) for _ in range(numbers.size)], dtype=int).reshape(shape)
+        numbers[ties == 0] = Fraction(0)
+    if plan.cotangent[-1].isdigit():  # one number throughout
+        numbers.fill(Fraction(plan.cotangent))
+        ties = np.zeros(shape, dtype=int)
     if plan.single is not None and numbers.size:
         keep = np.unravel_index(plan.single % numbers.size, shape) if shape else ()
         ties = np.zeros(shape, dtype=int)
@@ -232,7 +247,7 @@ class Runner:
             Balls() if self.balls and offsets is None else Floats(),
             bounds=Intervals() if bounds else None,
         )
-        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed)
+        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed, plan.twice)
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
             numbers, Random(f"{self.seed}/{attempt}/{plan.name}/residues"), len(wanted) + 1, offsets=offsets
@@ -247,8 +262,20 @@ class Runner:
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
             return Argument(value, layout=layout, wanted=self.order > 1)
 
-        found = self.program.evaluate(settings, arguments, draw, self.order)
+        with precision(BALL_BITS if self.balls else ctx.prec):
+            found = self.program.evaluate(settings, arguments, draw, self.order)
         return found, settings, values
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Balls with so many bits inside the block."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
 
 
 class LevelsError(Exception):
@@ -271,7 +298,8 @@ def make_arguments(
             continue
         direction = len(values) if place.wanted else None
         value = draws.value(place, direction, units=units_of is not None and direction == units_of)
-        arguments.append(argument(place, value, INPUT_LAYOUTS.get(place.layout) if place.shape else None))
+        layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
+        arguments.append(argument(place, value, layout, direction or 0))
         if place.wanted:
             values.append(value)
     return arguments, values
@@ -290,13 +318,24 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
                 continue
             claim = None if claims is None else claims[trial.plan.asked[i]]
             u = cotangent if cotangent is not None else None
+            meant = None if found.intended is None else found.intended[k]
+            if found.intended is not None:
+                intention = None if meant is None else meant[trial.plan.asked[i]]
+                trial.outcomes[Pair(k, i)] = _compare_claims(residues, intention, claim, value, i, count)
+                continue
             trial.outcomes[Pair(k, i)] = _compare(residues, output, u, claim, value, i, count)
+    for i, row in zip(trial.plan.asked, found.pushed, strict=False):
+        for k, (output, pushed) in enumerate(zip(found.outputs, row, strict=True)):
+            trial.outcomes[Pair(k, i, FORWARD)] = _compare_tangents(residues, output, pushed, i, count)
+    numbers = list(trial.plan.asked)
     for second in found.seconds:
         cotangents = found.cotangents[second.output]
         assert cotangents is not None
         for i, value in enumerate([*values, cotangents]):
-            pair = Pair(second.output, i, second.wrt)
-            claim = second.claims[i]
+            if i < len(values) and i not in trial.plan.asked:
+                continue
+            claim = second.claims[trial.plan.asked[i] if i < len(values) else -1]
+            pair = Pair(second.output, i, numbers[second.wrt])
             trial.outcomes[pair] = _compare(
                 residues, second.gradient, second.cotangent, claim, value, i, count
             )
@@ -310,16 +349,47 @@ def _compare(
     if u is None:  # the output depends on no input, says the program
         u = _ones(output)
     right = None if claim is None else _pairing(residues, claim, _tangent(value, i, count))
-    left = _pairing(residues, u, _tangent(output, i, count))
-    zero = left * 0
-    right = zero if right is None else right
+    return _outcome(residues, _pairing(residues, u, _tangent(output, i, count)), right, claim is not None)
+
+
+def _compare_claims(
+    residues: Residues, intended: Value | None, claim: Value | None, value: Value, i: int, count: int
+) -> Outcome:
+    """A gradient beside the one that it is declared to be, both paired with the tangent of the input."""
+    tangent = _tangent(value, i, count)
+    left = None if intended is None else _pairing(residues, intended, tangent)
+    right = None if claim is None else _pairing(residues, claim, tangent)
+    return _outcome(residues, left, right, claim is not None)
+
+
+def _compare_tangents(residues: Residues, output: Value, pushed: Value | None, i: int, count: int) -> Outcome:
+    """The exact tangent of an output beside that of a rule of forward mode, both with random weights."""
+    weights = Dual(residues.draw(output.shape, Random(f"{residues.seed}/weights")))
+    left = _weighted(residues, _tangent(output, i, count), weights)
+    formal = None if pushed is None else pushed.formal
+    right = None if formal is None else _weighted(residues, Dual(formal.primal), weights)
+    return _outcome(residues, left, right, pushed is not None)
+
+
+def _weighted(residues: Residues, numbers: Dual, weights: Dual) -> Array:
+    axes = tuple(range(-len(numbers.shape), 0))
+    product = residues.multiply(numbers, weights)
+    return residues.linear(product, lambda array: np.asarray(array.sum(axis=axes) if axes else array)).primal
+
+
+def _outcome(residues: Residues, left: Array | None, right: Array | None, connected: bool) -> Outcome:
+    """Equal if two numbers agree modulo the primes that both have; None is 0."""
+    if left is None or right is None:
+        known = right if left is None else left
+        if known is None:
+            return Outcome("equal", connected)
+        left, right = (known * 0 if left is None else left), (known * 0 if right is None else right)
     levels = min(len(left), len(right))
     if levels == 0:
         raise LevelsError(residues.levels + 1)
-    moduli = residues.moduli(levels, 0)
-    equal = bool(np.all((left[-levels:] - right[-levels:]) % moduli == 0))
+    equal = bool(np.all((left[-levels:] - right[-levels:]) % residues.moduli(levels, 0) == 0))
     kind = "equal" if equal else "unclear" if residues.unclean_roots else "different"
-    return Outcome(kind, claim is not None, int(left[-1]), int(right[-1]), residues.tower.primes[-1])
+    return Outcome(kind, connected, int(left[-1]), int(right[-1]), residues.tower.primes[-1])
 
 
 def _ones(value: Value) -> Value:
@@ -335,9 +405,7 @@ def _tangent(value: Value, direction: int, count: int) -> Dual:
 def _pairing(residues: Residues, value: Value, tangent: Dual) -> Array:
     formal = value.formal
     assert formal is not None
-    axes = tuple(range(-len(formal.shape), 0))
-    product = residues.multiply(Dual(formal.primal), tangent)
-    return residues.linear(product, lambda array: np.asarray(array.sum(axis=axes) if axes else array)).primal
+    return _weighted(residues, Dual(formal.primal), tangent)
 
 
 def merge_used(trials: Sequence[Trial]) -> Mapping[str, str]:

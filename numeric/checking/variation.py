@@ -66,7 +66,7 @@ def draw_reals(domain: str, shape: Shape, scale: int | Fraction, sign: int, rand
 
 def place_of(
     target: Target, k: int, sizes: Mapping[str, int], random: Random,
-    scale: int | Fraction = 1, sign: int = 0, data: str = "random",
+    scale: int | Fraction = 1, sign: int = 0, data: str = "random", wider: str | None = None,
 ) -> Place:  # fmt: skip
     """Numbers or data for input `k` at given sizes."""
     example, axes = target.examples[k], target.axes[k]
@@ -76,6 +76,8 @@ def place_of(
     if example.is_data:
         return Place(data=example.of_data(draw_data(example, axes, sizes, shape, data, random)))
     domain = axes.domain or domain_of(example)
+    if domain == "positive" and wider is not None and not axes.domain:
+        domain = wider
     reals = draw_reals(domain, shape, scale, sign, random)
     ties = np.full(shape, PINNED, dtype=int) if domain == "mask" else None
     return Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted)
@@ -124,18 +126,21 @@ class Maker:
         self, name: str, kind: str, sizes: Mapping[str, int] | None = None, scale: int | Fraction = 1,
         sign: int = 0,
         data: str = "random", cotangent: str = "signed", cotangent_layout: str = "", layout: str = "",
+        domain: str | None = None,
     ) -> Plan:  # fmt: skip
         random = Random(f"{self.seed}/{name}")
         where = self.target.sizes if sizes is None else sizes
         places = [
-            place_of(self.target, k, where, random, scale, sign, data)
+            place_of(self.target, k, where, random, scale, sign, data, domain)
             for k in range(len(self.target.examples))
         ]
         if layout:
             places = [
                 replace(p, layout=layout) if p.reals is not None and p.reals.ndim else p for p in places
             ]
-        return Plan(name, tuple(places), cotangent, cotangent_layout, self.seed, kind)
+        return Plan(
+            name, tuple(places), cotangent, cotangent_layout, self.seed, kind, axes=tuple(where.items())
+        )
 
     def example(self) -> Plan:
         """The inputs that the caller gave."""
@@ -170,6 +175,8 @@ class Maker:
     def values(self) -> Iterator[Plan]:
         """Numbers of one sign and of other magnitudes."""
         yield self.plan("random numbers", "values")
+        if any(e.is_number and domain_of(e) == "positive" for e in self.target.examples):
+            yield self.plan("numbers of both signs", "values", domain="real")
         for sign, word in ((1, "positive"), (-1, "negative")):
             yield self.plan(f"all inputs {word}", "values", sign=sign)
         for word, scale in SCALES.items():
@@ -190,8 +197,15 @@ class Maker:
             yield self.plan(f"inputs {layout}", "layout", layout=layout)
         for layout in COTANGENT_LAYOUTS:
             yield self.plan(f"cotangent {layout}", "layout", cotangent_layout=layout)
-        for sign in ("positive", "negative", "large", "zero"):
+        yield replace(self.plan("the backward run twice", "layout"), twice=True)
+        for sign in ("positive", "negative", "large", "0"):
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
+
+    def cotangents(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
+        """Cotangents that are one number throughout: 1, and the constants that numbers are compared with."""
+        yield self.plan("cotangent with zeros", "cotangent", cotangent="sparse")
+        for constant in sorted({Fraction(1), *constants}):
+            yield self.plan(f"cotangent {constant} throughout", "cotangent", cotangent=str(constant))
 
     def asked(self) -> Iterator[Plan]:
         """Each gradient asked for by itself, as where the other inputs are frozen."""
@@ -217,6 +231,8 @@ class Maker:
                 yield _pinned(base, k, [(0,) * len(place.shape)], Fraction(0))
             if place.reals is None or not place.reals.size or place.domain not in KINKED:
                 continue
+            if self.target.examples[k].fixed:  # a parameter: all of it at 0 is enough
+                continue
             spot = tuple(n // 2 for n in place.reals.shape)
             for number in sorted({Fraction(0), *constants}, key=lambda c: (abs(c), c)):
                 yield _pinned(base, k, [spot], number)
@@ -231,12 +247,23 @@ class Maker:
                 if twin.reals is not None and twin.reals.shape == place.reals.shape and twin.domain in KINKED:
                     yield _tied(base, j, spot, k, spot)
         for k, place in enumerate(base.places):
-            if place.reals is not None and place.reals.size and place.domain in KINKED:
-                yield _pinned(base, k, list(np.ndindex(place.reals.shape)), Fraction(0), "kinks")
+            if place.reals is not None and place.reals.size > 1 and place.domain in KINKED:
+                for number in (Fraction(0), *sorted(constants - {0})):
+                    yield _pinned(base, k, list(np.ndindex(place.reals.shape)), number, "kinks")
 
     def far(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
         """Points of many magnitudes and signs, each input for itself: to reach rare sides of comparisons."""
         scales = sorted({Fraction(1), *(abs(c) for c in constants if c), Fraction(1, 64), Fraction(100)})
+        ordered = sorted({*constants, *(-c for c in constants), Fraction(0)})
+        for low, high in itertools.pairwise(ordered[:24]):
+            plan = self.plan(f"between {low} and {high}", "values")
+            places = [
+                p
+                if p.reals is None or p.domain not in KINKED
+                else replace(p, reals=_between(p.reals, low, high))
+                for p in plan.places
+            ]
+            yield replace(plan, places=tuple(places))
         for attempt in itertools.count():
             random = Random(f"{self.seed}/far/{attempt}")
             base = dict(self.target.sizes)
@@ -252,7 +279,19 @@ class Maker:
                 )
                 for k in range(len(self.target.examples))
             ]  # fmt: skip
-            yield Plan(f"rare side {attempt}", tuple(places), seed=self.seed, kind="values")
+            kind = "values" if sizes == base else "sizes"
+            yield Plan(
+                f"rare side {attempt}", tuple(places), seed=self.seed, kind=kind, axes=tuple(sizes.items())
+            )
+
+
+def _between(reals: Array, low: Fraction, high: Fraction) -> Array:
+    """Numbers strictly between two others, in the order of the entries; every other entry stays as it is."""
+    result = reals.copy()
+    for k, position in enumerate(np.ndindex(reals.shape)):
+        if k % 2 == 0:
+            result[position] = low + (high - low) * Fraction(k + 1, 2 * reals.size + 2)
+    return result
 
 
 def number_of(place: Place) -> int:

@@ -51,6 +51,8 @@ class Branches:
     required: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
     impossible: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
     """The outcomes that bounds over the domain exclude, at each site of a run that has bounds."""
+    equalities: set[Site] = field(default_factory=set[Site])
+    """The sites that ask only whether numbers are equal."""
     forward: bool = True
     """Whether the forward is running, and not the backward."""
     forward_ties: int = 0
@@ -73,7 +75,9 @@ class Branches:
         }
         return {site: sides for site, sides in open_sides.items() if sides}
 
-    def _possible(self, a: Value, b: Value, sides: Array, what: str) -> tuple[int, ...]:
+    def _possible(
+        self, a: Value, b: Value, sides: Array, what: str, equality: bool = False
+    ) -> tuple[int, ...]:
         """The outcomes that bounds over the domain leave; a run with bounds keeps those that it shows
         impossible.
         """
@@ -83,7 +87,10 @@ class Branches:
         site = Site(what, *user_place())
         above = all(gap.low >= 0 for gap in gaps)
         below = all(gap.high <= 0 for gap in gaps)
-        one_sided = {-1} if above else {1} if below else set[int]()
+        one_sided: set[object] = {-1} if above else {1} if below else set()
+        if equality:
+            apart = all(gap.is_positive() or (-gap).is_positive() for gap in gaps)
+            one_sided = {True} if apart else set()
         known = self.impossible.get(site)
         self.impossible[site] = frozenset(one_sided) if known is None else known & one_sided
         return (-1, 1)
@@ -96,6 +103,12 @@ class Branches:
         """Count equal numbers among those that the forward compares."""
         if self.forward:
             self.forward_ties += int(np.sum(sides == 0))
+
+    def merge_equal(self, other: Branches) -> None:
+        """Take over where numbers were equal, which only chosen points show."""
+        for site in other.equalities:
+            if True in other.outcomes.get(site, ()):
+                self.outcomes.setdefault(site, set()).add(True)
 
     def merge(self, other: Branches) -> None:
         for site, outcomes in other.outcomes.items():
@@ -117,7 +130,9 @@ class Branches:
                 if operand.constant is not None:
                     self.constants.update(Fraction(c) for c in operand.constant.flat[:8])
             if equality:
-                self.record(what, (bool(side == 0) for side in np.unique(sides)), (False,))
+                self._possible(a, b, sides, what, equality)
+                self.equalities.add(Site(what, *user_place()))
+                self.record(what, (bool(side == 0) for side in np.unique(sides)), (False, True))
             else:
                 possible = self._possible(a, b, sides, what)
                 required = possible if np.any(sides[both_finite(a, b)]) else ()

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch._decomp import decomposition_table
+from torch._library.custom_ops import OPDEFS
 from torch._ops import OpOverload
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,7 +26,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from gradproof.numeric.exact.branches import Branches, user_line
 from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
-from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor
+from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor, without_constant
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
 Handler = Callable[..., Any]
@@ -66,12 +67,16 @@ class Execution(TorchDispatchMode):
         self.used = Used()
         self._lifted: dict[int, tuple[torch.UntypedStorage, ExactStorage]] = {}
         self._written: set[int] = set()
+        self.opaque: Callable[[], Any] | None = None
+        """Computes what operators do that cannot be followed: the outputs of the program."""
         self._known_metas: dict[Any, list[torch.Tensor | None]] = {}
 
     # How an operator is answered
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is torch.ops.aten._has_same_storage_numel.default:
+            return True  # tangents are laid out as what they belong to
         if func in _METADATA:
             return func(*map_tensors(lambda t: t.meta if isinstance(t, ExactTensor) else t, args))
         leaves = tensors_in(args)
@@ -109,6 +114,9 @@ class Execution(TorchDispatchMode):
         if func is torch.ops.aten.full.default and isinstance(args[1], float):
             return self._full(args[0], args[1], kwargs.get("dtype") or torch.get_default_dtype())
         result = func(*args, **kwargs)
+        decided = {decided_by(leaf) for leaf in leaves} - {None}
+        if decided and isinstance(result, torch.Tensor):
+            mark_decided(result, "equality" if "equality" in decided else "order")
         if leaves and handler is not None and isinstance(result, torch.Tensor) and result.is_floating_point():
             return self._answer(func, args, kwargs)  # numbers made of integers: exact, not rounded
         if func in _UNINITIALIZED:
@@ -227,11 +235,28 @@ class Execution(TorchDispatchMode):
                 result = decomposition(*args, **kwargs)
             else:
                 result = func.decompose(*args, **kwargs) if isinstance(func, OpOverload) else NotImplemented
+        if result is NotImplemented and func.namespace not in ("aten", "prims"):
+            result = self._answer_custom(func, args, kwargs)
         if result is NotImplemented:
             raise UndecidableError(f"the operator {func} at {user_line()}")
         backward = "backward" in func._schema.name
         self.used.operators[str(func)] = "transcription" if backward else "decomposition"
         return tree_map_only(ExactTensor, lambda t: t.read(), result)
+
+    def _answer_custom(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """An operator of the user's: its own Python code, or the reference in place of what is opaque."""
+        if self.opaque is not None:
+            opaque, self.opaque = self.opaque, None
+            try:
+                with self, torch.no_grad():
+                    return opaque()
+            finally:
+                self.opaque = opaque
+        code = python_code_of(func)
+        if code is None:
+            return NotImplemented
+        with self:
+            return code(*args, **kwargs)
 
     # Tensors
 
@@ -291,8 +316,20 @@ class Execution(TorchDispatchMode):
         if isinstance(operand, ExactTensor):
             return operand.read()
         if isinstance(operand, torch.Tensor):
-            return self.constants.lift(self.numbers, operand)
+            value = self.constants.lift(self.numbers, operand)
+            return value if decided_by(operand) is None else without_constant(value)
         return self.constants.scalar(self.numbers, operand)
+
+
+def mark_decided(tensor: torch.Tensor, how: str) -> None:
+    """Mark booleans or integers as made by comparisons: by `order`, or by `equality` among others."""
+    marked: Any = tensor
+    marked.decided = how
+
+
+def decided_by(tensor: torch.Tensor) -> str | None:
+    """How booleans or integers were made by comparisons; None if they are data."""
+    return getattr(tensor, "decided", None)
 
 
 DATA_HANDLERS: set[Handler] = set()
@@ -325,6 +362,12 @@ _UNINITIALIZED = {
     torch.ops.aten.new_empty.default,
     torch.ops.aten.new_empty_strided.default,
 }
+
+
+def python_code_of(func: Any) -> Callable[..., Any] | None:
+    """The Python function behind an operator of `torch.library.custom_op`, if there is one."""
+    definition = OPDEFS.get(func._schema.name)
+    return None if definition is None else definition._init_fn
 
 
 def _handler(func: Any) -> Handler | None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch.autograd import forward_ad
 from torch.autograd.graph import _engine_run_backward
 from torch.utils._pytree import tree_flatten
 
 import gradproof.numeric.exact.operators  # noqa: F401 (its rows register themselves)
 from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
-from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.duals import Dual, Shape
 from gradproof.numeric.exact.execution import Execution
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
@@ -45,6 +46,8 @@ class Argument:
     layout: Layout | None = None
     wanted: bool = True
     """Whether the gradient with respect to it is asked for."""
+    direction: int = 0
+    """Which of the tangents are its own."""
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Settings:
     constants: Constants = field(default_factory=Constants)
     seed: int = 0
     """Of the generators of PyTorch, NumPy and Python, so that what is drawn at random is data."""
+    twice: bool = False
+    """Whether the backward is run twice, and the second time counts."""
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The operators met, and whether each was executed, decomposed or transcribed."""
 
@@ -74,6 +79,10 @@ class Evaluated:
     cotangents: tuple[Value | None, ...]
     claims: tuple[tuple[Value | None, ...] | None, ...]
     seconds: tuple[SecondOrder, ...] = ()
+    intended: tuple[tuple[Value | None, ...] | None, ...] | None = None
+    """What the gradients are declared to be, where they are not meant to be the derivative."""
+    pushed: tuple[tuple[Value | None, ...], ...] = ()
+    """For each input, the tangents of the outputs by rules of forward mode, for the input's own tangent."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,10 @@ class TorchProgram:
     """A function of tensors that PyTorch's autograd can derive, by rules of its own or of the user's."""
 
     function: Callable[..., Any]
+    reference: Callable[..., Any] | None = None
+    """Its forward, in place of operators that are opaque."""
+    declared: Callable[..., Any] | None = None
+    """`declared(cotangent, *inputs)`: what the gradients are meant to be."""
 
     def evaluate(
         self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
@@ -114,17 +127,26 @@ class TorchProgram:
             x for x, a in zip(inputs, arguments, strict=True) if isinstance(x, ExactTensor) and a.wanted
         ]
         run = Execution(settings.numbers, settings.branches, settings.constants)
+        if self.reference is not None:
+            reference = self.reference
+            run.opaque = lambda: reference(*inputs)
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 torch.manual_seed(settings.seed)
                 outputs = self._forward(run, inputs)
                 settings.branches.forward = False
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
+                if settings.twice:
+                    for y, u in zip(outputs, cotangents, strict=True):
+                        if u is not None:
+                            self._backward(run, y, wanted, u, order > 1)
                 claims = [
                     None if u is None else self._backward(run, y, wanted, u, order > 1)
                     for y, u in zip(outputs, cotangents, strict=True)
                 ]
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
+                intended = self._intended(run, inputs, arguments, cotangents)
+                pushed = self._push_forward(run, arguments, outputs)
         finally:
             settings.used.update(run.used.operators)
         return Evaluated(
@@ -132,6 +154,8 @@ class TorchProgram:
             tuple(None if u is None else u.read() for u in cotangents),
             tuple(None if c is None else tuple(None if g is None else g.read() for g in c) for c in claims),
             tuple(seconds),
+            intended,
+            pushed,
         )
 
     def _forward(self, run: Execution, inputs: list[Any]) -> list[ExactTensor]:
@@ -173,6 +197,57 @@ class TorchProgram:
             raise BackwardError(f"{type(error).__name__}: {error}") from error
         return tuple(None if g is None else run.lift(g) for g in found)
 
+    def _intended(
+        self,
+        run: Execution,
+        inputs: list[Any],
+        arguments: Sequence[Argument],
+        cotangents: list[ExactTensor | None],
+    ) -> tuple[tuple[Value | None, ...] | None, ...] | None:
+        """The declared gradients of the inputs that are asked for."""
+        if self.declared is None:
+            return None
+        asked = [k for k, a in enumerate(arguments) if a.value is not None and a.wanted]
+        numbers = [k for k, a in enumerate(arguments) if a.value is not None]
+        found: list[tuple[Value | None, ...] | None] = []
+        for cotangent in cotangents:
+            if cotangent is None:
+                found.append(None)
+                continue
+            with run, EscapeGuard(run), torch.no_grad():
+                declared = self.declared(cotangent, *inputs)
+            gradients = declared if isinstance(declared, tuple | list) else (declared,)
+            slots = list(range(len(inputs))) if len(gradients) == len(inputs) else numbers
+            by_input = dict(zip(slots, gradients, strict=False))
+            found.append(tuple(None if by_input.get(k) is None else run.value_of(by_input[k]) for k in asked))
+        return tuple(found)
+
+    def _push_forward(
+        self, run: Execution, arguments: Sequence[Argument], outputs: list[ExactTensor]
+    ) -> tuple[tuple[Value | None, ...], ...]:
+        """Tangents by forward mode, where the program has a rule for it (`jvp`) of its own."""
+        if not any(has_forward_rule(output) for output in outputs) or any(y.numel() == 0 for y in outputs):
+            return ()
+        numbers = [k for k, a in enumerate(arguments) if a.value is not None and a.wanted]
+        return tuple(self._push_one(run, arguments, k) for k in numbers)
+
+    def _push_one(self, run: Execution, arguments: Sequence[Argument], k: int) -> tuple[Value | None, ...]:
+        inputs = [_tensor(argument) for argument in arguments]
+        value = arguments[k].value
+        assert value is not None
+        moved = tangent_value(value, arguments[k].direction)
+        tangent = _exact(moved, arguments[k].dtype, arguments[k].layout, False)
+        try:
+            with forward_ad.dual_level(), run, EscapeGuard(run):
+                inputs[k] = forward_ad.make_dual(inputs[k], tangent)
+                leaves = [y for y in tree_flatten(self.function(*inputs))[0] if isinstance(y, torch.Tensor)]
+                pushed = [forward_ad.unpack_dual(y).tangent for y in leaves if y.is_floating_point()]
+                return tuple(None if t is None else run.lift(t).read() for t in pushed)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            raise BackwardError(f"in forward mode, {type(error).__name__}: {error}") from error
+
     def _second_order(
         self,
         run: Execution,
@@ -196,6 +271,31 @@ class TorchProgram:
                 values = tuple(None if g is None else g.read() for g in derived)
                 found.append(SecondOrder(k, i, gradient.read(), second.read(), values))
         return found
+
+
+def has_forward_rule(output: torch.Tensor) -> bool:
+    """Whether a function with a `jvp` of its own took part in an output."""
+    seen: set[Any] = set()
+    pending = [output.grad_fn]
+    while pending:
+        node: Any = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        made_by = getattr(node, "_forward_cls", None)
+        if made_by is not None and made_by.jvp is not torch.autograd.Function.jvp:
+            return True
+        pending.extend(entry[0] for entry in node.next_functions)
+    return False
+
+
+def tangent_value(value: Value, direction: int) -> Value:
+    """The tangent of a value in a direction, as numbers of its own."""
+    duals = [
+        dual if dual.tangent is None else Dual(dual.tangent[min(direction, len(dual.tangent) - 1)])
+        for dual in value.duals
+    ]
+    return Value(value.numbers, tuple(duals))
 
 
 def _tensor(argument: Argument) -> Any:

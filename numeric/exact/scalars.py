@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from gradproof.numeric.exact.branches import user_line
-from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.execution import Execution, decided_by
+from gradproof.numeric.exact.reals import Balls
 from gradproof.numeric.exact.storages import ExactTensor
 from gradproof.numeric.exact.values import UndecidableError
 
@@ -33,9 +37,15 @@ class ExactScalar:
         return bool(self.tensor != 0)
 
     def __float__(self) -> float:
+        shown = shown_in_floats(self.tensor)
+        if shown is not None:
+            return float(shown)
         raise EscapedError(f"float() of a tensor at {user_line()}")
 
     def __int__(self) -> int:
+        shown = shown_in_floats(self.tensor)
+        if shown is not None:
+            return int(shown)
         raise EscapedError(f"int() of a tensor at {user_line()}")
 
     __index__ = __int__
@@ -98,6 +108,10 @@ class EscapeGuard(TorchFunctionMode):
                 return ExactScalar(_scalar(tensor))
             if func is torch.Tensor.tolist:
                 return _to_list(tensor)
+            wanted = func in _ITEM or func is torch.Tensor.numpy
+            shown = shown_in_floats(tensor) if wanted else None
+            if shown is not None:
+                return shown if func is torch.Tensor.numpy else func(torch.from_numpy(shown))
             if func in _ITEM:
                 raise EscapedError(f"{func.__name__.strip('_')}() of a tensor at {user_line()}")
             if func is torch.Tensor.__bool__:
@@ -113,8 +127,26 @@ class EscapeGuard(TorchFunctionMode):
     def _data_item(self, func: Any, tensor: torch.Tensor) -> Any:
         value = func(tensor)
         if tensor.dtype == torch.bool and func is torch.Tensor.__bool__:
-            self.run.branches.record("a Python branch", {value}, {value})
+            both = {True, False} if decided_by(tensor) == "order" else {value}
+            self.run.branches.record("a Python branch", {value}, both)
         return value
+
+
+JITTER: ContextVar[float | None] = ContextVar("JITTER", default=None)
+"""By how much values that leave the tensors are changed, in a run that lets them; None in any other run."""
+
+
+def shown_in_floats(tensor: ExactTensor) -> NDArray[np.float64] | None:
+    """The floats that a program would see, in a run in balls that lets values escape; else None.
+
+    Such a run is repeated with other `JITTER`: what it finds counts only if it does not depend on them.
+    """
+    jitter = JITTER.get()
+    value = tensor.read()
+    if jitter is None or not isinstance(value.numbers.reals, Balls):
+        return None
+    floats = np.array([float(ball.mid()) for ball in value.reals.reshape(-1)], dtype=np.float64)
+    return (floats * (1 + jitter)).reshape(value.shape)
 
 
 def _unwrap(leaf: Any) -> Any:

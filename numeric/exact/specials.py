@@ -44,11 +44,19 @@ def finite_entries(value: Value) -> Array:
     """Where the real numbers are finite."""
     if isinstance(value.numbers.reals, Floats):
         return np.isfinite(value.reals)
-    return each(value.reals, lambda ball: bool(ball.is_finite())).astype(bool)
+    return each(value.reals, _is_finite).astype(bool)
 
 
 def infinite_entries(value: Value) -> Array:
     """Where the real numbers are infinite, and not NaN."""
     if isinstance(value.numbers.reals, Floats):
         return np.isinf(value.reals)
-    return each(value.reals, lambda ball: not ball.is_finite() and not ball.is_nan()).astype(bool)
+    return each(value.reals, _is_infinite).astype(bool)
+
+
+def _is_finite(ball: arb | int) -> bool:
+    return isinstance(ball, int) or bool(ball.is_finite())
+
+
+def _is_infinite(ball: arb | int) -> bool:
+    return not _is_finite(ball) and not (isinstance(ball, arb) and ball.is_nan())

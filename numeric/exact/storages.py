@@ -24,12 +24,19 @@ class ExactStorage:
         self.value = value  # shape (entries,)
 
     def read(self, size: Shape, stride: Shape, offset: int) -> Value:
+        self._check(size, stride, offset)
         if offset == 0 and prod(size) == self.value.shape[0] and _is_row_major(size, stride):
             axes = len(size)
             return self.value if axes == 1 else self.value.map(lambda a: a.reshape((*a.shape[:-1], *size)))
         return self.value.map(lambda array: view_strided(array, size, stride, offset))
 
+    def _check(self, size: Shape, stride: Shape, offset: int) -> None:
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        if 0 not in size and last >= self.value.shape[0]:
+            raise IndexError(f"a view reaches entry {last} of a storage that has {self.value.shape[0]}")
+
     def write(self, value: Value, size: Shape, stride: Shape, offset: int) -> None:
+        self._check(size, stride, offset)
         count = self.value.shape[0]
         positions = np.arange(count)
         view_strided(positions, size, stride, offset)[...] = count + np.arange(prod(size)).reshape(size)
@@ -100,6 +107,11 @@ class ExactTensor(torch.Tensor):
     def read(self) -> Value:
         meta = self.meta
         return self.storage_.read(tuple(meta.size()), meta.stride(), int(meta.storage_offset()))
+
+    def _check(self, size: Shape, stride: Shape, offset: int) -> None:
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        if 0 not in size and last >= self.value.shape[0]:
+            raise IndexError(f"a view reaches entry {last} of a storage that has {self.value.shape[0]}")
 
     def write(self, value: Value) -> None:
         meta = self.meta

@@ -18,6 +18,11 @@ aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
 
 
+def round_ball(number: Any) -> int:
+    """The integer that a float or a ball is."""
+    return round(float(number))
+
+
 @handles(aten._to_copy, prims.convert_element_type)
 def to_copy(run: Execution, a: Any, *arguments: Any, dtype: torch.dtype | None = None, **named: Any) -> Any:
     """Another precision changes no exact number; integers are told from the real numbers."""
@@ -27,8 +32,11 @@ def to_copy(run: Execution, a: Any, *arguments: Any, dtype: torch.dtype | None =
     if isinstance(a, Value) and dtype == torch.bool:
         return torch.from_numpy(compare(run, a, 0, "conversion to bool", True) != 0)
     if isinstance(a, Value) and dtype is not None:
-        whole = steps(run, a, "conversion to integers", math.trunc)
-        return torch.tensor(np.vectorize(int, otypes=[np.int64])(whole.constant).tolist(), dtype=dtype)
+        what = "conversion to integers"
+        whole = steps(run, a, what, math.trunc).reals
+        if a.constant is None:
+            run.branches.record(what, {"a piece"}, {"a piece", "every piece"})
+        return torch.tensor(np.vectorize(round_ball, otypes=[np.int64])(whole).tolist(), dtype=dtype)
     if dtype is not None and dtype.is_floating_point:
         return run.value_of(a)
     tensor: Any = a

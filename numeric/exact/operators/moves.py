@@ -88,7 +88,7 @@ def fill(run: Execution, a: Value, number: Any, **named: Any) -> Value:
     return run.value_of(number).expand(a.shape)
 
 
-@handles(aten.zero, aten.zeros_like)
+@handles(aten.zero, aten.zeros_like, aten._new_zeros_with_same_feature_meta)
 def zeros(run: Execution, a: Value, **named: Any) -> Any:
     dtype = named.get("dtype")
     if dtype is not None and not dtype.is_floating_point:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.duals import Array, Dual
+from gradproof.numeric.exact.execution import Execution, decided_by, handles, mark_decided
+from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
 
@@ -34,12 +36,21 @@ def choose(condition: Array, a: Value, b: Value) -> Value:
 
 @handles(aten.where.self, aten.where.ScalarSelf, aten.where.ScalarOther, aten.where.Scalar, prims.where)
 def where(run: Execution, condition: torch.Tensor, a: Any, b: Any) -> Value:
-    return choose(condition.numpy().astype(bool), run.value_of(a), run.value_of(b))
+    return choose_by(run, condition, run.value_of(a), run.value_of(b))
 
 
 @handles(aten.masked_fill)
 def masked_fill(run: Execution, a: Value, mask: torch.Tensor, fill: Any) -> Value:
-    return choose(mask.numpy().astype(bool), run.value_of(fill), run.value_of(a))
+    return choose_by(run, mask, run.value_of(fill), run.value_of(a))
+
+
+def choose_by(run: Execution, condition: torch.Tensor, a: Value, b: Value) -> Value:
+    """Choose by booleans; where comparisons made them, both outcomes are sides and no result is constant."""
+    decided = decided_by(condition)
+    if decided == "order" and condition.numel():
+        run.branches.record("a choice", {bool(side) for side in condition.unique()}, {True, False})
+    chosen = choose(condition.numpy().astype(bool), a, b)
+    return chosen if decided is None else replace(chosen, constant=None)
 
 
 def compare(run: Execution, a: Any, b: Any, what: str, equality: bool = False) -> Array:
@@ -51,8 +62,12 @@ def _register_comparison(
 ) -> None:
     @handles(*operators)
     def answer(run: Execution, a: Any, b: Any) -> torch.Tensor:
-        sides = compare(run, a, b, f"the comparison {symbol}", equality)
-        return torch.from_numpy(np.asarray(test(sides)))
+        x, y = run.value_of(a), run.value_of(b)
+        sides = run.branches.compare(x, y, f"the comparison {symbol}", equality)
+        made = torch.from_numpy(np.asarray(test(sides)))
+        if x.constant is None or y.constant is None:
+            mark_decided(made, "equality" if equality else "order")
+        return made
 
 
 _register_comparison(">", lambda s: s > 0, False, aten.gt, prims.gt)
@@ -85,7 +100,8 @@ def sign(run: Execution, a: Value) -> Value:
     signs = np.empty(sides.shape, dtype=object)
     for position in np.ndindex(sides.shape):
         signs[position] = Fraction(int(sides[position]))
-    return run.numbers.constant(signs)
+    made = run.numbers.constant(signs)
+    return made if a.constant is not None else replace(made, constant=None)
 
 
 @handles(aten.maximum, aten.fmax, prims.maximum, prims.fmax)
@@ -122,17 +138,21 @@ def _register_steps(name: str, step: Callable[[float], float], *operators: Any) 
 
 
 def steps(run: Execution, a: Value, name: str, step: Callable[[float], float]) -> Value:
-    """A function that is constant in pieces: integers told by the real numbers, each piece a side of its
-    own.
+    """A function that is constant in pieces: in residues one number for each argument, whatever it is.
+
+    What holds for a number of which nothing is known holds on every piece; its derivative is 0.
     """
     if a.constant is not None:
         return run.numbers.constant(_of_each(lambda c: Fraction(step(c)), a.constant))
     reals = np.vectorize(float, otypes=[np.float64])(a.reals)
-    distance = np.abs(reals * 2 - np.round(reals * 2))
-    run.branches.record(name, {"one piece after another"}, {"one piece after another", "every piece"})
-    if np.any(distance < 1e-9):
-        run.numbers.assumes[f"{name} at the edge of a piece"] = None
-    return run.numbers.constant(_of_each(lambda x: Fraction(step(float(x))), reals))
+    shifted = reals + 0.5 if name == "round" else reals
+    run.branches.note(np.where(np.abs(shifted - np.round(shifted)) < 1e-9, 0, 1))  # the edges of pieces
+    pieces = run.numbers.constant(_of_each(lambda x: Fraction(step(float(x))), reals))
+    duals = [
+        Dual(system.atoms(name, dual.primal, False)) if isinstance(system, Residues) else piece
+        for system, dual, piece in zip(run.numbers.systems, a.duals, pieces.duals, strict=True)
+    ]
+    return Value(run.numbers, tuple(duals), None, a.depth)
 
 
 def _of_each(function: Callable[[Any], Any], array: Array) -> Array:
@@ -229,3 +249,20 @@ def rrelu_with_noise(
     positive = compare(run, a, 0, "rrelu") > 0
     slopes = choose(positive, run.value_of(1), run.value_of(drawn))
     return a * slopes, slopes
+
+
+@handles(aten.nonzero)
+def nonzero(run: Execution, a: Value) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(compare(run, a, 0, "nonzero", True) != 0)).nonzero()
+
+
+@handles(aten.count_nonzero)
+def count_nonzero(run: Execution, a: Value, dims: Any = None) -> torch.Tensor:
+    marks = torch.from_numpy(np.asarray(compare(run, a, 0, "count_nonzero", True) != 0))
+    return aten.count_nonzero(marks, dims)
+
+
+@handles(aten.equal)
+def equal(run: Execution, a: Value, b: Any) -> bool:
+    other = run.value_of(b)
+    return a.shape == other.shape and bool(np.all(compare(run, a, other, "equal", True) == 0))

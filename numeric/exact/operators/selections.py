@@ -21,10 +21,9 @@ prims: Any = torch.ops.prims
 
 
 def record_positions(run: Execution, what: str, index: Array, count: int) -> None:
-    """Record which entries of an axis were chosen: the first, the last, one between."""
-    words = {0: "the first entry", count - 1: "the last entry"}
-    seen = {words.get(int(k), "an entry between") for k in np.unique(index)}
-    run.branches.record(what, seen, {*words.values(), *(("an entry between",) if count > 2 else ())})
+    """Record where along an axis entries were chosen: at an even or at an odd place."""
+    places = ("an even place", "an odd place")
+    run.branches.record(what, {places[int(k) % 2] for k in np.unique(index)}, places if count > 1 else ())
 
 
 def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
