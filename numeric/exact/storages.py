@@ -108,11 +108,6 @@ class ExactTensor(torch.Tensor):
         meta = self.meta
         return self.storage_.read(tuple(meta.size()), meta.stride(), int(meta.storage_offset()))
 
-    def _check(self, size: Shape, stride: Shape, offset: int) -> None:
-        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if 0 not in size and last >= self.value.shape[0]:
-            raise IndexError(f"a view reaches entry {last} of a storage that has {self.value.shape[0]}")
-
     def write(self, value: Value) -> None:
         meta = self.meta
         size = tuple(meta.size())
