@@ -77,7 +77,7 @@ class PassAccuracy:
     def __str__(self) -> str:
         e = self.errors
         if not e.compared:
-            return f"{self.which} in {self.dtype}: no true value is known"
+            return f"{self.which} in {self.dtype}: nothing was compared"
         text = f"{self.which} in {self.dtype}: {e}"
         if e.worst and (e.largest > 1 or e.lost):
             text += f", worst at {e.worst}"

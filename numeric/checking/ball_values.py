@@ -96,6 +96,7 @@ def true_on_grid(exactly: Exactly, point: Point, wanted: Sequence[int]) -> Truth
     outputs, gradients = np.full(count, np.nan), np.full((len(wanted), count), np.nan)
     waiting, runs, problem, smooth = [np.arange(count)], 0, None, np.zeros(count, dtype=bool)
     while waiting and runs < MAX_RUNS:
+        waiting.sort(key=len)  # the largest part first: single points at the ends may take all runs
         chosen, runs = waiting.pop(), runs + 1
         try:
             values, slopes, ties = _on_grid(exactly, point, wanted, chosen, PRECISIONS[0])

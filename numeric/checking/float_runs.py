@@ -17,7 +17,7 @@ from gradproof.numeric.checking.ball_values import Truth
 from gradproof.numeric.checking.magnitudes import Point
 from gradproof.numeric.checking.targets import Target, TargetError
 from gradproof.numeric.exact.duals import Shape
-from gradproof.numeric.exact.numpy_programs import KernelProgram, NumpyProgram, replayed
+from gradproof.numeric.exact.numpy_programs import KernelProgram, NumpyProgram, gradient_mistake, replayed
 from gradproof.numeric.exact.programs import TorchProgram
 
 Cotangents = Callable[[list[Shape]], list[np.ndarray]]
@@ -85,6 +85,9 @@ class NumpyRun:
         with replayed(self.seed):
             found = self.vjp(tuple(given) if several else given[0], *inputs)
         found = found if isinstance(found, tuple | list) else (found,)
+        shapes = [None if a is None else a.shape for a in point.arrays]
+        if (mistake := gradient_mistake(found, shapes)) is not None:
+            raise ValueError(mistake)
         gradients = [
             np.zeros_like(inputs[k]) if found[k] is None else found[k]
             for k, example in enumerate(self.target.examples)

@@ -62,7 +62,12 @@ def measure_accuracy(
     plain: str | None = None
     for dtype in names:
         measured = _Measurement(_in_dtype(target, dtype), dtype, seed, elementwise, reference, declared)
-        passes += measured.passes()
+        made = measured.passes()
+        if elementwise and not measured.points:  # it does not take so many numbers in one row
+            elementwise = False
+            measured = _Measurement(_in_dtype(target, dtype), dtype, seed, False, reference, declared)
+            made = measured.passes()
+        passes += made
         notes += measured.notes
         points += measured.points
         plain = measured.against or plain

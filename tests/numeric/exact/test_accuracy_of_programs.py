@@ -219,3 +219,20 @@ def test_numpy_pairs() -> None:
     assert all(p.errors.compared > 500 and p.errors.largest <= 2 for p in half.passes)
     with pytest.raises(TargetError, match="NumPy has no bfloat16"):
         check(exponential, x, seed=1, dtypes=["bfloat16"])
+
+
+def test_a_gradient_of_another_shape_is_said() -> None:
+    pair = (lambda x: x * 2, lambda u, x: (2 * u.sum(0),))
+    accuracy = measured(pair, X.numpy())
+    assert not accuracy.of("backward").errors.compared and "has shape (3,)" in str(accuracy)
+
+
+def test_what_takes_rows_of_some_lengths_only_is_run_at_the_example() -> None:
+    accuracy = measured(lambda x: x.unflatten(-1, (2, -1)).flatten(-2) * 2, X.reshape(3, 2))
+    assert accuracy.unit == "ulp of the largest value of its row"
+    assert accuracy.of("backward").errors.compared
+
+
+def test_points_that_balls_cannot_follow_are_set_apart() -> None:
+    accuracy = measured(lambda x: x / (1 + torch.exp(-x)), X, dtypes=["float64"])
+    assert accuracy.of("backward").errors.compared > 500
