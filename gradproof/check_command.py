@@ -37,6 +37,7 @@ def check_file(
     spec: str | None = None,
     wrt: Sequence[str] | None = None,
     seed: int | None = None,
+    accuracy: bool = False,
 ) -> CheckResult:
     """Check `FILE.py:NAME` at the inputs of another `FILE.py:NAME`, or of a specification.
 
@@ -53,7 +54,7 @@ def check_file(
         if not given and spec is None:
             raise CommandError(_without_inputs(program, path, fn))
         try:
-            return check(fn, *given, wrt=wrt or None, order=order, spec=spec, seed=seed)
+            return check(fn, *given, wrt=wrt or None, order=order, spec=spec, seed=seed, accuracy=accuracy)
         except (TargetError, SpecificationError) as problem:
             raise CommandError(str(problem)) from problem
 

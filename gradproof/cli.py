@@ -266,6 +266,9 @@ def check(
     ] = None,
     wrt: Annotated[list[str] | None, typer.Option(help="Check the gradient by this input only.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all draws, to repeat a check.")] = None,
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Measure the errors of floats too; they change no verdict.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Check a backward that you wrote, exactly. This imports FILE.py: it runs the code in it.
@@ -276,7 +279,7 @@ def check(
     from gradproof.check_command import CommandError, check_file, print_json, print_result
 
     try:
-        result = check_file(program, inputs, order=order, spec=spec, wrt=wrt, seed=seed)
+        result = check_file(program, inputs, order=order, spec=spec, wrt=wrt, seed=seed, accuracy=accuracy)
     except CommandError as problem:
         raise MisuseError(str(problem)) from None
     if json:
