@@ -131,6 +131,11 @@ def _results(target: Target, fn: Any, result: Any) -> list[torch.Tensor]:
         raise TargetError(
             f"{target.name} returns complex numbers; only real ones can be checked ({_place_of(fn)})"
         )
+    if not tensors and any(isinstance(leaf, np.ndarray) for leaf in leaves):
+        raise TargetError(
+            f"{target.name} returns a NumPy array, of which autograd knows nothing; give the pair "
+            f"(forward, vjp) ({_place_of(fn)})"
+        )
     if not any(leaf.is_floating_point() for leaf in tensors):
         found = ", ".join(dict.fromkeys(map(_kind, leaves))) or "None"
         raise TargetError(
@@ -303,10 +308,15 @@ def _inspect_numpy(target: Target, forward: Any, seed: int) -> None:
     what = f"{target.name} raises at the example inputs"
     given = [_copy(example) for example in target.examples]
     outputs = arrays(call(what, forward, *given))
-    wrong = [y for y in outputs if not isinstance(y, np.ndarray | np.floating | float)]
-    if wrong or not outputs:
-        found = f"a {type(wrong[0]).__name__}" if wrong else "nothing"
-        raise TargetError(f"{target.name} returns {found}, and no array of floats ({_place_of(forward)})")
+    wrong = [y for y in outputs if not isinstance(y, np.ndarray | np.generic | int | float)]
+    kinds = {np.asarray(y).dtype.kind for y in outputs if y is not None}
+    if wrong or "f" not in kinds or "c" in kinds:
+        found = (
+            f"a {type(wrong[0]).__name__}" if wrong else "complex numbers" if "c" in kinds else "no floats"
+        )
+        raise TargetError(
+            f"{target.name} returns {found}; an array of floats is expected ({_place_of(forward)})"
+        )
     for example, value in zip(target.examples, given, strict=True):
         if _differs(example.value, value):
             raise TargetError(

@@ -104,6 +104,32 @@ def test_words(function: Any, said: str) -> None:
         check(function, X, seed=1)
 
 
+def grows(x: Any) -> Any:
+    x += 1
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (grows, "changes its input 'x' in place"),
+        (lambda x: None, "returns a NoneType"),
+        (lambda x: x.astype(complex), "returns complex numbers"),
+        (lambda x: x.argmax(), "returns no floats"),
+        (lambda x: x @ x, "raises at the example inputs, at test_preflight.py:"),
+        (lambda x: x * np.random.default_rng().random(), "differs between two runs"),
+    ],
+)
+def test_words_of_numpy(function: Any, said: str) -> None:
+    with pytest.raises(TargetError, match=said):
+        check((function, lambda g, x: (g,)), X.numpy().copy(), seed=1)
+
+
+def test_a_numpy_function_alone() -> None:
+    with pytest.raises(TargetError, match="give the pair"):
+        check(np.tanh, X.numpy(), seed=1)
+
+
 def test_making_inputs_may_raise() -> None:
     def make() -> Any:
         raise ValueError("no data")  # the line
