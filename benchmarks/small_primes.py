@@ -25,11 +25,11 @@ from gradproof.numeric.exact.towers import draw_tower
 from gradproof.numeric.exact.values import Numbers, Value
 
 Side = Callable[[Value, Value, Value], Value]
-SHARES = {12: 1, 16: 2, 20: 4}
+SHARES = {12: 1, 16: 8, 20: 32}
 """The sizes of the first prime, in bits, and how many times as many points each is given."""
 TOWERS = 8
 """Over how many towers the points of one identity are spread."""
-RANDOM = 120
+RANDOM = 66
 """How many identities are made at random."""
 
 
@@ -277,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.small_primes", description=__doc__)
     parser.add_argument(
-        "--points", type=int, default=4096, help="points for each identity at primes of 12 bits"
+        "--points", type=int, default=2048, help="points for each identity at primes of 12 bits"
     )
     asked = parser.parse_args(arguments)
     started = time.perf_counter()
