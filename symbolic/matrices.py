@@ -56,7 +56,7 @@ def inverse(matrix: Expr, row: Index, column: Index) -> Expr:
     >>> i, j, k = (index(name, n) for name in "ijk")
     >>> a, b = Tensor("A", (n, n)), Tensor("B", (n, n))
     >>> inverse(total(entry(a, i, k) * entry(b, k, j), k), i, j)
-    sum<_1>(inv(B)[i,_1]*inv(A)[_1,j])
+    sum<k>(inv(A)[k,j]*inv(B)[i,k])
     """
     poly = NormalForm()(matrix)
     if not poly:
