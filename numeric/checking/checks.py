@@ -20,7 +20,7 @@ from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.preflight import inspect_example
-from gradproof.numeric.checking.replay import gradients_for_real, raises_for_real
+from gradproof.numeric.checking.replay import gradients_for_real, raises_for_real, refusal_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
@@ -32,6 +32,8 @@ from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
 NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError)
+RESIZED = ("sizes", "empty", "data")
+"""The variations that a program need not accept."""
 ESCAPES = 30
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
@@ -215,6 +217,11 @@ def _constants(findings: Findings) -> frozenset[Any]:
 
 def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Plan]) -> None:
     for plan in plans:
+        if plan.kind in RESIZED:  # a decomposition may take what the operator itself does not
+            refusal = refusal_for_real(target, plan)
+            if refusal is not None:
+                findings.not_accepted.append((plan, refusal))
+                continue
         try:
             trial = runner.run(plan)
         except ForwardError as error:

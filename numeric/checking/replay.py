@@ -49,6 +49,23 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
     return None
 
 
+def refusal_for_real(target: Target, plan: Plan) -> str | None:
+    """The error with which the program's forward refuses a place in floats, or None."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(plan.seed)
+            if isinstance(target.program, TorchProgram):
+                target.program.function(*(_tensor(place) for place in plan.places))
+            else:
+                program: Any = target.program
+                program.forward(
+                    *(p.data if p.reals is None else p.reals.astype(np.float64) for p in plan.places)
+                )
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return None
+
+
 def gradients_for_real(target: Target, plan: Plan) -> list[torch.Tensor] | None:
     """The gradients of the sum of the first output, by the program in floats; None if it does not run."""
     if not isinstance(target.program, TorchProgram):

@@ -13,6 +13,8 @@ import torch
 
 from gradproof.numeric.exact.duals import Array, Dual
 from gradproof.numeric.exact.execution import Execution, decided_by, handles, mark_decided
+from gradproof.numeric.exact.intervals import Interval
+from gradproof.numeric.exact.reals import each
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
@@ -81,7 +83,18 @@ _register_comparison("!=", lambda s: s != 0, True, aten.ne, prims.ne)
 @handles(aten.relu)
 def relu(run: Execution, a: Value) -> Value:
     zero = run.value_of(0)
-    return choose(compare(run, a, zero, "relu") > 0, a, zero)
+    positive = compare(run, a, zero, "relu") > 0
+    return choose(positive, bound_below(a), zero)
+
+
+def bound_below(a: Value) -> Value:
+    """A number that is chosen where it is positive: its bounds are, too."""
+    if a.bounds is None:
+        return a
+    raised = each(a.bounds.primal, lambda i: Interval(max(i.low, 0.0), max(i.high, 0.0), i.low_open))
+    duals = [*a.duals]
+    duals[-2] = Dual(raised)
+    return replace(a, duals=tuple(duals))
 
 
 @handles(aten.threshold.default)
@@ -91,7 +104,7 @@ def threshold(run: Execution, a: Value, bound: Any, fill: Any) -> Value:
 
 @handles(aten.abs, prims.abs)
 def abs_(run: Execution, a: Value) -> Value:
-    return choose(compare(run, a, 0, "abs") >= 0, a, -a)
+    return choose(compare(run, a, 0, "abs") >= 0, bound_below(a), bound_below(-a))
 
 
 @handles(aten.sign, aten.sgn, prims.sign)

@@ -108,3 +108,9 @@ def test_module() -> None:
     result = check(layer, X, seed=1)
     assert result.verdict == "proved", str(result)
     assert {pair.wrt for pair in result.pairs} == {"weight", "bias", "input"}
+
+
+@pytest.mark.parametrize("function", [torch.relu, lambda x: torch.nn.functional.layer_norm(x, (3,))])
+def test_what_pytorch_derives_itself(function: Any) -> None:
+    result = check(function, X, seed=1)
+    assert result.verdict == "proved", str(result)
