@@ -236,7 +236,7 @@ def _open_reason(findings: Findings, pair: Pair) -> str | None:
     if findings.undecided:
         plan, why = findings.undecided[0]
         return f"{why} (in the variation: {plan.name})"
-    if not findings.by_kind(pair, "equal"):
+    if all(trial.plan.kind == "empty" for trial in findings.by_kind(pair, "equal")):
         if findings.not_accepted:
             return f"no variation was accepted; {findings.not_accepted[0][1]}"
         return "no trial decided it"

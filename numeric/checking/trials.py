@@ -25,7 +25,14 @@ from gradproof.numeric.exact.reals import Balls, Floats, RoundedAwayError
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.towers import draw_tower
-from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, Value, tangent_of
+from gradproof.numeric.exact.values import (
+    AmbiguousError,
+    CircularError,
+    Numbers,
+    UndecidableError,
+    Value,
+    tangent_of,
+)
 
 BALL_BITS = 512
 """The precision of balls that decide comparisons where floats overflow."""
@@ -324,6 +331,7 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
                 trial.outcomes[Pair(k, i)] = _compare_claims(residues, intention, claim, value, i, count)
                 continue
             trial.outcomes[Pair(k, i)] = _compare(residues, output, u, claim, value, i, count)
+    _pair_together(trial, residues, found, values)
     for i, row in zip(trial.plan.asked, found.pushed, strict=False):
         for k, (output, pushed) in enumerate(zip(found.outputs, row, strict=True)):
             trial.outcomes[Pair(k, i, FORWARD)] = _compare_tangents(residues, output, pushed, i, count)
@@ -338,6 +346,29 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
             pair = Pair(second.output, i, numbers[second.wrt])
             trial.outcomes[pair] = _compare(
                 residues, second.gradient, second.cotangent, claim, value, i, count
+            )
+
+
+def _pair_together(trial: Trial, residues: Residues, found: Evaluated, values: Sequence[Value]) -> None:
+    """With cotangents of several outputs at once, the gradient must be the sum of those for each.
+
+    Raises UndecidableError where it is not though each is right: no output alone shows it.
+    """
+    if found.together is None or any(o.kind != "equal" for o in trial.outcomes.values()):
+        return
+    count, moduli = len(values) + 1, residues.moduli
+    for i in trial.plan.asked:
+        left: Array | None = None
+        for output, u in zip(found.outputs, found.cotangents, strict=True):
+            if u is not None:
+                term = _pairing(residues, u, _tangent(output, i, count))
+                levels = len(term) if left is None else min(len(left), len(term))
+                left = term if left is None else (left[-levels:] + term[-levels:]) % moduli(levels, 0)
+        claim = found.together[trial.plan.asked[i]]
+        right = None if claim is None else _pairing(residues, claim, _tangent(values[i], i, count))
+        if _outcome(residues, left, right, claim is not None).kind == "different":
+            raise UndecidableError(
+                "the gradient for the cotangents of several outputs at once is not the sum of those for each"
             )
 
 

@@ -197,6 +197,8 @@ class Maker:
             yield self.plan(f"inputs {layout}", "layout", layout=layout)
         for layout in COTANGENT_LAYOUTS:
             yield self.plan(f"cotangent {layout}", "layout", cotangent_layout=layout)
+        for layout in [name for name in INPUT_LAYOUTS if name in COTANGENT_LAYOUTS]:
+            yield self.plan(f"all {layout}", "layout", layout=layout, cotangent_layout=layout)
         yield replace(self.plan("the backward run twice", "layout"), twice=True)
         for sign in ("positive", "negative", "large", "0"):
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)

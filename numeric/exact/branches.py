@@ -35,7 +35,9 @@ class Site:
     what: str
     line: str
     column: int = 0
-    """Where in the line: two comparisons that stand on one line are two."""
+    """Where in the line, and in the lines that called it: two comparisons that stand on one line are two, and
+    so are those of a helper that is called twice.
+    """
 
     def __str__(self) -> str:
         return f"{self.what} at {self.line}"
@@ -211,6 +213,8 @@ _OUTSIDE = (
     str(Path(__file__).resolve().parents[1]) + "/",
     "<",
 )
+_RUNNERS = {str(Path(__file__).with_name(name)) for name in ("programs.py", "numpy_programs.py")}
+"""What calls the user's functions: above them stands who asked for the check."""
 _FACE = Path(gradproof.__file__).resolve().parent
 
 
@@ -230,16 +234,22 @@ def _is_the_face(filename: str) -> bool:
 
 
 def user_place() -> tuple[str, int]:
-    """The innermost line that is the user's, and the column: outside of PyTorch, NumPy, the standard library
-    and this package.
+    """The innermost line that is the user's, and a number for the column and the calls that led there:
+    outside of
+    PyTorch, NumPy, the standard library and this package.
     """
+    line, path = "autograd", list[tuple[str, int, int]]()
     frame = sys._getframe(1)
     while frame is not None and not _is_the_face(frame.f_code.co_filename):
-        if is_the_users(frame.f_code.co_filename):
-            line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-            return line, _column(frame.f_code, frame.f_lasti)
+        code = frame.f_code
+        if code.co_filename in _RUNNERS:
+            break
+        if is_the_users(code.co_filename):
+            if not path:
+                line = f"{Path(code.co_filename).name}:{frame.f_lineno}"
+            path.append((code.co_filename, frame.f_lineno, _column(code, frame.f_lasti)))
         frame = frame.f_back
-    return "autograd", 0
+    return line, path[0][2] if len(path) == 1 else hash(tuple(path)) if path else 0
 
 
 @lru_cache(maxsize=4096)

@@ -117,6 +117,9 @@ class Execution(TorchDispatchMode):
         decided = {decided_by(leaf) for leaf in leaves} - {None}
         if decided and isinstance(result, torch.Tensor):
             mark_decided(result, "equality" if "equality" in decided else "order")
+            if result.dtype != torch.bool:
+                for leaf in leaves:
+                    self._record_mask(leaf)
         if leaves and handler is not None and isinstance(result, torch.Tensor) and result.is_floating_point():
             return self._answer(func, args, kwargs)  # numbers made of integers: exact, not rounded
         if func in _UNINITIALIZED:
@@ -309,6 +312,12 @@ class Execution(TorchDispatchMode):
             return True
         return tensor.is_floating_point() and tensor.untyped_storage()._cdata in self._written
 
+    def _record_mask(self, tensor: torch.Tensor) -> None:
+        """Booleans that comparisons made and that are reckoned with as numbers: both outcomes are sides."""
+        if tensor.dtype == torch.bool and tensor.numel() and decided_by(tensor) == "order":
+            outcomes = {bool(side) for side in tensor.unique()}
+            self.branches.record("a mask", outcomes, {True, False})
+
     def value_of(self, operand: Any) -> Value:
         """A number, or a tensor of any dtype, as exact numbers."""
         if isinstance(operand, Value):
@@ -317,6 +326,7 @@ class Execution(TorchDispatchMode):
             return operand.read()
         if isinstance(operand, torch.Tensor):
             value = self.constants.lift(self.numbers, operand)
+            self._record_mask(operand)
             return value if decided_by(operand) is None else without_constant(value)
         return self.constants.scalar(self.numbers, operand)
 

@@ -103,6 +103,21 @@ class Interval:
         )
 
 
+def hull(a: Interval, b: Interval) -> Interval:
+    """What holds both."""
+    return Interval(min(a.low, b.low), max(a.high, b.high))
+
+
+def largest(a: Interval, b: Interval) -> Interval:
+    """The larger of two numbers."""
+    return Interval(max(a.low, b.low), max(a.high, b.high), a.is_positive() or b.is_positive())
+
+
+def smallest(a: Interval, b: Interval) -> Interval:
+    """The smaller of two numbers."""
+    return Interval(min(a.low, b.low), min(a.high, b.high), a.is_positive() and b.is_positive())
+
+
 def _times(x: float, y: float) -> float:
     return 0.0 if x == 0 or y == 0 else x * y
 

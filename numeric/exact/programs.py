@@ -83,6 +83,8 @@ class Evaluated:
     """What the gradients are declared to be, where they are not meant to be the derivative."""
     pushed: tuple[tuple[Value | None, ...], ...] = ()
     """For each input, the tangents of the outputs by rules of forward mode, for the input's own tangent."""
+    together: tuple[Value | None, ...] | None = None
+    """The claimed gradients for the cotangents of all outputs at once, where there are several."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,17 @@ class TorchProgram:
                 outputs = self._forward(run, inputs)
                 settings.branches.forward = False
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
+                given = tuple(None if u is None else u.read() for u in cotangents)  # a backward may write
                 if settings.twice:
                     for y, u in zip(outputs, cotangents, strict=True):
                         if u is not None:
-                            self._backward(run, y, wanted, u, order > 1)
+                            self._backward(run, [y], wanted, [_again(u)], order > 1)
+                used = [u if u is None or order > 1 else _again(u) for u in cotangents]
                 claims = [
-                    None if u is None else self._backward(run, y, wanted, u, order > 1)
-                    for y, u in zip(outputs, cotangents, strict=True)
+                    None if u is None else self._backward(run, [y], wanted, [u], order > 1)
+                    for y, u in zip(outputs, used, strict=True)
                 ]
+                together = self._backward_together(run, outputs, wanted, cotangents)
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
                 intended = self._intended(run, inputs, arguments, cotangents)
                 pushed = self._push_forward(run, arguments, outputs)
@@ -151,11 +156,12 @@ class TorchProgram:
             settings.used.update(run.used.operators)
         return Evaluated(
             tuple(y.read() for y in outputs),
-            tuple(None if u is None else u.read() for u in cotangents),
+            given,
             tuple(None if c is None else tuple(None if g is None else g.read() for g in c) for c in claims),
             tuple(seconds),
             intended,
             pushed,
+            together,
         )
 
     def _forward(self, run: Execution, inputs: list[Any]) -> list[ExactTensor]:
@@ -177,14 +183,19 @@ class TorchProgram:
         return _exact(argument.value, output.dtype, argument.layout, argument.wanted)
 
     def _backward(
-        self, run: Execution, output: ExactTensor, wanted: list[Any], cotangent: ExactTensor, graph: bool
+        self,
+        run: Execution,
+        outputs: list[ExactTensor],
+        wanted: list[Any],
+        cotangents: list[ExactTensor],
+        graph: bool,
     ) -> tuple[ExactTensor | None, ...]:
         try:
             with run, EscapeGuard(run):
                 # The engine itself: torch.autograd.grad would switch the guard off for all of the backward.
                 found = _engine_run_backward(
-                    (output,),
-                    (cotangent,),
+                    tuple(outputs),
+                    tuple(cotangents),
                     True,
                     graph,
                     tuple(wanted),
@@ -196,6 +207,20 @@ class TorchProgram:
         except Exception as error:
             raise BackwardError(f"{type(error).__name__}: {error}") from error
         return tuple(None if g is None else run.lift(g) for g in found)
+
+    def _backward_together(
+        self,
+        run: Execution,
+        outputs: list[ExactTensor],
+        wanted: list[Any],
+        cotangents: list[ExactTensor | None],
+    ) -> tuple[Value | None, ...] | None:
+        """The gradients where all outputs have a cotangent at once; None where fewer than two have one."""
+        pairs = [(y, _again(u)) for y, u in zip(outputs, cotangents, strict=True) if u is not None]
+        if len(pairs) < 2 or self.declared is not None:
+            return None
+        found = self._backward(run, [y for y, _ in pairs], wanted, [u for _, u in pairs], False)
+        return tuple(None if g is None else g.read() for g in found)
 
     def _intended(
         self,
@@ -265,7 +290,7 @@ class TorchProgram:
                 assert paired.value is not None
                 second = _exact(paired.value, gradient.dtype, paired.layout, False)
                 if gradient.requires_grad:
-                    derived = self._backward(run, gradient, [*wanted, cotangent], second, False)
+                    derived = self._backward(run, [gradient], [*wanted, cotangent], [second], False)
                 else:
                     derived = (None,) * (len(wanted) + 1)
                 values = tuple(None if g is None else g.read() for g in derived)
@@ -296,6 +321,11 @@ def tangent_value(value: Value, direction: int) -> Value:
         for dual in value.duals
     ]
     return Value(value.numbers, tuple(duals))
+
+
+def _again(tensor: ExactTensor) -> ExactTensor:
+    """The same numbers in memory of their own, laid out alike: a backward may write into its cotangent."""
+    return new_tensor(tensor.read(), tensor.dtype, tensor.requires_grad, tensor.meta)
 
 
 def _tensor(argument: Argument) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from gradproof.numeric.exact.branches import user_line
+from gradproof.numeric.exact.branches import is_the_users, user_line
 from gradproof.numeric.exact.execution import Execution, decided_by
 from gradproof.numeric.exact.reals import Balls
 from gradproof.numeric.exact.storages import ExactTensor
@@ -84,6 +85,18 @@ _MEMORY = {
     torch.Tensor.storage,
     torch.Tensor.__reduce_ex__,
 }
+_EXECUTION = Execution.__torch_dispatch__.__code__.co_filename
+_DATA_OUT = {torch.Tensor.tolist, *_ITEM, *_MEMORY}
+
+
+def _by_the_user() -> bool:
+    """Whether the program itself calls, and not what executes one of its operators."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != _EXECUTION:
+        if is_the_users(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class EscapeGuard(TorchFunctionMode):
@@ -120,13 +133,24 @@ class EscapeGuard(TorchFunctionMode):
             raise EscapedError(
                 f"the memory of a tensor ({func.__name__.strip('_')}) is read at {user_line()}"
             )
-        if not tensor.is_floating_point() and func in (torch.Tensor.__bool__, torch.Tensor.item):
+        if tensor.is_floating_point():
+            return NotImplemented
+        if func in (torch.Tensor.__bool__, torch.Tensor.item):
             return self._data_item(func, tensor)
+        if func in _DATA_OUT and decided_by(tensor) is not None and _by_the_user():
+            raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
         return NotImplemented
 
     def _data_item(self, func: Any, tensor: torch.Tensor) -> Any:
         value = func(tensor)
-        if tensor.dtype == torch.bool and func is torch.Tensor.__bool__:
+        if (
+            tensor.dtype != torch.bool
+            and func is torch.Tensor.item
+            and decided_by(tensor) is not None
+            and _by_the_user()
+        ):
+            raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
+        if tensor.dtype == torch.bool and (func is torch.Tensor.__bool__ or _by_the_user()):
             both = {True, False} if decided_by(tensor) == "order" else {value}
             self.run.branches.record("a Python branch", {value}, both)
         return value

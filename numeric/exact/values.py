@@ -96,6 +96,10 @@ class Value:
             else self.duals[0 if self.numbers.residues is None else 1]
         )
 
+    def with_bounds(self, bounds: Dual) -> Value:
+        """The same array with other bounds, in a run that has them."""
+        return replace(self, duals=(*self.duals[:-2], bounds, self.duals[-1]))
+
     @property
     def bounds(self) -> Dual | None:
         return None if self.numbers.bounds is None else self.duals[-2]

@@ -13,8 +13,7 @@ import torch
 
 from gradproof.numeric.exact.duals import Array, Dual
 from gradproof.numeric.exact.execution import Execution, decided_by, handles, mark_decided
-from gradproof.numeric.exact.intervals import Interval
-from gradproof.numeric.exact.reals import each
+from gradproof.numeric.exact.intervals import Interval, Intervals, hull, largest, smallest
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
@@ -23,8 +22,25 @@ aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
 
 
-def choose(condition: Array, a: Value, b: Value) -> Value:
-    """`a` where the condition holds, `b` elsewhere."""
+Join = Callable[[Interval, Interval], Interval]
+
+
+def choose(condition: Array, a: Value, b: Value, join: Join = hull) -> Value:
+    """`a` where the condition holds, `b` elsewhere; bounds hold whichever it is, joined by `join`."""
+    chosen = pick(condition, a, b)
+    if chosen.numbers.bounds is None or a.bounds is None or b.bounds is None:
+        return chosen
+    first, second = (v.expand(chosen.shape).bounds for v in (a, b))
+    assert first is not None and second is not None
+    entries: Any = first.primal.reshape(-1)
+    joined = np.empty(entries.shape, dtype=object)
+    for spot, (x, y) in enumerate(zip(entries, second.primal.reshape(-1), strict=True)):
+        joined[spot] = join(x, y)
+    return chosen.with_bounds(Dual(joined.reshape(first.primal.shape)))
+
+
+def pick(condition: Array, a: Value, b: Value) -> Value:
+    """`a` where the condition, which is data, holds, `b` elsewhere."""
     shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
     condition = np.broadcast_to(condition, shape)
     if condition.all():
@@ -51,8 +67,8 @@ def choose_by(run: Execution, condition: torch.Tensor, a: Value, b: Value) -> Va
     decided = decided_by(condition)
     if decided == "order" and condition.numel():
         run.branches.record("a choice", {bool(side) for side in condition.unique()}, {True, False})
-    chosen = choose(condition.numpy().astype(bool), a, b)
-    return chosen if decided is None else replace(chosen, constant=None)
+    taken = condition.numpy().astype(bool)
+    return pick(taken, a, b) if decided is None else replace(choose(taken, a, b), constant=None)
 
 
 def compare(run: Execution, a: Any, b: Any, what: str, equality: bool = False) -> Array:
@@ -83,18 +99,7 @@ _register_comparison("!=", lambda s: s != 0, True, aten.ne, prims.ne)
 @handles(aten.relu)
 def relu(run: Execution, a: Value) -> Value:
     zero = run.value_of(0)
-    positive = compare(run, a, zero, "relu") > 0
-    return choose(positive, bound_below(a), zero)
-
-
-def bound_below(a: Value) -> Value:
-    """A number that is chosen where it is positive: its bounds are, too."""
-    if a.bounds is None:
-        return a
-    raised = each(a.bounds.primal, lambda i: Interval(max(i.low, 0.0), max(i.high, 0.0), i.low_open))
-    duals = [*a.duals]
-    duals[-2] = Dual(raised)
-    return replace(a, duals=tuple(duals))
+    return choose(compare(run, a, zero, "relu") > 0, a, zero, largest)
 
 
 @handles(aten.threshold.default)
@@ -104,7 +109,7 @@ def threshold(run: Execution, a: Value, bound: Any, fill: Any) -> Value:
 
 @handles(aten.abs, prims.abs)
 def abs_(run: Execution, a: Value) -> Value:
-    return choose(compare(run, a, 0, "abs") >= 0, bound_below(a), bound_below(-a))
+    return choose(compare(run, a, 0, "abs") >= 0, a, -a, lambda x, _: x.magnitude())
 
 
 @handles(aten.sign, aten.sgn, prims.sign)
@@ -114,26 +119,28 @@ def sign(run: Execution, a: Value) -> Value:
     for position in np.ndindex(sides.shape):
         signs[position] = Fraction(int(sides[position]))
     made = run.numbers.constant(signs)
-    return made if a.constant is not None else replace(made, constant=None)
+    if a.constant is not None:
+        return made
+    return replace(made if a.bounds is None else made.with_bounds(_anything(a.bounds)), constant=None)
 
 
 @handles(aten.maximum, aten.fmax, prims.maximum, prims.fmax)
 def maximum(run: Execution, a: Value, b: Value) -> Value:
-    return choose(compare(run, a, b, "maximum") >= 0, run.value_of(a), run.value_of(b))
+    return choose(compare(run, a, b, "maximum") >= 0, run.value_of(a), run.value_of(b), largest)
 
 
 @handles(aten.minimum, aten.fmin, prims.minimum, prims.fmin)
 def minimum(run: Execution, a: Value, b: Value) -> Value:
-    return choose(compare(run, a, b, "minimum") <= 0, run.value_of(a), run.value_of(b))
+    return choose(compare(run, a, b, "minimum") <= 0, run.value_of(a), run.value_of(b), smallest)
 
 
 @handles(aten.clamp, aten.clamp_min, aten.clamp_max)
 def clamp(run: Execution, a: Value, low: Any = None, high: Any = None, **named: Any) -> Value:
     low, high = named.get("min", low), named.get("max", high)
     if low is not None:
-        a = choose(compare(run, a, low, "clamp") >= 0, a, run.value_of(low))
+        a = choose(compare(run, a, low, "clamp") >= 0, a, run.value_of(low), largest)
     if high is not None:
-        a = choose(compare(run, a, high, "clamp") <= 0, a, run.value_of(high))
+        a = choose(compare(run, a, high, "clamp") <= 0, a, run.value_of(high), smallest)
     return a
 
 
@@ -162,10 +169,18 @@ def steps(run: Execution, a: Value, name: str, step: Callable[[float], float]) -
     run.branches.note(np.where(np.abs(shifted - np.round(shifted)) < 1e-9, 0, 1))  # the edges of pieces
     pieces = run.numbers.constant(_of_each(lambda x: Fraction(step(float(x))), reals))
     duals = [
-        Dual(system.atoms(name, dual.primal, False)) if isinstance(system, Residues) else piece
+        Dual(system.atoms(name, dual.primal, False))
+        if isinstance(system, Residues)
+        else _anything(dual)
+        if isinstance(system, Intervals)
+        else piece
         for system, dual, piece in zip(run.numbers.systems, a.duals, pieces.duals, strict=True)
     ]
     return Value(run.numbers, tuple(duals), None, a.depth)
+
+
+def _anything(bounds: Dual) -> Dual:
+    return Intervals().anything(bounds)
 
 
 def _of_each(function: Callable[[Any], Any], array: Array) -> Array:

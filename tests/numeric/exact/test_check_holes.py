@@ -1,0 +1,106 @@
+"""Wrong backwards that were once proved: each is a hole that must stay closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from gradproof.numeric.checking.checks import check
+from tests.numeric.exact.test_check import X, custom
+
+FAR = 1e15
+
+
+def halved_in_place(x: Tensor, grad: Tensor) -> Tensor:
+    grad.mul_(0.5)
+    return grad * 2 * x
+
+
+def by_a_list(x: Tensor, grad: Tensor) -> Tensor:
+    signs = (x > 0).reshape(-1).tolist()
+    return grad * (3 * x if signs == [True, True, False, False, True, False] else 2 * x)
+
+
+def by_a_count(x: Tensor, grad: Tensor) -> Tensor:
+    return grad * (3 * x if int((x > 1).sum()) == 5 else 2 * x)
+
+
+def by_two_layouts(x: Tensor, grad: Tensor) -> Tensor:
+    return grad * (2 * x if x.is_contiguous() or grad.is_contiguous() else 3 * x)
+
+
+def exceeds(x: Tensor, bound: Any) -> Tensor:
+    return x > bound
+
+
+def by_a_helper(x: Tensor, grad: Tensor) -> Tensor:
+    near, far = exceeds(x, 0.0), exceeds(x, FAR + 0 * x)
+    return grad * (2 * x + 0 * near + x * far * ~near)
+
+
+def by_a_conjunction(x: Tensor, grad: Tensor) -> Tensor:
+    rare = (x > 3) & (x.sum() < -40) & (x.max() < 3.01) & (x.min() > -30)
+    return grad * 2 * x * (1 + rare)
+
+
+WRONG = {
+    "the cotangent is changed in place": halved_in_place,
+    "booleans leave as a list": by_a_list,
+    "a count leaves as a number": by_a_count,
+    "inputs and cotangent are laid out alike": by_two_layouts,
+    "a helper compares twice": by_a_helper,
+    "comparisons hold at once, and count as a number": by_a_conjunction,
+    "floor": lambda x, g: g * torch.where(x.floor() == 77, 3 * x, 2 * x),
+    "bounds of one side": lambda x, g: g * (2 * x + torch.relu(torch.relu(x) - (FAR + 0 * x))),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_square_is_not_proved(name: str) -> None:
+    assert check(custom(torch.square, WRONG[name]), X, seed=1).verdict != "proved"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_hold_on_both_sides_of_a_choice(seed: int) -> None:
+    single = torch.tensor([-1.0], dtype=torch.float64)
+    wrong = custom(torch.square, WRONG["bounds of one side"])
+    assert check(wrong, single, seed=seed).verdict != "proved"
+
+
+def test_nothing_but_empty_axes_proves_nothing() -> None:
+    def forward(x: Tensor) -> Tensor:
+        return torch.where(x * (1 + 1e-12) > x, x * x, x * x)  # too near for floats to decide
+
+    assert check(custom(forward, lambda x, g: g * 3 * x), X, seed=1).verdict == "undecided"
+
+
+def test_cotangents_of_two_outputs_come_together() -> None:
+    def two(product: int) -> Any:
+        class Powers(Function):
+            @staticmethod
+            def forward(ctx: Any, x: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                ctx.save_for_backward(x)
+                return x**2, x**3
+
+            @staticmethod
+            def backward(ctx: Any, *grads: Tensor) -> Any:
+                (x,) = ctx.saved_tensors
+                return grads[0] * 2 * x + grads[1] * 3 * x**2 + product * grads[0] * grads[1]
+
+        return Powers.apply
+
+    assert check(two(0), X, seed=1).verdict == "proved"
+    wrong = check(two(1), X, seed=1)
+    assert wrong.verdict == "undecided"
+    assert "several outputs at once" in str(wrong)
+
+
+def test_masks_that_count_as_numbers_are_still_proved() -> None:
+    relu = custom(torch.relu, lambda x, g: g * (x > 0))
+    assert check(relu, X, seed=1).verdict == "proved"
+    twice = custom(lambda x: 2 * torch.relu(x), lambda x, g: g.mul(1 + (x > 0)).sub(g * (x <= 0)))
+    assert check(twice, X, seed=1).verdict == "proved"
