@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from gradproof.symbolic.mistakes import MistakeError, check_count, check_name
 
@@ -26,12 +29,24 @@ class Axis:
     size: int | None = None
     minimum: int = 0
     variadic: bool = False
+    declaration: str = field(default_factory=lambda: uuid4().hex, repr=False, kw_only=True)
+    """What a declaration is known by: copies and what is unpickled are the same axis."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Axis) and self.declaration == other.declaration
+
+    def __hash__(self) -> int:
+        return hash(self.declaration)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.name, self.size, self.minimum, self.variadic, self.declaration)
 
     def __post_init__(self) -> None:
         check_name(self.name, "an axis")
         if self.size is not None:
             check_count(self.size, 1, f"axis {self.name}: a fixed size")
         check_count(self.minimum, 0, f"axis {self.name}: the smallest size")
+        _DECLARED[self.declaration] = self
 
     def __repr__(self) -> str:
         return f"Axis({self.name})"
@@ -40,6 +55,15 @@ class Axis:
     def nonempty(self) -> bool:
         """Whether at least one index runs over the axis, whatever its size."""
         return self.minimum >= 1 or self.size is not None
+
+
+_DECLARED: WeakValueDictionary[str, Axis] = WeakValueDictionary()
+
+
+def _restore(name: str, size: int | None, minimum: int, variadic: bool, declaration: str) -> Axis:
+    """The axis of a declaration: the one that is there, or made anew where there is none."""
+    known = _DECLARED.get(declaration)
+    return Axis(name, size, minimum, variadic, declaration=declaration) if known is None else known
 
 
 def check_axis(given: object, what: str) -> Axis:

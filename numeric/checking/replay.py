@@ -55,7 +55,10 @@ def refusal_for_real(target: Target, plan: Plan) -> str | None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             if isinstance(target.program, TorchProgram):
-                target.program.function(*(_tensor(place) for place in plan.places))
+                made = tree_flatten(target.program.function(*(_tensor(place) for place in plan.places)))[0]
+                numbers = [y for y in made if isinstance(y, torch.Tensor) and y.is_floating_point()]
+                if not all(torch.isfinite(y).all() for y in numbers):
+                    return "the output has no value there"
             else:
                 program: Any = target.program
                 program.forward(
