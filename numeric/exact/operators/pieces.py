@@ -169,7 +169,7 @@ def steps(run: Execution, a: Value, name: str, step: Callable[[float], float]) -
     run.branches.note(np.where(np.abs(shifted - np.round(shifted)) < 1e-9, 0, 1))  # the edges of pieces
     pieces = run.numbers.constant(_of_each(lambda x: Fraction(step(float(x))), reals))
     duals = [
-        Dual(system.atoms(name, dual.primal, False))
+        Dual(system.atoms(step.__name__, dual.primal, False))
         if isinstance(system, Residues)
         else _anything(dual)
         if isinstance(system, Intervals)

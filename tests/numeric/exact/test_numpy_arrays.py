@@ -394,9 +394,9 @@ def sides(program: Callable[..., Any]) -> dict[str, set[Any]]:
             {"the comparison >": {-1}, "a Python branch": {False}},
         ),
         (lambda x: x if np.sign(x).sum() > 9 else -x, {"the comparison >": {1}, "a Python branch": {True}}),
-        (lambda x: x[x.argmax(1)[0] % 2], {"max": {"an entry between"}}),
-        (lambda x: x * np.floor(x), {"floor": {"every piece"}}),
-        (lambda x: x if x[0, 0] == x[0, 1] else 2 * x, {}),
+        (lambda x: x[x.argmax(1)[0] % 2], {"max": {"an odd place"}}),
+        (lambda x: x * np.floor(x), {}),
+        (lambda x: x if x[0, 0] == x[0, 1] else 2 * x, {"the comparison ==": {True}}),
         (lambda x: np.where(x > -np.inf, x, 0), {}),
     ],
 )  # fmt: skip
