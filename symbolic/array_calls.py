@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradproof.symbolic.arrays import Array
-from gradproof.symbolic.claims import ParseError, Syntax
+from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader

@@ -15,7 +15,6 @@ from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.definedness import Demand, demands
 from gradproof.symbolic.expressions import (
@@ -36,6 +35,7 @@ from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.scalar import MAX_SECONDS
 from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.syntax import ParseError
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
 from gradproof.symbolic.verdict import Verdict, Witness
 

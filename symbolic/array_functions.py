@@ -17,19 +17,17 @@ from gradproof.symbolic.arrays import (
     squeezed,
     summed,
 )
-from gradproof.symbolic.claims import ParseError, Syntax
 from gradproof.symbolic.expressions import ONE, Number, bracket
 from gradproof.symbolic.formulas import (
     Formula,
     choose,
     compare,
     exact,
-    larger,
     magnitude,
     raise_to,
-    smaller,
 )
 from gradproof.symbolic.scalar_functions import TABLE
+from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader
@@ -67,13 +65,6 @@ def _piecewise(reader: ArrayReader, node: Syntax) -> Array:
 ARRAY_TABLE["Piecewise"] = _piecewise
 
 
-def _gelu(reader: ArrayReader, given: Given) -> Array:
-    way = given.get("approximate")
-    tanh = way is not None and way.kind == "string" and way.text == "tanh"
-    return elementwise(TABLE["gelu_tanh" if tanh else "gelu"].build, reader.array(given["x"]))
-
-
-enter("gelu", "x ?approximate", _gelu)
 enter(
     "unsqueeze expand_dims",
     "x axis|dim",
@@ -91,16 +82,6 @@ def _place(reader: ArrayReader, node: Syntax, rank: int) -> int:
     if not isinstance(value, Number) or not -rank <= value.value < rank or value.value.denominator != 1:
         raise ParseError(f"column {node.column}: the number of an axis was expected")
     return int(value.value) % rank
-
-
-def _clip(reader: ArrayReader, given: Given) -> Array:
-    x = reader.array(given["x"])
-    if "min" in given:
-        x = elementwise(larger, x, reader.array(given["min"]))
-    return elementwise(smaller, x, reader.array(given["max"])) if "max" in given else x
-
-
-enter("clip clamp", "x|a ?min|a_min ?max|a_max", _clip)
 
 
 def _each_or_mean(reader: ArrayReader, given: Given, values: Array) -> Array:

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradproof.symbolic.array_functions import ARRAY_TABLE
-from gradproof.symbolic.array_syntax import Statement
-from gradproof.symbolic.claims import MAX_LENGTH, ParseError, Syntax
 from gradproof.symbolic.claims_latex import LatexParser, LatexToken, latex_tokens
 from gradproof.symbolic.scalar_functions import TABLE
+from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Statement, Syntax
 
 _SIGNS = {r"\cdot": ".", r"\times": ".", r"\odot": "*", r"\circ": "*", "*": "*", r"\ast": "*", "/": "/"}
 _TRANSPOSE = (r"\top", r"\intercal", "T")

@@ -16,9 +16,9 @@ from gradproof.symbolic.arrays import (
     squeezed,
     swapped,
 )
-from gradproof.symbolic.claims import ParseError, Syntax
 from gradproof.symbolic.expressions import Number
 from gradproof.symbolic.formulas import Formula, magnitude, raise_to
+from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader

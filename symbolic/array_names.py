@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from gradproof.symbolic.arrays import Array
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.domain import DomainError, parse_domain
 from gradproof.symbolic.expressions import Index, Parameter, Structure, Tensor, index, parameter
+from gradproof.symbolic.syntax import ParseError
 
 _STRUCTURES: Mapping[str, Structure] = {
     "symmetric": "symmetric",

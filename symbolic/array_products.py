@@ -26,7 +26,6 @@ from gradproof.symbolic.arrays import (
     unary,
 )
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.claims import ParseError, Syntax
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import ZERO, Index, Number, bracket
 from gradproof.symbolic.formulas import (
@@ -37,6 +36,7 @@ from gradproof.symbolic.formulas import (
     smaller,
 )
 from gradproof.symbolic.matrices import determinant, inverse
+from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader

@@ -29,14 +29,7 @@ from gradproof.symbolic.arrays import (
     total_of,
 )
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.claims import (
-    CONSTANTS,
-    MAX_DECIMAL_EXPONENT,
-    MAX_DIGITS,
-    REFUSED,
-    ParseError,
-    Syntax,
-)
+from gradproof.symbolic.claims import ARITHMETIC, CONSTANTS, REFUSED, approximated, read_number
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import Entry, Expr, Index, Number, Relation, Tensor, size
 from gradproof.symbolic.formulas import (
@@ -52,15 +45,9 @@ from gradproof.symbolic.formulas import (
 )
 from gradproof.symbolic.normal_form import integral
 from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError
+from gradproof.symbolic.scalar_table import arguments
 from gradproof.symbolic.signs import zero_one
-
-MAX_NODES = 20_000
-_ARITHMETIC = {
-    "+": Formula.__add__,
-    "-": Formula.__sub__,
-    "*": Formula.__mul__,
-    "/": Formula.__truediv__,
-}
+from gradproof.symbolic.syntax import MAX_NODES, ParseError, Syntax, described
 
 
 @dataclass
@@ -122,7 +109,7 @@ class ArrayReader:
     def _read(self, node: Syntax) -> Array:
         kind = node.kind
         if kind == "number":
-            return scalar(self._number(node))
+            return scalar(exact(read_number(node, self.decimals)))
         if kind == "name":
             return self._name(node)
         if kind == "call":
@@ -152,17 +139,7 @@ class ArrayReader:
             return read_mathematics(self, node)
         if kind == "attribute":
             return self._attribute(node)
-        shown = {"list": "a list", "string": "a text", "none": "None", "slice": "a slice"}.get(kind, kind)
-        raise ParseError(f"column {node.column}: {shown} where a formula was expected")
-
-    def _number(self, node: Syntax) -> Formula:
-        digits, _, exponent = node.text.lower().partition("e")
-        if len(digits) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DECIMAL_EXPONENT:
-            raise ParseError(f"column {node.column}: the number {node.text[:20]}... has too many digits")
-        value = Fraction(node.text)
-        if "." in digits:
-            self.decimals[node.text] = value
-        return exact(value)
+        raise ParseError(f"column {node.column}: {described(node)} where a formula was expected")
 
     def _name(self, node: Syntax) -> Array:
         name = node.text
@@ -240,14 +217,16 @@ class ArrayReader:
         raise ParseError(f"column {node.column}: there is no function {name!r}{hint}")
 
     def _elementwise(self, node: Syntax) -> Array:
-        found = TABLE[node.text]
-        parts = [p.parts[0] if p.kind == "keyword" else p for p in node.parts]
-        if not found.least <= len(parts) <= found.most:
-            wanted = str(found.least) if found.least == found.most else f"{found.least} to {found.most}"
-            raise ParseError(
-                f"column {node.column}: {node.text} takes {wanted} argument(s), not {len(parts)}"
-            )
-        return elementwise(found.build, *(self.array(part) for part in parts))
+        name, node = approximated(node)
+        found = TABLE[name]
+        given = arguments(found, node)
+        arrays = [self.array(part) for part in given if part is not None]
+
+        def build(*values: Formula) -> Formula:
+            left = iter(values)
+            return found.build(*(None if part is None else next(left) for part in given))
+
+        return elementwise(build, *arrays)
 
     def _power(self, node: Syntax) -> Array:
         base_node, exponent_node = node.parts
@@ -268,7 +247,7 @@ class ArrayReader:
             if sign == "@":
                 result = contracted(result, other)
             else:
-                result = elementwise(_ARITHMETIC[sign], result, other)
+                result = elementwise(ARITHMETIC[sign], result, other)
         return result
 
     def _compare(self, node: Syntax) -> Array:
@@ -355,7 +334,7 @@ class ArrayReader:
                 base = expanded(base, at)
                 at += 1
             elif sub.kind == "slice":
-                if sub.parts:
+                if sub.text:
                     raise ParseError(f"column {sub.column}: a slice with ends is not read; `:` is")
                 at, picked = at + 1, picked - 1
             else:

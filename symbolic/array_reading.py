@@ -9,7 +9,6 @@ from fractions import Fraction
 from gradproof.symbolic.array_latex import Declared, parse_latex_statements
 from gradproof.symbolic.array_names import Names, named_index
 from gradproof.symbolic.array_reader import ArrayReader
-from gradproof.symbolic.array_syntax import Statement, left_side, parse_array, parse_statements
 from gradproof.symbolic.arrays import (
     Array,
     ShapeError,
@@ -19,7 +18,6 @@ from gradproof.symbolic.arrays import (
     total_of,
     unary,
 )
-from gradproof.symbolic.claims import ParseError, Syntax
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, parse_domain
@@ -33,6 +31,14 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.matrices import determinant
 from gradproof.symbolic.signs import hull
+from gradproof.symbolic.syntax import (
+    ParseError,
+    Statement,
+    Syntax,
+    left_side,
+    parse_expression,
+    parse_statements,
+)
 
 Parse = Callable[[str], Sequence[Statement]]
 
@@ -74,7 +80,7 @@ def read_claim_texts(claim: Claim) -> Reading:
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
     by, labels = _by(claim, names)
-    conditions = [parse_array(text) for text in claim.where]
+    conditions = [parse_expression(text) for text in claim.where]
     conditions = [c for c in conditions if not _narrowed(c, names)]
     learned = -1
     while True:
@@ -100,7 +106,7 @@ def _latex_of(claim: Claim) -> Parse:
     """How the LaTeX of a claim is read: what it declares says which subscripts are indices."""
     ranks = {name: len(axes) for name, axes in claim.axes.items()}
     ranks |= {name: 0 for name in claim.domain if name not in ranks}
-    cotangent = left_side(parse_array(claim.cotangent))[0] if claim.cotangent else "g"
+    cotangent = left_side(parse_expression(claim.cotangent))[0] if claim.cotangent else "g"
     if claim.kind in ("vjp", "jvp"):
         ranks.setdefault(cotangent, 8)
     axes = frozenset(a for over in claim.axes.values() for a in over)
@@ -118,7 +124,7 @@ def _by(claim: Claim, names: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
     by: list[str] = []
     labels: list[str] = []
     for text in claim.wrt:
-        name, indices = left_side(parse_array(text))
+        name, indices = left_side(parse_expression(text))
         if name not in names.tensors:
             names.declare(name, (), claim.domain.get(name, "real"))
         tensor = names.tensors[name]
@@ -232,12 +238,12 @@ class _Pass:
     def label(self, default: str) -> tuple[str, tuple[str, ...]]:
         if self.claim.cotangent is None:
             return default, ()
-        return left_side(parse_array(self.claim.cotangent))
+        return left_side(parse_expression(self.claim.cotangent))
 
     def tangent_label(self, name: str) -> str:
         given = self.claim.cotangent
         if given is not None and len(self.by) == 1:
-            return left_side(parse_array(given))[0]
+            return left_side(parse_expression(given))[0]
         return f"{name}_dot"
 
     def program(self, text: str, reader: ArrayReader, what: str, like: Array | None = None) -> Array:

@@ -19,7 +19,6 @@ from gradproof.symbolic.arrays import (
     total_of,
     unary,
 )
-from gradproof.symbolic.claims import ParseError, Syntax
 from gradproof.symbolic.expressions import Expr, Index, Number, bracket, mul, number, size
 from gradproof.symbolic.formulas import (
     Formula,
@@ -31,6 +30,7 @@ from gradproof.symbolic.formulas import (
 )
 from gradproof.symbolic.scalar_functions import TABLE, NoRowError
 from gradproof.symbolic.signs import positive
+from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader

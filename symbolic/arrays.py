@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import (
     ZERO,
@@ -28,6 +27,7 @@ from gradproof.symbolic.expressions import (
     substitute,
 )
 from gradproof.symbolic.formulas import Formula, exact
+from gradproof.symbolic.syntax import ParseError
 
 Axes = tuple[Axis | None, ...]
 MAX_RANK = 8

@@ -1,7 +1,6 @@
-"""Formulas that people type, in Python syntax: read by a grammar of their own, never evaluated.
+"""Formulas of numbers that people type: from syntax to formulas over the table of scalar functions.
 
-`d/dx` in front applies to all that follows. What is typed is read in two steps, so that both can be bounded:
-text to syntax (`parse`), and syntax to a formula over the table of scalar functions (`Reader`).
+`d/dx` in front applies to all that follows.
 """
 
 from __future__ import annotations
@@ -9,12 +8,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
-
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from gradproof.symbolic.domain import Domain
 from gradproof.symbolic.formulas import (
@@ -34,171 +30,26 @@ from gradproof.symbolic.formulas import (
     variable,
 )
 from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError, function
+from gradproof.symbolic.scalar_table import arguments
+from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Syntax, described, parse_program
 
-MAX_LENGTH = 4000
-MAX_DEPTH = 80
 MAX_DIGITS = 80
 MAX_DECIMAL_EXPONENT = 100
 MAX_ORDER = 4
 """At most so many derivatives in front."""
 
-_GRAMMAR = r"""
-?start: condition
-?condition: conjunction
-    | conjunction ("or" conjunction)+               -> any_of
-?conjunction: inversion
-    | inversion ("and" inversion)+                  -> all_of
-?inversion: comparison
-    | "not" inversion                               -> not_
-?comparison: sum
-    | sum (RELATION sum)+                           -> compare
-?sum: product
-    | product (SIGN product)+                       -> chain
-?product: signed
-    | signed (TIMES signed)+                        -> chain
-?signed: power
-    | SIGN signed                                   -> sign
-?power: atom
-    | atom ("**" | "^") signed                      -> pow
-?atom: NUMBER                                       -> number
-    | NAME                                          -> name
-    | NAME "(" arguments? ")"                       -> call
-    | "(" condition ")"
-    | "(" condition "," condition ")"               -> pair
-    | "[" arguments? "]"                            -> list
-arguments: condition ("," condition)* ","?
-SIGN: "+" | "-"
-TIMES: "*" | "/"
-RELATION: "==" | "!=" | "<=" | ">=" | "<" | ">"
-NUMBER: /(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?/
-NAME: /[^\W\d]\w*/
-%import common.WS
-%ignore WS
-"""
-
-_SHOWN = {
-    "NUMBER": "a number",
-    "NAME": "a name",
-    "RELATION": "a comparison",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
-    "COMMA": "`,`",
-    "SIGN": "`+` or `-`",
-    "TIMES": "`*` or `/`",
-    "CIRCUMFLEX": "`^`",
-    "__ANON_0": "`**`",
-    "$END": "the end",
-}
-
-
-class ParseError(ValueError):
-    """A text that cannot be read; the message points at the place and says what was expected."""
-
-
-@dataclass(frozen=True)
-class Syntax:
-    """A node of what was typed: a kind, a text, parts, and the column where it starts.
-
-    The text of a chain of sums, products or comparisons is the signs between its parts.
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[Syntax, ...] = ()
-    column: int = 1
-
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a claim: what to differentiate by, the innermost last, and the syntax of the rest."""
+    """One side of a claim: what to differentiate by, the innermost last, and the syntax of the rest.
+
+    `definitions` is what its text defines; the body has them in place.
+    """
 
     by: tuple[str, ...]
     body: Syntax
     text: str
-
-
-def _syntax(node: Any, depth: int = 1) -> Syntax:
-    """Syntax from the parser's tree, bounded in depth."""
-    column = _column(node)
-    if depth > MAX_DEPTH:
-        raise ParseError(f"column {column}: nested more than {MAX_DEPTH} deep")
-    if isinstance(node, Token):
-        return Syntax("token", str(node), (), column)
-    kind = str(node.data)
-    parts = [_syntax(child, depth + 1) for child in node.children if not isinstance(child, Token)]
-    if kind in ("call", "list") and parts:
-        parts = list(parts[0].parts)
-    text = " ".join(str(child) for child in node.children if isinstance(child, Token))
-    return Syntax(kind, text, tuple(parts), column)
-
-
-def _column(node: Any) -> int:
-    """The column of the first token inside."""
-    while not isinstance(node, Token):
-        if not node.children:
-            return 1
-        node = node.children[0]
-    return int(node.column or 1)
-
-
-@lru_cache(maxsize=1)
-def _parser() -> Lark:
-    return Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
-
-
-def parse(text: str) -> Syntax:
-    """The syntax of a formula or a condition; raises ParseError.
-
-    >>> parse("1 - tanh(x)**2").kind
-    'chain'
-    >>> parse("1 +")
-    Traceback (most recent call last):
-    ...
-    gradproof.symbolic.claims.ParseError: column 4: the formula ends where a number or a name was expected
-    """
-    bounded(text)
-    try:
-        tree: Any = _parser().parse(text)  # pyright: ignore[reportUnknownMemberType]
-    except UnexpectedInput as problem:
-        raise ParseError(explain(problem, text)) from None
-    return _syntax(tree)
-
-
-def bounded(text: str) -> None:
-    """Raise ParseError for a text that is too long, too deep or empty."""
-    if len(text) > MAX_LENGTH:
-        raise ParseError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
-    if not text.strip():
-        raise ParseError("the formula is empty")
-    level = 0
-    for column, letter in enumerate(text, 1):
-        level += (letter in "([{") - (letter in ")]}")
-        if level > MAX_DEPTH:
-            raise ParseError(f"column {column}: nested more than {MAX_DEPTH} deep")
-
-
-def explain(problem: UnexpectedInput, text: str) -> str:
-    """What the parser did not expect, with the place, for people."""
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    token: Token | None = getattr(problem, "token", None)
-    if isinstance(problem, UnexpectedToken) and token is not None and token.type == "$END":
-        return f"column {len(text) + 1}: the formula ends where {_expected(problem)} was expected"
-    column = int(problem.column) if problem.column and problem.column > 0 else 1
-    if isinstance(problem, UnexpectedCharacters):
-        return f"column {column}: the character {text[column - 1]!r} has no meaning here: {shown!r}"
-    assert isinstance(problem, UnexpectedToken)
-    found = str(token)
-    return f"column {column}: found {found!r} where {_expected(problem)} was expected: {shown!r}"
-
-
-def _expected(problem: UnexpectedToken) -> str:
-    names = set(problem.accepts or problem.expected)
-    if "NUMBER" in names:
-        return "a number or a name"
-    shown = [_SHOWN.get(name, f"`{name.lower()}`") for name in sorted(names)]
-    ends = [s for s in shown if s in ("the end", "`)`", "`,`")]
-    kept = ["an operator", *ends] if "TIMES" in names or "SIGN" in names else shown
-    return " or ".join(kept) if len(kept) < 3 else ", ".join(kept[:-1]) + " or " + kept[-1]
+    definitions: Mapping[str, Syntax] = field(default_factory=dict[str, Syntax])
 
 
 # --- derivatives in front
@@ -233,12 +84,13 @@ def split_prefix(text: str) -> tuple[tuple[str, ...], str]:
     return tuple(by), rest.strip() if by else rest
 
 
-def parse_side(text: str) -> Side:
-    """One side of a claim, with derivatives in front."""
+def parse_side(text: str, known: Mapping[str, Syntax] | None = None) -> Side:
+    """One side of a claim, with derivatives in front; what is known is put in place of its name."""
     if len(text) > MAX_LENGTH:
         raise ParseError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
     by, rest = split_prefix(text)
-    return Side(by, parse(rest), text)
+    definitions, body = parse_program(rest, known or {})
+    return Side(by, body, text, definitions)
 
 
 # --- from syntax to formulas
@@ -256,11 +108,13 @@ REFUSED = {
     "inf": "infinity is no number; it is written in domains only",
     "oo": "infinity is no number; it is written in domains only",
 }
-_ARITHMETIC: Mapping[str, Callable[[Formula, Formula], Formula]] = {
+ARITHMETIC: Mapping[str, Callable[[Formula, Formula], Formula]] = {
     "+": Formula.__add__,
     "-": Formula.__sub__,
     "*": Formula.__mul__,
     "/": Formula.__truediv__,
+    "//": TABLE["floor_divide"].build,
+    "%": TABLE["mod"].build,
 }
 _RELATIONS: Mapping[str, Any] = {"Eq": "==", "Ne": "!=", "Lt": "<", "Le": "<=", "Gt": ">", "Ge": ">="}
 _CONNECTIVES = {"And": both, "Or": either}
@@ -280,10 +134,10 @@ class Reader:
     stand_ins: Mapping[str, Formula] = field(default_factory=dict[str, Formula])
 
     def formula(self, node: Syntax) -> Formula:
-        """The formula of a syntax that has a number for its value."""
-        if is_condition(node):
-            raise ParseError(f"column {node.column}: a condition where a number was expected")
+        """The formula of a syntax that has a number for its value; a condition is 1 where it holds."""
         try:
+            if is_condition(node):
+                return choose(self.condition(node), exact(1), exact(0))
             return self._value(node)
         except TooBigError as problem:
             raise ParseError(f"column {node.column}: {problem}") from None
@@ -333,29 +187,26 @@ class Reader:
             return -inner if node.text == "-" else inner
         if node.kind == "pow":
             return raise_to(self.formula(node.parts[0]), self.formula(node.parts[1]))
+        if node.kind == "choice":
+            yes, condition, no = node.parts
+            return choose(self.condition(condition), self.formula(yes), self.formula(no))
         if node.kind == "chain":
             result = self.formula(node.parts[0])
             for sign, part in zip(node.text.split(), node.parts[1:], strict=True):
-                result = _ARITHMETIC[sign](result, self.formula(part))
+                if sign == "@":
+                    raise ParseError(f"column {node.column}: `@` multiplies arrays; say their axes")
+                result = ARITHMETIC[sign](result, self.formula(part))
             return result
-        if node.kind == "list":
-            raise ParseError(f"column {node.column}: a list belongs to hyper")
-        raise ParseError(f"column {node.column}: a pair of parentheses with a comma belongs to Piecewise")
+        raise ParseError(f"column {node.column}: {described(node)} where a number was expected")
 
     def _number(self, node: Syntax) -> Formula:
         if node.text in self.stand_ins:
             return self.stand_ins[node.text]
-        digits, _, exponent = node.text.lower().partition("e")
-        if len(digits) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DECIMAL_EXPONENT:
-            raise ParseError(f"column {node.column}: the number {node.text[:20]}... has too many digits")
-        value = Fraction(node.text)
-        if "." in digits:
-            self.decimals[node.text] = value
-        return exact(value)
+        return exact(read_number(node, self.decimals))
 
     def _name(self, node: Syntax) -> Formula:
         name = node.text
-        if name in CONSTANTS:
+        if name in CONSTANTS and name not in self.domains:
             return CONSTANTS[name]
         if name in REFUSED and name not in self.domains:
             raise ParseError(f"column {node.column}: {REFUSED[name]}")
@@ -374,18 +225,16 @@ class Reader:
             return self._cases(node)
         if name == "hyper":
             return self._series(node)
+        name, node = approximated(node)
         found = function(name)
         if found is None:
             near = difflib.get_close_matches(name, [*TABLE, *WITHOUT_ROW, "Piecewise"], 3)
             hint = f"; do you mean {' or '.join(near)}?" if near else ""
             raise ParseError(f"column {node.column}: there is no function {name!r}{hint}")
-        count = len(node.parts)
-        if not found.least <= count <= found.most:
-            wanted = str(found.least) if found.least == found.most else f"{found.least} to {found.most}"
-            raise ParseError(f"column {node.column}: {name} takes {wanted} argument(s), not {count}")
-        parts = (
-            self.condition(p) if is_condition(p) and found.chooses else self.formula(p) for p in node.parts
-        )
+        parts: list[Formula | None] = []
+        for place, part in enumerate(arguments(found, node)):
+            chosen = part is not None and place == 0 and found.chooses
+            parts.append(None if part is None else self.condition(part) if chosen else self.formula(part))
         try:
             return found.build(*parts)
         except (ParseError, TooBigError):
@@ -411,11 +260,34 @@ class Reader:
             raise ParseError(f"column {node.column}: Piecewise without a case")
         result = NAN
         for case in reversed(node.parts):
-            if case.kind != "pair":
+            if case.kind != "list" or len(case.parts) != 2:
                 raise ParseError(f"column {case.column}: a case is written `(value, condition)`")
             value, condition = case.parts
             result = choose(self.condition(condition), self.formula(value), result)
         return result
+
+
+def approximated(node: Syntax) -> tuple[str, Syntax]:
+    """The name of a function and its call without the argument that says how it is approximated."""
+    ways = [p for p in node.parts if p.kind == "keyword" and p.text == "approximate"]
+    if node.text != "gelu" or not ways:
+        return node.text, node
+    way = ways[0].parts[0].text
+    if way not in ("tanh", "none", "True", "False"):
+        raise ParseError(f"column {ways[0].column}: GELU is approximated by 'tanh' or not, found {way!r}")
+    rest = replace(node, parts=tuple(p for p in node.parts if p not in ways))
+    return ("gelu_tanh" if way in ("tanh", "True") else "gelu"), rest
+
+
+def read_number(node: Syntax, decimals: dict[str, Fraction]) -> Fraction:
+    """The value of a number, exactly; those with a decimal point are noted."""
+    digits, _, exponent = node.text.lower().partition("e")
+    if len(digits) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_DECIMAL_EXPONENT:
+        raise ParseError(f"column {node.column}: the number {node.text[:20]}... has too many digits")
+    value = Fraction(node.text)
+    if "." in digits:
+        decimals[node.text] = value
+    return value
 
 
 def is_condition(node: Syntax) -> bool:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gradproof.symbolic.claims import MAX_DEPTH, MAX_LENGTH, MAX_ORDER, ParseError, Side, Syntax
+from gradproof.symbolic.claims import MAX_ORDER, Side
 from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW
+from gradproof.symbolic.syntax import MAX_DEPTH, MAX_LENGTH, ParseError, Syntax
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|\\[,;:! ]|\\quad|\\displaystyle|\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z]))"
@@ -434,7 +435,7 @@ class LatexParser:
             if self.ahead() == ",":
                 self.take()
             self.expect("&")
-            found.append(Syntax("pair", "", (value, self.condition()), at))
+            found.append(Syntax("list", "(", (value, self.condition()), at))
             if self.ahead() in (".", ","):
                 self.take()
             if self.ahead() == r"\\":

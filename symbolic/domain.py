@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import count
+from itertools import count, pairwise
 
 MAX_DENOMINATOR = 6
 MAX_DIGITS = 400
@@ -225,7 +225,11 @@ def simplest(low: Fraction, high: Fraction) -> Fraction:
 _NUMBER = r"[-+]?\s*(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?(?:\s*/\s*\d+)?"
 _END = rf"(?:{_NUMBER}|[-+]?\s*(?:inf|oo|infinity))"
 _INTERVAL = re.compile(rf"\s*([\[(])\s*({_END})\s*,\s*({_END})\s*([\])])\s*$")
-_BOUND = re.compile(rf"\s*(integer|real)?\s*(>=|<=|>|<)\s*({_NUMBER})\s*$")
+_NAME = r"(?:[^\W\d]\w*)"
+_BOUND = re.compile(rf"\s*(integer|real)?\s*{_NAME}?\s*(>=|<=|>|<|!=)\s*({_NUMBER})\s*$")
+_BETWEEN = re.compile(rf"\s*(integer|real)?\s*({_NUMBER})\s*(<=?)\s*{_NAME}\s*(<=?)\s*({_NUMBER})\s*$")
+_WORDS = {"positive": ">0", "negative": "<0", "nonnegative": ">=0", "nonpositive": "<=0", "nonzero": "!=0"}
+_PARTS = re.compile(r"(?:\bor\b|∪|\bU\b)")
 _OUTSIDE = re.compile(rf"\s*\|\s*\w+\s*\|\s*(>=|<=|>|<)\s*({_NUMBER})\s*$")
 _WHOLE = re.compile(rf"\s*integer\s+in\s+([\[(]\s*{_END}\s*,\s*{_END}\s*[\])])\s*$")
 
@@ -240,8 +244,14 @@ def parse_domain(text: str) -> Domain:
     if len(text) > MAX_DIGITS:
         raise DomainError(f"a domain of {len(text)} characters is too long")
     word = text.strip()
-    if word in ("real", "integer"):
-        return Domain((REALS,), word == "integer")
+    if word in ("real", "integer", "reals", "integers"):
+        return Domain((REALS,), word.startswith("integer"))
+    sign, _, kind = word.partition(" ")
+    if sign in _WORDS and kind in ("", "real", "integer"):
+        return parse_domain(f"{kind}{_WORDS[sign]}")
+    parts = _PARTS.split(text)
+    if len(parts) > 1:
+        return _union([parse_domain(part) for part in parts])
     whole = _WHOLE.match(text)
     if whole:
         return Domain((_interval(whole[1]),), True)
@@ -249,13 +259,41 @@ def parse_domain(text: str) -> Domain:
         return Domain((_interval(text),))
     bound = _BOUND.match(text)
     if bound:
-        return Domain((_ray(bound[2], _end(bound[3])),), bound[1] == "integer")
+        return Domain(_beside(bound[2], _end(bound[3])), bound[1] == "integer")
+    between = _BETWEEN.match(text)
+    if between:
+        low, high = _end(between[2]), _end(between[5])
+        made = Interval(low, high, "=" in between[3], "=" in between[4])
+        if made.empty:
+            raise DomainError(f"{word!r} holds no number")
+        return Domain((made,), between[1] == "integer")
     outside = _OUTSIDE.match(text)
     if outside:
         return _by_size(outside[1], _end(outside[2]))
     raise DomainError(
-        f"{word!r} is no domain; write `real`, `(0, inf)`, `[0, 1)`, `>0`, `<=2`, `|x|>1` or `integer >= 1`"
+        f"{word!r} is no domain; write `real`, `(0, inf)`, `[0, 1)`, `>0`, `<=2`, `!=0`, `|x|>1`, "
+        "`(0, 1) or (2, 3)` or `integer >= 1`"
     )
+
+
+def _union(domains: Sequence[Domain]) -> Domain:
+    """All numbers of several domains; raises DomainError for parts that meet, or are not of one kind."""
+    if len({d.integer for d in domains}) > 1:
+        raise DomainError("a domain is one of reals or of integers, not of both")
+    intervals = sorted((i for d in domains for i in d.intervals), key=_start)
+    for one, other in pairwise(intervals):
+        if not one.meet(other).empty:
+            raise DomainError(f"the parts {one} and {other} of a domain have numbers in common")
+    return Domain(tuple(intervals), domains[0].integer)
+
+
+def _start(interval: Interval) -> tuple[bool, Fraction, bool]:
+    return interval.low is not None, interval.low or Fraction(0), not interval.low_closed
+
+
+def _beside(relation: str, end: Fraction | None) -> tuple[Interval, ...]:
+    """The numbers above or below an end, or on both sides of it."""
+    return (_ray("<", end), _ray(">", end)) if relation == "!=" else (_ray(relation, end),)
 
 
 def parse_domains(text: str | None) -> dict[str, Domain]:
@@ -288,7 +326,10 @@ def read_domains(given: str | Mapping[str, str] | None) -> dict[str, Domain]:
 def _interval(text: str) -> Interval:
     found = _INTERVAL.match(text)
     if not found:
-        raise DomainError(f"{text.strip()!r} is no interval; its ends are numbers or inf, as in `[0, 1/2)`")
+        raise DomainError(
+            f"{text.strip()!r} is no interval; its ends are fractions or inf, as in `[0, 1/2)`; other ends "
+            "are conditions (`where`), as in `x < pi/2`"
+        )
     low, high = _end(found[2]), _end(found[3])
     if (found[2].strip().lstrip("+-").strip()[0] in "io") and not found[2].strip().startswith("-"):
         raise DomainError(f"{text.strip()!r}: an interval does not start at inf")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 from gradproof.symbolic.array_claims import judge_arrays
-from gradproof.symbolic.claims import MAX_ORDER, ParseError
+from gradproof.symbolic.claims import MAX_ORDER
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
 from gradproof.symbolic.scalar import MAX_SECONDS
 from gradproof.symbolic.scalar_functions import NoRowError
 from gradproof.symbolic.statements import Typed, prove_sides, repair_sides, typed
+from gradproof.symbolic.syntax import ParseError, Syntax, names_in
 from gradproof.symbolic.verdict import Verdict
 
 
@@ -22,8 +26,10 @@ def judge(claim: Claim, *, seconds: float = MAX_SECONDS) -> Verdict:
     >>> judge(Claim("b", "1 +", ("x",), "1")).reason
     'parse: function: column 4: the formula ends where a number or a name was expected'
     """
+    started = time.perf_counter()
     try:
-        return judge_arrays(claim, seconds) if claim.indexed else _judge_scalar(claim, seconds)
+        verdict = judge_arrays(claim, seconds) if claim.indexed else _judge_scalar(claim, seconds)
+        return replace(verdict, seconds=time.perf_counter() - started)
     except (ParseError, DomainError) as problem:
         return unreadable(str(problem))
 
@@ -55,6 +61,15 @@ def _sides(claim: Claim) -> tuple[Typed, Typed]:
     function = typed(claim.function, claim.latex, "function")
     if len(claim.wrt) > MAX_ORDER:
         raise ParseError(f"wrt: {len(claim.wrt)} derivatives; at most {MAX_ORDER} are taken")
-    stated = typed(claim.claim, claim.latex, "claim")
+    stated = typed(claim.claim, claim.latex, "claim", _known(claim, function))
     left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
     return left, stated
+
+
+def _known(claim: Claim, function: Typed) -> dict[str, Syntax]:
+    """What a claim may name: what the function defines, and its value, `result`, unless one is declared."""
+    known = dict(function.definitions)
+    variables = {*claim.domain, *claim.wrt, *names_in(function.body)}
+    if "result" not in variables and not function.by:
+        known.setdefault("result", function.body)
+    return known

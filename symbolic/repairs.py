@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from gradproof.symbolic.cells import Cell, Place
-from gradproof.symbolic.claims import ParseError, Reader, Syntax, is_condition
+from gradproof.symbolic.claims import Reader, is_condition
 from gradproof.symbolic.domain import Domain
 from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import Expr, parameter
@@ -18,6 +18,7 @@ from gradproof.symbolic.formulas import Formula, TooBigError, written
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.scalar import PROBLEMS, Side, decide, value_on
 from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.syntax import ParseError, Syntax
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
 from gradproof.symbolic.witnesses import points
 
@@ -113,7 +114,7 @@ def changes(node: Syntax, names: Sequence[str]) -> Iterator[Syntax]:
 
 def _around(node: Syntax, names: Sequence[str]) -> Iterator[Syntax]:
     """A sign in front, a factor, a term, an exponent."""
-    if node.kind in ("pair", "list") or is_condition(node):
+    if node.kind == "list" or is_condition(node):
         return
     if node.kind != "sign":
         yield Syntax("sign", "-", (node,))
@@ -172,7 +173,7 @@ _STRENGTH = {"number": 9, "name": 9, "call": 9, "pow": 7, "sign": 5}
 def unparse(node: Syntax) -> str:
     """The text of a syntax, with the parentheses that it needs.
 
-    >>> from gradproof.symbolic.claims import parse
+    >>> from gradproof.symbolic.syntax import parse
     >>> unparse(parse("-(x + 1)*exp(-x**2)/ 2"))
     '-(x + 1)*exp(-x**2)/2'
     """
@@ -182,9 +183,15 @@ def unparse(node: Syntax) -> str:
     if node.kind == "call":
         return f"{node.text}({', '.join(map(unparse, parts))})"
     if node.kind == "list":
-        return f"[{', '.join(map(unparse, parts))}]"
-    if node.kind == "pair":
-        return f"({unparse(parts[0])}, {unparse(parts[1])})"
+        inside = ", ".join(map(unparse, parts))
+        return f"({inside})" if node.text == "(" else f"[{inside}]"
+    if node.kind == "choice":
+        yes, condition, no = parts
+        return f"{_within(yes, 1)} if {_within(condition, 1)} else {unparse(no)}"
+    if node.kind == "keyword":
+        return f"{node.text}={unparse(parts[0])}"
+    if node.kind == "string":
+        return f"'{node.text}'"
     if node.kind == "sign":
         return node.text + _within(parts[0], 5)
     if node.kind == "pow":
@@ -205,7 +212,7 @@ def unparse(node: Syntax) -> str:
 def _strength(node: Syntax) -> int:
     if node.kind == "chain":
         return 3 if node.text.split()[0] in "+-" else 5
-    return _STRENGTH.get(node.kind, 1)
+    return 0 if node.kind == "choice" else _STRENGTH.get(node.kind, 1)
 
 
 def _within(node: Syntax, least: int) -> str:

@@ -84,9 +84,10 @@ def relu(x: Formula) -> Formula:
     return choose(compare(">", x, exact(0)), x, exact(0))
 
 
-def clamp(x: Formula, low: Formula, high: Formula) -> Formula:
-    """`x` between two ends."""
-    return smaller(larger(x, low), high)
+def clamp(x: Formula, low: Formula | None = None, high: Formula | None = None) -> Formula:
+    """`x` between two ends, one of which may be left out."""
+    above = x if low is None else larger(x, low)
+    return above if high is None else smaller(above, high)
 
 
 def split_at_zero(x: Formula, above: Formula, below: Formula) -> Formula:
@@ -208,6 +209,26 @@ def nearest(x: Formula) -> Formula:
     return choose(half, choose(odd, up - exact(1), up), up)
 
 
+def softplus(x: Formula, beta: Formula | None = None) -> Formula:
+    """`log(1 + exp(beta x)) / beta`."""
+    return apply("softplus", x) if beta is None else apply("softplus", beta * x) / beta
+
+
+def swish(x: Formula, beta: Formula | None = None) -> Formula:
+    """`x sigmoid(beta x)`."""
+    return x * sigmoid(x if beta is None else beta * x)
+
+
+def kl_div_loss(x: Formula, target: Formula) -> Formula:
+    """`t (log(t) - x)` of a log-probability x and a target t, and 0 where t is 0."""
+    return xlogy(target, target) - target * x
+
+
+def between(x: Formula, end: Formula, weight: Formula) -> Formula:
+    """`x + w (y - x)`."""
+    return x + weight * (end - x)
+
+
 def modulo(x: Formula, y: Formula) -> Formula:
     """`x - y floor(x/y)`, with the sign of y."""
     return x - y * floor(x / y)
@@ -270,17 +291,20 @@ _ROWS: dict[str, ScalarFunction] = {
     "exp": one(exp),
     "exp2": one(lambda x: raise_to(_TWO, x)),
     "expm1": one(lambda x: exp(x) - _ONE),
-    "log": ScalarFunction(logarithm, 1, 2),
+    "log": ScalarFunction(logarithm, 1, 2, names="x base"),
     "log2": one(lambda x: log(x) / log(_TWO)),
     "log10": one(lambda x: log(x) / log(exact(10))),
     "logsubexp": two(lambda x, y: log(exp(x) - exp(y))),
     "log1p": one(lambda x: log(_ONE + x)),
     "logaddexp": two(lambda x, y: log(exp(x) + exp(y))),
+    "logaddexp2": two(lambda x, y: log(raise_to(_TWO, x) + raise_to(_TWO, y)) / log(_TWO)),
+    "lerp": ScalarFunction(between, 3, 3, names="x|input end weight"),
     "xlogy": two(xlogy),
     "xlog1py": two(lambda x, y: xlogy(x, _ONE + y)),
     "entr": one(lambda x: choose(compare("==", x, exact(0)), exact(0), -x * log(x))),
     "rel_entr": two(relative_entropy),
     "kl_div": two(lambda x, y: relative_entropy(x, y) - x + y),
+    "kl_div_loss": two(kl_div_loss),
     "boxcox": two(boxcox),
     "exp10": one(lambda x: raise_to(exact(10), x)),
     "logsumexp": folded(lambda x, y: log(exp(x) + exp(y))),
@@ -294,6 +318,7 @@ _ROWS: dict[str, ScalarFunction] = {
     "sec": one(lambda x: _ONE / cos(x)),
     "csc": one(lambda x: _ONE / sin(x)),
     "sinc": one(sinc),
+    "sincpi": one(lambda x: sinc(PI * x)),
     "sinh": one(sinh),
     "cosh": one(cosh),
     "tanh": one(tanh),
@@ -322,14 +347,14 @@ _ROWS: dict[str, ScalarFunction] = {
     # activations
     "sigmoid": one(sigmoid),
     "logsigmoid": one(lambda x: -apply("softplus", -x)),
-    "softplus": one(lambda x: apply("softplus", x)),
+    "softplus": ScalarFunction(softplus, 1, 2, names="x|input beta"),
     "relu": one(relu),
     "relu6": one(lambda x: clamp(x, exact(0), exact(6))),
-    "leaky_relu": ScalarFunction(leaky_relu, 1, 2),
-    "elu": ScalarFunction(elu, 1, 2),
-    "celu": ScalarFunction(celu, 1, 2),
+    "leaky_relu": ScalarFunction(leaky_relu, 1, 2, names="x|input negative_slope|slope|alpha"),
+    "elu": ScalarFunction(elu, 1, 2, names="x|input alpha"),
+    "celu": ScalarFunction(celu, 1, 2, names="x|input alpha"),
     "selu": one(selu),
-    "silu": one(lambda x: x * sigmoid(x)),
+    "silu": ScalarFunction(swish, 1, 2, names="x|input beta"),
     "gelu": one(lambda x: x * normal_cdf(x)),
     "gelu_tanh": one(gelu_tanh),
     "mish": one(lambda x: x * tanh(apply("softplus", x))),
@@ -338,23 +363,23 @@ _ROWS: dict[str, ScalarFunction] = {
     "hardtanh": one(lambda x: clamp(x, exact(-1), _ONE)),
     "hardsigmoid": one(lambda x: clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
     "hardswish": one(lambda x: x * clamp(x + exact(3), exact(0), exact(6)) / exact(6)),
-    "hardshrink": ScalarFunction(hardshrink, 1, 2),
-    "softshrink": ScalarFunction(softshrink, 1, 2),
+    "hardshrink": ScalarFunction(hardshrink, 1, 2, names="x|input lambd"),
+    "softshrink": ScalarFunction(softshrink, 1, 2, names="x|input lambd"),
     # what has corners
     "abs": one(magnitude),
     "sign": one(sign),
-    "heaviside": ScalarFunction(heaviside, 1, 2),
+    "heaviside": ScalarFunction(heaviside, 1, 2, names="x|input values"),
     "max": folded(larger),
     "min": folded(smaller),
-    "clamp": ScalarFunction(clamp, 3, 3),
-    "prelu": two(leaky_relu),
-    "threshold": ScalarFunction(threshold, 3, 3),
-    "squareplus": ScalarFunction(squareplus, 1, 2),
+    "clamp": ScalarFunction(clamp, 2, 3, names="x|input|a min|a_min|low max|a_max|high"),
+    "prelu": ScalarFunction(leaky_relu, 2, 2, names="x|input weight|alpha"),
+    "threshold": ScalarFunction(threshold, 3, 3, names="x|input threshold value"),
+    "squareplus": ScalarFunction(squareplus, 1, 2, names="x b"),
     "logcosh": one(lambda x: log(cosh(x))),
-    "huber": ScalarFunction(huber, 1, 2),
-    "smooth_l1": ScalarFunction(smooth_l1, 1, 2),
+    "huber": ScalarFunction(huber, 1, 2, names="x delta"),
+    "smooth_l1": ScalarFunction(smooth_l1, 1, 2, names="x beta"),
     "quick_gelu": one(lambda x: x * sigmoid(exact("1.702") * x)),
-    "where": ScalarFunction(choose, 3, 3, chooses=True),
+    "where": ScalarFunction(choose, 3, 3, chooses=True, names="condition x|input y|other"),
     # what jumps
     "floor": one(floor),
     "ceil": one(ceiling),
@@ -362,6 +387,7 @@ _ROWS: dict[str, ScalarFunction] = {
     "frac": one(lambda x: x - floor(x)),
     "round": one(nearest),
     "mod": two(modulo),
+    "floor_divide": two(lambda x, y: floor(x / y)),
     "fmod": two(remainder),
     **SPECIAL_TABLE,
 }
@@ -372,7 +398,7 @@ asinh: arcsinh; acosh: arccosh; atanh: arctanh; acoth: arccoth; asech: arcsech; 
 normcdf: ndtr norm_cdf Phi; normpdf: norm_pdf; norm_ppf: ndtri probit; log_ndtr: norm_logcdf lognormcdf
 sigmoid: expit logistic; logsigmoid: log_sigmoid; silu: swish; hardswish: hard_swish
 hardtanh: hard_tanh; hardsigmoid: hard_sigmoid; hardshrink: hard_shrink; softshrink: soft_shrink
-softsign: soft_sign
+softsign: soft_sign; quick_gelu: quickgelu
 abs: Abs absolute fabs; sign: sgn; heaviside: Heaviside; max: Max maximum fmax; min: Min minimum fmin
 clamp: clip; ceil: ceiling; round: rint; mod: Mod remainder; where: select ITE; huber: huber_loss
 lgamma: gammaln logabsgamma; digamma: psi0; rgamma: invgamma; rising: poch rf RisingFactorial

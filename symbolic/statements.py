@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from gradproof.symbolic.claims import ParseError, Reader, parse, parse_side
+from gradproof.symbolic.claims import CONSTANTS, Reader, parse_side
 from gradproof.symbolic.claims import Side as Typed
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, read_domains
@@ -18,6 +18,7 @@ from gradproof.symbolic.repairs import repair
 from gradproof.symbolic.roundings import rounded, rounding_note
 from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide, examine
 from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.syntax import ParseError, Syntax, parse
 from gradproof.symbolic.verdict import Verdict
 
 ONLY_ROUNDED = "the sides differ only by that rounding: with the exact constants they are equal"
@@ -71,14 +72,14 @@ def repair_sides(
     return repair(side, right.body, Reader(domains), used)
 
 
-def typed(text: str, latex: bool, name: str) -> Typed:
+def typed(text: str, latex: bool, name: str, known: Mapping[str, Syntax] | None = None) -> Typed:
     """A side as it was typed; raises ParseError, which starts with what the side is called."""
     try:
         if latex:
             from gradproof.symbolic.claims_latex import parse_latex_side
 
             return parse_latex_side(text)
-        return parse_side(text)
+        return parse_side(text, known)
     except ParseError as problem:
         raise ParseError(f"{name}: {problem}") from None
 
@@ -104,6 +105,9 @@ def _read(
     sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
 ) -> tuple[Side, Side, dict[str, Domain]]:
     """The formulas of both sides, the conditions asked for by the left one, and the variables that occur."""
+    constant = next((n for side in sides for n in side.by if n in CONSTANTS and n not in domains), None)
+    if constant is not None:
+        raise ParseError(f"{constant} is a constant: no derivative by it; give its domain for a variable")
     try:
         left, right = (reader.formula(side.body) for side in sides)
         for text in where:

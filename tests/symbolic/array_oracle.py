@@ -14,8 +14,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
-from gradproof.symbolic.array_syntax import parse_statements
-from gradproof.symbolic.claims import Syntax
+from gradproof.symbolic.syntax import Syntax, parse_statements
 
 DIGITS = 50
 SIZES = {"b": 3, "m": 2, "n": 3, "k": 4, "d": 3, "c": 4, "o": 2}

@@ -18,9 +18,9 @@ import mpmath
 from scalar_mutations import mutants, truth, unparse, value
 from scalar_rules import RULES
 
-from gradproof.symbolic.claims import Syntax, parse
 from gradproof.symbolic.claims_file import Claim, read_claim
 from gradproof.symbolic.domain import Domain, Interval, parse_domains
+from gradproof.symbolic.syntax import Syntax, parse
 
 DIGITS = 50
 NEAR = mpmath.mpf(10) ** -30

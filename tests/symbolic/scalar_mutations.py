@@ -8,7 +8,8 @@ from typing import Any
 
 import mpmath
 
-from gradproof.symbolic.claims import Syntax, is_condition
+from gradproof.symbolic.claims import is_condition
+from gradproof.symbolic.syntax import Syntax
 
 SWAPPED = {
     "sin": "cos", "cos": "sin", "sinh": "cosh", "tanh": "sigmoid", "sigmoid": "tanh", "exp": "expm1",
@@ -28,7 +29,7 @@ def unparse(node: Syntax) -> str:
         return f"({node.text}{parts[0]})"
     if node.kind == "pow":
         return f"(({parts[0]})**({parts[1]}))"
-    if node.kind == "pair":
+    if node.kind == "list":
         return f"({parts[0]}, {parts[1]})"
     if node.kind in ("chain", "compare"):
         text = parts[0]

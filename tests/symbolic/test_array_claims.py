@@ -10,8 +10,8 @@ from array_oracle import holds
 from array_rules import INDICES, Rule, rules
 
 from gradproof.symbolic.array_claims import judge_arrays
-from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim, Kind
+from gradproof.symbolic.syntax import ParseError
 from gradproof.symbolic.verdict import Verdict
 
 RULES = list(rules())

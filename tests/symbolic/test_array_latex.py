@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from gradproof.symbolic.array_claims import judge_arrays
-from gradproof.symbolic.claims import ParseError
 from gradproof.symbolic.claims_file import Claim, Kind
+from gradproof.symbolic.syntax import ParseError
 from gradproof.symbolic.verdict import Verdict
 
 AXES: dict[str, tuple[str, ...]] = {

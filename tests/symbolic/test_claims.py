@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from gradproof.symbolic.claims import MAX_DEPTH, ParseError, Reader, parse, parse_side, split_prefix
+from gradproof.symbolic.claims import Reader, parse_side, split_prefix
 from gradproof.symbolic.claims_latex import parse_latex_side
 from gradproof.symbolic.domain import parse_domains
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.proof import prove_text
 from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW, NoRowError
+from gradproof.symbolic.syntax import MAX_DEPTH, ParseError, parse
 
 
 def read(text: str) -> str:
@@ -90,26 +91,37 @@ def test_derivatives_in_front(text: str, by: tuple[str, ...], rest: str) -> None
         ("2(x)", 2, "an operator"),
         ("sin(x", 6, "`)`"),
         ("sin(x))", 7, "the end"),
-        ("x.y", 2, "'.'"),
-        ("x[0]", 2, "'['"),
-        ("'x'", 1, '"\'"'),
-        ("x if y else z", 3, "an operator"),
+        ("x.y", 1, "an attribute where a number"),
+        ("x[0]", 1, "entries of an array"),
+        ("'x'", 1, "a text where a number"),
+        ("x if y else z", 6, "a number where a condition"),
         ("lambda: x", 7, "':'"),
         ("x := 1", 3, "':'"),
         ("f(x)", 1, "no function 'f'"),
         ("sigmod(x)", 1, "sigmoid"),
         ("1 + sin", 5, "needs an argument"),
         ("sin(x, y)", 1, "takes 1 argument"),
-        ("clamp(x)", 1, "takes 3 argument"),
+        ("clamp(x)", 1, "takes 2 to 3 argument"),
         ("e**x", 1, "ambiguous"),
         ("I*x", 1, "imaginary"),
         ("inf", 1, "infinity"),
-        ("x > 0", 1, "a condition where a number"),
         ("Piecewise((x, y), (0, True))", 15, "a number where a condition"),
         ("Piecewise(x)", 11, "(value, condition)"),
         ("Piecewise()", 1, "without a case"),
-        ("(x, x > 0)", 2, "Piecewise"),
-        ("Max(x > 0, 1)", 5, "a condition where a number"),
+        ("(x, x > 0)", 1, "a list where a number"),
+        ("where(x, 1, 2)", 7, "a number where a condition"),
+        ("x @ x", 1, "multiplies arrays"),
+        ("leaky_relu(x, beta=1)", 15, "no argument 'beta'"),
+        ("elu(x, 1, alpha=1)", 11, "given twice"),
+        ("clamp(min=0)", 1, "takes 2 to 3 argument"),
+        ("gelu(x, approximate='erf')", 9, "by 'tanh' or not"),
+        ("tanh(x, out=y)", 9, "no argument 'out'"),
+        ("nn.gelu(x)", 1, "approximated by tanh in JAX"),
+        ("math.remainder(x, 2)", 1, "rounds to the nearest"),
+        ("math.inf", 1, "infinity"),
+        ("1_x", 2, "an operator"),
+        ("1j*x", 2, "an operator"),
+        ("torch.nn", 1, "a module where a number"),
         ("__class__", 1, "no variable"),
         ("sqrt(x)(y)", 8, "an operator"),
     ],

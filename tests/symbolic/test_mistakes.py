@@ -211,7 +211,7 @@ ELSEWHERE: dict[str, tuple[Callable[[], Any], str]] = {
     "an input declared as a text": (_declared(x="real"), "found 'real'"),
     "an input over a text": (lambda: real("classes"), "found 'classes'"),  # type: ignore[arg-type]
     "batch axes that are not first": (lambda: real(K, B), "batch axes come first, found classes, batch"),
-    "a domain that is none": (lambda: real(K, domain="positive"), "'positive' is no domain; write `real`"),
+    "a domain that is none": (lambda: real(K, domain="plus"), "'plus' is no domain; write `real`"),
     "an option without values": (_declared(x=real(K), mode=()), "the option mode needs its allowed values"),
     "an option that is not there": (_declared(x=real(K, mask="causal")), "which is no declared option"),
     "a default that is a float": (lambda: scalar(0.1), r"scalar\('0.1'\)"),  # type: ignore[arg-type]

@@ -16,9 +16,10 @@ from scalar_mutations import value as mp_value
 from scalar_random import GRID, Gap, Tree, derivative, grow, point_of, rewrite, slope, text
 from scalar_random import value as strict_value
 
-from gradproof.symbolic.claims import ParseError, parse, split_prefix
+from gradproof.symbolic.claims import split_prefix
 from gradproof.symbolic.domain import Domain, parse_domains
 from gradproof.symbolic.proof import prove_text
+from gradproof.symbolic.syntax import ParseError, parse
 from gradproof.symbolic.verdict import Verdict
 
 TRUE = DERIVATIVES + IDENTITIES

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from scalar_claims import Known, claims, differs
 
-from gradproof.symbolic.claims import parse
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import parse_domain
 from gradproof.symbolic.judgement import fix, judge
+from gradproof.symbolic.syntax import parse
 
 PARTS = 12
 ALL = claims()
