@@ -1,4 +1,4 @@
-r"""Array formulas in LaTeX, index and matrix notation, read into the syntax of `array_syntax.py`.
+r"""Array formulas in LaTeX, index and matrix notation, read into the syntax of `syntax.py`.
 
 Beyond scalar LaTeX (`claims_latex.py`) there are sums and products over indices, subscripts as indices,
 transposes, norms, deltas and indicators; `\partial L/\partial y_i` is an entry of the cotangent. A vector is
