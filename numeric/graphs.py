@@ -28,18 +28,20 @@ def register(kernel: Kernel) -> str:
 
 
 def trace(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """The outputs of a kernel, as the compiler is to see them.
-
-    Raises NotImplementedError within a transformation: an operator would have tangents of 0 there.
-    """
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
-        raise NotImplementedError(
-            f"{kernel.label}: torch.compile of a transformation of torch.func; "
-            "compile the function without the transformation, or transform without compiling"
-        )
+    """The outputs of a kernel, as the compiler is to see them."""
+    refuse_transformations(kernel.label)
     given = [torch.as_tensor(i) for i in inputs]
     made = forward(kernel.key, given, [float(v) for v in kernel.filled(parameters).values()])
     return tuple(made[: len(kernel.program.outputs)])
+
+
+def refuse_transformations(label: str) -> None:
+    """Raise NotImplementedError within a transformation: an operator would have tangents of 0 there."""
+    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
+        raise NotImplementedError(
+            f"{label}: torch.compile of a transformation of torch.func; "
+            "compile the function without the transformation, or transform without compiling"
+        )
 
 
 @torch.library.custom_op("gradproof::forward", mutates_args=())

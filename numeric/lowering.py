@@ -255,7 +255,11 @@ class Lowering:
                     and isinstance(data, Entry)
                     and data.free & term.bound
                 ):
-                    rest = self.value(mul(*(f for f in term.factors if f is not factor)))
+                    added = mul(*(f for f in term.factors if f is not factor))
+                    if data.tensor.domain == "integer":  # some lie beyond the axis
+                        valid, data = self.place(data, v)
+                        added = where(valid, added, 0)
+                    rest = self.value(added)
                     extra = self.ordered((rest.free - {v}) - term.bound)
                     over = (*self.ordered(term.bound), *extra)
                     amount = self.named(rest, f"{self.hint}_at", over)

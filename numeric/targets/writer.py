@@ -77,7 +77,7 @@ class Writer:
         self.body: list[str] = []
         self.indent = 1
         self.names: dict[Tensor, str] = {}
-        self.taken = set(RESERVED)
+        self.taken = {*RESERVED, *(p.name for p in program.parameters)}
         self.helpers: set[str] = set()
         for tensor in program.inputs:
             self.name(tensor)

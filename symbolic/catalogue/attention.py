@@ -25,7 +25,7 @@ h, r, e = indices("h r e", HEAD, HEAD_DIM, EMBED)
 a, n, m = indices("a n m", ALIGNMENT, HIDDEN, MEMORY)
 
 
-def _weights(let: Builder, scores: Array, seen: Callable[[Any], Any]) -> Array:
+def weigh(let: Builder, scores: Array, seen: Callable[[Any], Any]) -> Array:
     """The softmax of a row of scores over the keys that are `seen`; 0 where none is."""
     some = let("some", [b, i], indicator(sum_over(seen(j), j) > 0))
 
@@ -60,7 +60,7 @@ def attention(let: Builder, q: Array, k: Array, v: Array, allowed: Array, bias: 
             return indicator(key <= i)
         return allowed[b, i, key] if mask == "padding" else 1
 
-    p = _weights(let, scores, seen)
+    p = weigh(let, scores, seen)
     return let("y", [b, i, c], sum_over(p[b, i, j] * v[b, j, c], j))
 
 
@@ -145,5 +145,5 @@ def additive_attention(
     stored = let("stored", [b, j, a], sum_over(memory[b, j, m] * w_memory[a, m], m))
     u = let("u", [b, i, j, a], sp.tanh(asked[b, i, a] + stored[b, j, a]))
     scores = let("scores", [b, i, j], sum_over(w_score[a] * u[b, i, j, a], a))
-    p = _weights(let, scores, lambda key: allowed[b, key] if mask == "padding" else 1)
+    p = weigh(let, scores, lambda key: allowed[b, key] if mask == "padding" else 1)
     return let("y", [b, i, m], sum_over(p[b, i, j] * memory[b, j, m], j))

@@ -72,10 +72,10 @@ def lstm_cell(
     $c = f c_0 + i z$, $h = o \tanh c$.
     """
     a = let("a", [b, g, n], _gates(x, h0, w_ih, w_hh, b_ih, b_hh))
-    return _memory(let, a, c0)
+    return remember(let, a, c0)
 
 
-def _memory(let: Builder, a: Array, c0: Array) -> tuple[Array, Array]:
+def remember(let: Builder, a: Array, c0: Array, output: str = "h") -> tuple[Array, Array]:
     r"""$c = f c_0 + i z$ and $h = o \tanh c$ from the arguments of the gates i, f, z, o."""
     i = let("i", [b, n], language.sigmoid(a[b, 0, n]))
     f = let("f", [b, n], language.sigmoid(a[b, 1, n]))
@@ -83,7 +83,7 @@ def _memory(let: Builder, a: Array, c0: Array) -> tuple[Array, Array]:
     o = let("o", [b, n], language.sigmoid(a[b, 3, n]))
     c = let("c", [b, n], f[b, n] * c0[b, n] + i[b, n] * z[b, n])
     u = let("u", [b, n], sp.tanh(c[b, n]))
-    return let("h", [b, n], o[b, n] * u[b, n]), c
+    return let(output, [b, n], o[b, n] * u[b, n]), c
 
 
 @operation(
@@ -108,7 +108,7 @@ def lstm_cell_concat(
         [b, g, n],
         sum_over(w_h[g, n, m] * h0[b, m], m) + sum_over(w_x[g, n, k] * x[b, k], k) + bias[g, n],
     )
-    return _memory(let, a, c0)
+    return remember(let, a, c0)
 
 
 @operation("recurrent", _GATED, w_c=real(PEEPHOLE, HIDDEN))
@@ -156,6 +156,11 @@ def gru_cell(let: Builder, x: Array, h0: Array, w_ih: Array, w_hh: Array, b_ih: 
     """
     s = let("s", [b, q, n], sum_over(w_ih[q, n, k] * x[b, k], k) + b_ih[q, n])
     a = let("a", [b, q, n], sum_over(w_hh[q, n, m] * h0[b, m], m) + b_hh[q, n])
+    return reset_and_update(let, s, a, h0)
+
+
+def reset_and_update(let: Builder, s: Array, a: Array, h0: Array) -> Array:
+    r"""$h = (1 - z) n + z h_0$ from what the gates r, z, n get of the input (`s`) and of the state (`a`)."""
     r = let("r", [b, n], language.sigmoid(s[b, 0, n] + a[b, 0, n]))
     z = let("z", [b, n], language.sigmoid(s[b, 1, n] + a[b, 1, n]))
     c = let("c", [b, n], sp.tanh(s[b, 2, n] + r[b, n] * a[b, 2, n]))

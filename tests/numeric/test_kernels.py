@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from gradproof.numeric.kernels import lower
 from gradproof.symbolic.catalogue.axes import BATCH, FEATURES
-from gradproof.symbolic.language import indices, sigmoid, sum_over
-from gradproof.symbolic.operation import operation, real
+from gradproof.symbolic.language import equal, indices, sigmoid, sum_over
+from gradproof.symbolic.operation import integer, operation, real, scalar
 from tests.numeric.references import CASES, Case, rand
 
 torch.set_num_threads(1)
@@ -433,6 +433,38 @@ def test_own_operation(target: str, features: int, rows: int) -> None:
     made = k.vjp(saved, convert(torch.ones(rows, dtype=torch.float64), target))
     for found, want in zip(made, torch.autograd.grad(wanted.sum(), inputs), strict=True):
         close(found, want)
+
+
+@operation("test", x=real(BATCH), p=scalar("1/4"), register=False)
+def parameter_and_tensor(let, x, p):
+    inner = let("p", [b], x[b] ** 2 * sigmoid(x[b] ** 2))
+    return let("y", [b], inner[b] / (1 - p))
+
+
+@targets
+def test_tensor_called_like_a_parameter(target: str) -> None:
+    x = rand(3)
+    (y,), saved = lower(parameter_and_tensor, target).forward(convert(x, target), p=0.75)
+    close(y, x**2 * torch.sigmoid(x**2) * 4)
+    x = x.requires_grad_()
+    (wanted,) = torch.autograd.grad((x**2 * torch.sigmoid(x**2) * 4).sum(), x)
+    (found,) = lower(parameter_and_tensor, target).vjp(saved, convert(torch.ones(3, dtype=x.dtype), target))
+    close(found, wanted)
+
+
+@operation("test", t=integer(BATCH, over=FEATURES, beyond=True), w=real(FEATURES), register=False)
+def picked(let, t, w):
+    return let("y", [b], sum_over(w[j] * equal(t[b], j), j))
+
+
+@targets
+def test_gradient_of_what_positions_beyond_the_axis_pick(target: str) -> None:
+    t, w = torch.tensor([1, -100, 3, 1, 0]), rand(3)
+    (y,), saved = lower(picked, target).forward(convert(t, target), convert(w, target))
+    close(y, torch.stack([w[1], w[0] * 0, w[0] * 0, w[1], w[0]]))
+    dy = rand(5)
+    _, dw = lower(picked, target).vjp(saved, convert(dy, target))
+    close(dw, torch.stack([dy[4], dy[0] + dy[3], dy[0] * 0]))
 
 
 def test_source_stands_alone() -> None:

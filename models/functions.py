@@ -1,0 +1,73 @@
+"""Operations as functions of tensors: eager, within torch.compile, and under autocast."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gradproof.numeric import graphs
+from gradproof.numeric.kernels import Kernel, lower
+from gradproof.symbolic.operation import Operation, find
+
+Precision = Literal["low", "full", "given"]
+
+_functions: dict[str, Function] = {}
+
+
+class Function:
+    """An operation that is called with tensors, by the kernel that is made for it when first needed.
+
+    - `operation`: an operation, or the name of one of the catalogue;
+    - `precision`: what autocast does with real inputs: to its "low" precision, to "full" float32, or nothing,
+      "given".
+
+    torch.compile does not look into a kernel; it sees one operator, which knows its kernel by a key.
+    Functions are constants of a module: layers hold none, and are copied and pickled without them.
+    """
+
+    def __init__(self, operation: str | Operation, precision: Precision = "given", **options: object) -> None:
+        found = find(operation) if isinstance(operation, str) else operation
+        self.operation = found.variant(**options)
+        self.label, self.precision = self.operation.label, precision
+        if _functions.setdefault(self.label, self) is not self:
+            raise ValueError(f"there is a function {self.label} already")
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The kernel of the operation for PyTorch."""
+        return lower(self.operation, "torch")
+
+    def __call__(self, *inputs: Tensor, **parameters: float) -> Any:
+        """The output, a tuple where there are several; hyper-parameters by name."""
+        device = inputs[0].device.type
+        if self.precision != "given" and torch.is_autocast_enabled(device):
+            low = torch.get_autocast_dtype(device) if self.precision == "low" else torch.float32
+            inputs = tuple(i.to(low) if _castable(i) else i for i in inputs)
+        if torch.compiler.is_compiling():
+            return _traced(self.label, inputs, parameters)
+        return self.kernel(*inputs, **parameters)
+
+
+def _castable(tensor: Tensor) -> bool:
+    """Autocast leaves float64 alone."""
+    return tensor.is_floating_point() and tensor.dtype != torch.float64
+
+
+@torch.compiler.assume_constant_result
+def _described(label: str) -> tuple[str, int, tuple[str, ...], tuple[float, ...]]:
+    """The key of a kernel, the number of its outputs, and its parameters with their defaults."""
+    kernel = _functions[label].kernel
+    names = tuple(p.name for p in kernel.program.parameters)
+    return kernel.key, len(kernel.program.outputs), names, tuple(float(kernel.defaults[n]) for n in names)
+
+
+def _traced(label: str, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Any:
+    """The outputs as the compiler is to see them: of one operator."""
+    key, count, names, defaults = _described(label)
+    graphs.refuse_transformations(label)
+    values = [float(parameters.get(n, d)) for n, d in zip(names, defaults, strict=True)]
+    made = graphs.forward(key, list(inputs), values)
+    return made[0] if count == 1 else tuple(made[:count])
