@@ -14,9 +14,18 @@ from gradproof.models.activations import (
     Tanh,
 )
 from gradproof.models.attention import MultiheadAttention
+from gradproof.models.conversion import Conversion, convert
+from gradproof.models.custom import Recurrent
 from gradproof.models.layers import Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from gradproof.models.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from gradproof.models.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from gradproof.models.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "ELU",
@@ -25,6 +34,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "BCEWithLogitsLoss",
+    "Conversion",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
@@ -40,9 +50,16 @@ __all__ = [
     "RMSNorm",
     "RNNCell",
     "ReLU",
+    "Recurrent",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "convert",
 ]

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gradproof.models.functions import Function
 from gradproof.models.operations import softplus_beyond
@@ -116,3 +120,37 @@ class LogSoftmax(nn.LogSoftmax):
 def _dim(dim: int | None, x: Tensor) -> int:
     """PyTorch's choice where no axis was given."""
     return (0 if x.ndim in (0, 1, 3) else 1) if dim is None else dim
+
+
+MODULES = (
+    "Identity",
+    "ReLU",
+    "Sigmoid",
+    "Tanh",
+    "LeakyReLU",
+    "ELU",
+    "Softplus",
+    "SiLU",
+    "GELU",
+    "Softmax",
+    "LogSoftmax",
+)
+"""The classes of this module that PyTorch has too."""
+
+Activation = Callable[[Tensor], Tensor]
+
+_OURS: dict[object, Activation] = {
+    functional.relu: relu,
+    torch.relu: relu,
+    functional.gelu: gelu,
+    functional.silu: silu,
+    torch.tanh: tanh,
+    functional.tanh: tanh,
+    torch.sigmoid: sigmoid,
+    functional.sigmoid: sigmoid,
+}
+
+
+def activation_for(given: Activation) -> Activation:
+    """Our function for one of PyTorch's; the given one where there is none."""
+    return given if isinstance(given, nn.Module | Function) else _OURS.get(given, given)

@@ -81,9 +81,6 @@ class MultiheadAttention(nn.MultiheadAttention):
     (torch.Size([3, 5, 8]), torch.Size([3, 5, 5]))
     """
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # pyright: ignore[reportArgumentType]
-
     def forward(
         self,
         query: Tensor,

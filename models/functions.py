@@ -25,15 +25,25 @@ class Function:
       "given".
 
     torch.compile does not look into a kernel; it sees one operator, which knows its kernel by a key.
-    Functions are constants of a module: layers hold none, and are copied and pickled without them.
+    Functions are constants of their modules: copied and pickled they stay the same objects.
     """
 
     def __init__(self, operation: str | Operation, precision: Precision = "given", **options: object) -> None:
         found = find(operation) if isinstance(operation, str) else operation
         self.operation = found.variant(**options)
-        self.label, self.precision = self.operation.label, precision
+        self.label = self.operation.label
+        self.precision: Precision = precision
         if _functions.setdefault(self.label, self) is not self:
             raise ValueError(f"there is a function {self.label} already")
+
+    def __repr__(self) -> str:
+        return f"<function {self.label}>"
+
+    def __deepcopy__(self, memo: object) -> Function:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _named, (self.label,)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -42,13 +52,25 @@ class Function:
 
     def __call__(self, *inputs: Tensor, **parameters: float) -> Any:
         """The output, a tuple where there are several; hyper-parameters by name."""
-        device = inputs[0].device.type
-        if self.precision != "given" and torch.is_autocast_enabled(device):
-            low = torch.get_autocast_dtype(device) if self.precision == "low" else torch.float32
-            inputs = tuple(i.to(low) if _castable(i) else i for i in inputs)
+        inputs = autocast(inputs, self.precision)
         if torch.compiler.is_compiling():
             return _traced(self.label, inputs, parameters)
         return self.kernel(*inputs, **parameters)
+
+
+def _named(label: str) -> Function:
+    import gradproof.models  # noqa: F401 (which makes them all)
+
+    return _functions[label]
+
+
+def autocast(inputs: tuple[Tensor, ...], precision: Precision) -> tuple[Tensor, ...]:
+    """The inputs as autocast wants them, where it is at work."""
+    device = inputs[0].device.type
+    if precision == "given" or not torch.is_autocast_enabled(device):
+        return inputs
+    dtype = torch.get_autocast_dtype(device) if precision == "low" else torch.float32
+    return tuple(i.to(dtype) if _castable(i) else i for i in inputs)
 
 
 def _castable(tensor: Tensor) -> bool:
@@ -56,12 +78,15 @@ def _castable(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.dtype != torch.float64
 
 
-@torch.compiler.assume_constant_result
 def _described(label: str) -> tuple[str, int, tuple[str, ...], tuple[float, ...]]:
     """The key of a kernel, the number of its outputs, and its parameters with their defaults."""
     kernel = _functions[label].kernel
     names = tuple(p.name for p in kernel.program.parameters)
     return kernel.key, len(kernel.program.outputs), names, tuple(float(kernel.defaults[n]) for n in names)
+
+
+# As torch.compiler.assume_constant_result does, which would import the compiler: seconds, at every start.
+_described._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _traced(label: str, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Any:

@@ -31,7 +31,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """Each entry is 0 with probability p, else divided by 1 - p; the input itself where not training.
 
-    The mask is drawn as PyTorch draws it on the CPU: from the same seed it is the same mask.
+    From the same seed the mask is PyTorch's on the CPU, where that has its input in contiguous memory.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"a dropout probability lies between 0 and 1, found {p}")
@@ -44,7 +44,8 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 def kept(like: Tensor, p: float) -> Tensor:
     """A mask of the shape of a tensor: true with probability 1 - p."""
-    return torch.empty_like(like.detach(), dtype=torch.bool).bernoulli_(1 - p)
+    empty = torch.empty_like(like.detach(), dtype=torch.bool, memory_format=torch.contiguous_format)
+    return empty.bernoulli_(1 - p)
 
 
 class Linear(nn.Linear):
