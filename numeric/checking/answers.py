@@ -124,7 +124,7 @@ def _refuted_by_escape(target: Target, runner: Runner, findings: Findings, pair:
         point = _point(target, plan, found[0].cotangent, spot, pair)
         true, claimed = to_floats(found[0])
         evidence = Evidence(true, claimed, found[0].connected, 1, [plan], good, {})
-        witness = Witness(point, _digits(found[0].true[spot]), _text(found[0], spot))
+        witness = Witness(point, *_texts(found[0], spot))
         return PairVerdict("refuted", witness=witness, diagnosis=diagnose(evidence))
     return None
 
@@ -151,15 +151,22 @@ def _examine_escaping(runner: Runner, plan: Plan, pair: Pair, jitter: float) -> 
 def _witness(target: Target, found: Found, pair: Pair) -> Witness:
     seen, spot = found.examination, found.spot
     point = _point(target, found.plan, found.cotangent, spot, pair)
-    return Witness(point, _digits(seen.true[spot]), _text(seen, spot))
+    return Witness(point, *_texts(seen, spot))
 
 
-def _text(seen: Examination, spot: Shape) -> str:
-    return _digits(seen.claimed[spot]) if seen.claimed[spot].is_finite() else "undefined"
+def _texts(seen: Examination, spot: Shape) -> tuple[str, str]:
+    """The true and the claimed number, with as many digits as tell them apart."""
+    true: Any = seen.true[spot]
+    digits = next((n for n in (30, 60, 120, 600) if _digits(true, n) != _digits(seen.claimed[spot], n)), 30)
+    return _digits(true, digits), _text(seen, spot, digits)
 
 
-def _digits(ball: Any) -> str:
-    return ball.str(30, radius=False)
+def _text(seen: Examination, spot: Shape, digits: int = 30) -> str:
+    return _digits(seen.claimed[spot], digits) if seen.claimed[spot].is_finite() else "undefined"
+
+
+def _digits(ball: Any, digits: int = 30) -> str:
+    return ball.str(digits, radius=False)
 
 
 def _point(target: Target, plan: Plan, cotangent: Place | None, spot: Shape, pair: Pair) -> dict[str, str]:

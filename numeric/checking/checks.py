@@ -32,7 +32,7 @@ from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
 NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError)
-RESIZED = ("sizes", "empty", "data")
+RESIZED = ("sizes", "empty", "data", "ranks")
 """The variations that a program need not accept."""
 ESCAPES = 30
 """At how many points a program is looked at whose values leave the tensors."""
@@ -209,6 +209,7 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
     plans = itertools.chain(
         maker.values(),
         maker.sizes(),
+        maker.ranks(),
         maker.data(findings.branches.data_constants),
         maker.layouts(),
         maker.asked(),
@@ -234,13 +235,16 @@ def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Pla
         try:
             trial = runner.run(plan)
         except ForwardError as error:
+            if plan.kind not in ("empty", "ranks") and refusal_for_real(target, plan) is None:
+                findings.undecided.append((plan, f"{error}, which a run in floats does not confirm"))
+                continue
             findings.not_accepted.append((plan, str(error)))
         except BackwardError as error:
             _take_error(target, findings, plan, str(error))
         except (AmbiguousError, RoundedAwayError):
             continue  # the numbers drawn do not decide: nothing is concluded from them
         except UndecidableError as error:
-            if plan.kind == "empty":  # nothing is concluded for empty axes
+            if plan.kind in ("empty", "ranks"):  # nothing is concluded for these
                 findings.not_accepted.append((plan, str(error)))
                 continue
             findings.undecided.append((plan, str(error)))
@@ -255,13 +259,13 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
     value.
     """
     confirmed = raises_for_real(target, plan)
-    if confirmed is None and plan.kind == "empty":
+    if confirmed is None and plan.kind in ("empty", "ranks"):
         findings.not_accepted.append((plan, message))
     elif confirmed is None:
         findings.undecided.append(
             (plan, f"the backward raised {message}, which a run in floats does not confirm")
         )
-    elif confirmed and plan.kind == "empty":
+    elif confirmed and plan.kind in ("empty", "ranks"):
         findings.notes[f"with {plan.name} the backward raises: {confirmed}"] = None
     elif confirmed:
         findings.raised.append((plan, confirmed))
@@ -274,6 +278,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
         findings.not_accepted.append((trial.plan, NO_VALUE))
         return
     for pair, outcome in list(trial.outcomes.items()):
+        if outcome.kind == "unclear" and trial.plan.kind == "ranks":
+            del trial.outcomes[pair]
         if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
             del trial.outcomes[pair]
             near = limit_near(runner, trial.plan, pair) if pair.first == -1 else None
@@ -281,7 +287,9 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
                 findings.kinks.append((trial.plan, pair, near))
     if trial.plan.kind not in ("kink", "kinks"):
         if trial.plan.kind != "empty":  # where a sum of nothing is compared, no side is met
-            (findings.elsewhere if trial.plan.kind == "sizes" else findings.branches).merge(trial.branches)
+            (findings.elsewhere if trial.plan.kind in ("sizes", "ranks") else findings.branches).merge(
+                trial.branches
+            )
         findings.trials.append(trial)
         return
     findings.branches.constants |= trial.branches.constants

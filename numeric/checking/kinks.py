@@ -207,16 +207,21 @@ def limit_near(runner: Runner, plan: Plan, pair: Pair) -> KinkOutcome | None:
 
 
 def _moved(plan: Plan, side: int, bits: int) -> Plan:
-    """A point 2^-bits beside that of a plan."""
+    """A point 2^-bits beside that of a plan, within the domains: at their ends on the inner side."""
     random = Random(f"{plan.name}/{side}")
     places: list[Place] = []
     for place in plan.places:
-        if place.reals is None or place.domain in ("simplex", "mask"):
+        if place.reals is None or place.domain == "mask":
             places.append(place)
             continue
         moved = place.reals.copy()
         for position in np.ndindex(moved.shape):
-            moved[position] += Fraction(random.choice((-1, 1)) * random.randrange(64, 128), 2**bits * 128)
+            step = Fraction(random.randrange(64, 128), 2**bits * 128)
+            inward = place.domain == "simplex" or (place.domain != "real" and moved[position] <= 0)
+            outward = place.domain == "unit" and moved[position] >= 1
+            moved[position] += step * (1 if inward else -1 if outward else random.choice((-1, 1)))
+        if place.domain == "simplex":
+            moved = moved / moved.sum(axis=-1, keepdims=True)
         places.append(replace(place, reals=moved))
     return replace(plan, places=tuple(places))
 

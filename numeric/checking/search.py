@@ -9,13 +9,15 @@ from random import Random
 
 import numpy as np
 
-from gradproof.numeric.checking.examination import Examination, examine
+from gradproof.numeric.checking.examination import PRECISION, Examination, examine
 from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE
 from gradproof.numeric.checking.points import PINNED, Place
 from gradproof.numeric.checking.trials import Pair, Plan, Runner
 from gradproof.numeric.exact.duals import Array, Shape
 
 TRIES = 10
+HIGH_PRECISION = 2048
+"""Bits of the balls where a difference vanishes exponentially."""
 SHRINKS = 40
 """How many simpler points are tried at most."""
 
@@ -36,17 +38,24 @@ def find_witness(runner: Runner, plan: Plan, pair: Pair) -> Found | None:
         found = confirm(runner, candidate, pair, None)
         if found is not None:
             return _shrink(runner, found, pair)
+    for candidate in _nearer_to_zero(plan):  # where a difference vanishes exponentially
+        for bits in (PRECISION, HIGH_PRECISION):
+            found = confirm(runner, candidate, pair, None, bits)
+            if found is not None:
+                return found
     return None
 
 
-def confirm(runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None) -> Found | None:
+def confirm(
+    runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None, bits: int = PRECISION
+) -> Found | None:
     """The point as a witness, if its forward meets no equal numbers and an entry differs for certain."""
     try:
-        seen = examine(runner, plan, pair, cotangent)
+        seen = examine(runner, plan, pair, cotangent, bits=bits)
         spots = seen.separated()
         if not spots or (seen.forward_ties and getattr(runner.program, "declared", None) is None):
             return None
-        if not _stands(runner, plan, pair, cotangent, seen, spots[0]):
+        if not _stands(runner, plan, pair, cotangent, seen, spots[0], 2 * bits):
             return None
     except (*NOT_CONCLUSIVE, ZeroDivisionError, ValueError):
         return None
@@ -54,22 +63,42 @@ def confirm(runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None) -> 
 
 
 def _stands(
-    runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None, seen: Examination, spot: Shape
+    runner: Runner, plan: Plan, pair: Pair, cotangent: Place | None, seen: Examination, spot: Shape, bits: int
 ) -> bool:
-    """The difference is still there at twice the precision."""
-    again = examine(runner, plan, pair, cotangent, bits=2 * 160)
+    """The difference is still there at a higher precision."""
+    again = examine(runner, plan, pair, cotangent, bits=bits)
     return spot in again.separated() and bool(
         again.claimed[spot].overlaps(seen.claimed[spot]) or not seen.claimed[spot].is_finite()
     )
 
 
 def _candidates(plan: Plan) -> Iterator[Plan]:
-    """Points of small integers, then of halves, then the plan's own."""
+    """Points of small integers, then of halves, then the plan's own, and one of odd denominators."""
     for attempt in range(TRIES):
         random = Random(f"{plan.seed}/{plan.name}/simple/{attempt}")
         places = [_simple(place, random, 1 if attempt < TRIES // 2 else 2) for place in plan.places]
         yield replace(plan, places=tuple(places))
     yield plan
+    yield _scaled(plan, Fraction(997, 1009))
+
+
+def _nearer_to_zero(plan: Plan) -> Iterator[Plan]:
+    for power in (4, 8, 12):
+        yield _scaled(plan, Fraction(1, 2**power))
+
+
+def _scaled(plan: Plan, factor: Fraction) -> Plan:
+    places = [
+        replace(place, reals=np.asarray(place.reals * factor, dtype=object)) if _moves(place) else place
+        for place in plan.places
+    ]
+    return replace(plan, places=tuple(places))
+
+
+def _moves(place: Place) -> bool:
+    """Whether all numbers of a place are free to be others."""
+    pinned = place.ties is not None and np.any(place.ties >= PINNED)
+    return bool(place.reals is not None and place.domain not in ("simplex", "mask", "unit") and not pinned)
 
 
 def _simple(place: Place, random: Random, denominator: int) -> Place:

@@ -88,6 +88,8 @@ class Target:
     module: Any = None
     subject: Any = None
     """What the caller handed over."""
+    specified: bool = False
+    """Whether the caller named the axes of the inputs."""
 
     @property
     def wanted(self) -> tuple[Example, ...]:
@@ -123,7 +125,7 @@ def make_target(
     axes = _axes(examples, spec)
     sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
     program = _program(fn, module, [e.name for e in examples if e.fixed], reference, declared)
-    return Target(program, tuple(examples), axes, sizes, _name(fn), module, fn)
+    return Target(program, tuple(examples), axes, sizes, _name(fn), module, fn, spec is not None)
 
 
 def _callable(fn: Any) -> Any:

@@ -55,7 +55,7 @@ class Plan:
     seed: int = 0
     kind: str = "point"
     """What was varied: `point`, `sizes`, `empty`, `layout`, `values`, `data`, `cotangent`, `asked`,
-    `kink`, `kinks`.
+    `ranks`, `kink`, `kinks`.
     """
 
     twice: bool = False

@@ -23,6 +23,9 @@ MAX_ENTRIES = 600
 SIZES = (1, 2, 3, 9)
 """Sizes that each axis is given in turn; the last is past the width of a vector register."""
 
+LEADING = "the added axis"
+"""The name of a leading axis that an input is given beside its own."""
+
 KINKED = ("real", "positive", "unit")
 """The domains in which entries are tied to others or to constants."""
 
@@ -168,6 +171,35 @@ class Maker:
         small = {axis: min(size, 2) for axis, size in base.items()}
         for axis in base:
             yield self.plan(_resized(axis, 0), "empty", {**small, axis: 0})
+
+    def ranks(self) -> Iterator[Plan]:
+        """A leading axis more, or one fewer, where no specification says how many there are.
+
+        All inputs change at once, and those alone that have the most axes.
+        """
+        if self.target.specified:
+            return
+        examples, axes = self.target.examples, self.target.axes
+        free = [
+            k for k, e in enumerate(examples) if not e.fixed and (e.is_number or e.is_data) and axes[k].axes
+        ]
+        if not free:
+            return
+        most = max(len(axes[k].axes) for k in free)
+        widest = [k for k in free if len(axes[k].axes) == most]
+        groups = [free] if widest == free else [free, widest]
+        for change, word in ((1, "more"), (-1, "fewer")):
+            for group in groups:
+                names = " and ".join(examples[k].name for k in group)
+                yield self._of_other_rank(group, change, f"{names} with one axis {word}")
+
+    def _of_other_rank(self, changed: list[int], change: int, name: str) -> Plan:
+        axes = list(self.target.axes)
+        for k in changed:
+            own = axes[k].axes
+            axes[k] = replace(axes[k], axes=(LEADING, *own) if change > 0 else own[1:])
+        sizes = {**self.target.sizes, LEADING: 2}
+        return Maker(replace(self.target, axes=tuple(axes)), self.seed).plan(name, "ranks", sizes)
 
     def _entries(self, sizes: Mapping[str, int]) -> int:
         return sum(prod(shape_of(axes, sizes)) for axes in self.target.axes)

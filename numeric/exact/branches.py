@@ -97,6 +97,12 @@ class Branches:
         self.impossible[site] = frozenset(one_sided) if known is None else known & one_sided
         return (-1, 1)
 
+    def exclude(self, what: str, sides: Iterable[object]) -> None:
+        """Outcomes that bounds exclude, whatever else is met at the place."""
+        site = Site(what, *user_place())
+        known = self.impossible.get(site)
+        self.impossible[site] = frozenset(sides) if known is None else known & frozenset(sides)
+
     def record_data(self, constants: Iterable[int]) -> None:
         """Remember the constants with which integers were compared."""
         self.data_constants.update(constants)

@@ -117,6 +117,8 @@ class Execution(TorchDispatchMode):
         decided = {decided_by(leaf) for leaf in leaves} - {None}
         if decided and isinstance(result, torch.Tensor):
             mark_decided(result, "equality" if "equality" in decided else "order")
+            if self.numbers.bounds is not None:
+                bound_mask(func, args, kwargs, result)
             if result.dtype != torch.bool:
                 for leaf in leaves:
                     self._record_mask(leaf)
@@ -315,8 +317,16 @@ class Execution(TorchDispatchMode):
     def _record_mask(self, tensor: torch.Tensor) -> None:
         """Booleans that comparisons made and that are reckoned with as numbers: both outcomes are sides."""
         if tensor.dtype == torch.bool and tensor.numel() and decided_by(tensor) == "order":
-            outcomes = {bool(side) for side in tensor.unique()}
-            self.branches.record("a mask", outcomes, {True, False})
+            self.record_choice("a mask", tensor)
+
+    def record_choice(self, what: str, mask: torch.Tensor, met: set[object] | None = None) -> None:
+        """Both sides of booleans are wanted, but those that bounds exclude."""
+        outcomes = {bool(side) for side in mask.unique()} if met is None else met
+        self.branches.record(what, outcomes, {True, False})
+        bounds = mask_bounds(mask)
+        if bounds is not None:
+            never = {False} if bool(bounds[0].all()) else {True} if not bool(bounds[1].any()) else ()
+            self.branches.exclude(what, never)
 
     def value_of(self, operand: Any) -> Value:
         """A number, or a tensor of any dtype, as exact numbers."""
@@ -335,6 +345,50 @@ def mark_decided(tensor: torch.Tensor, how: str) -> None:
     """Mark booleans or integers as made by comparisons: by `order`, or by `equality` among others."""
     marked: Any = tensor
     marked.decided = how
+
+
+MaskBounds = tuple[torch.Tensor, torch.Tensor]
+"""Where booleans are true wherever the inputs are, and where they may be."""
+
+
+def mask_bounds(mask: torch.Tensor) -> MaskBounds | None:
+    """What bounds over the domain say of booleans, if they were asked for."""
+    return getattr(mask, "bounds", None)
+
+
+def mark_bounds(mask: torch.Tensor, bounds: MaskBounds) -> None:
+    """Say of booleans what bounds leave of them."""
+    marked: Any = mask
+    marked.bounds = bounds
+
+
+def bound_mask(func: Any, args: Any, kwargs: Any, result: torch.Tensor) -> None:
+    """Bounds of booleans that are made of others: of `not` the opposite, of what is monotone the same."""
+    if result.dtype != torch.bool or any(t.dtype != torch.bool for t in tensors_in(args)):
+        return
+    name = func.overloadpacket.__name__
+    if name in ("bitwise_not", "logical_not"):
+        low, high = _bounds_of(args[0])
+        mark_bounds(result, (~high, ~low))
+    elif name in _MONOTONE:
+        low, high = (func(*map_tensors(lambda t, k=k: _bounds_of(t)[k], args), **kwargs) for k in (0, 1))
+        mark_bounds(result, (low, high))
+
+
+def _bounds_of(mask: torch.Tensor) -> MaskBounds:
+    known = mask_bounds(mask)
+    if known is not None:
+        return known
+    if decided_by(mask) is None:
+        return mask, mask
+    return torch.zeros_like(mask), torch.ones_like(mask)
+
+
+_MONOTONE = {
+    "bitwise_and", "bitwise_or", "logical_and", "logical_or", "__and__", "__or__", "all", "any", "view",
+    "reshape", "expand", "unsqueeze", "squeeze", "slice", "select", "transpose", "permute", "t", "clone",
+    "cat", "alias", "detach", "_unsafe_view",
+}  # fmt: skip
 
 
 def decided_by(tensor: torch.Tensor) -> str | None:

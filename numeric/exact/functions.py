@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 from flint import arb, fmpq
 
-from gradproof.numeric.exact.duals import Array, Dual
+from gradproof.numeric.exact.duals import Array, Dual, last
 from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.reals import Floats, each
 from gradproof.numeric.exact.residues import Residues
@@ -50,21 +50,34 @@ def exp(x: Value) -> Value:
 
 
 def _exp_of_infinity(x: Value, y: Value) -> Value:
-    """`exp(-inf)` is 0, with the derivative 0; any other finite value of an infinity is undecided."""
+    """`exp(-inf)` is 0, with the derivative 0 unless the infinity moves, as that of `log x` does at 0.
+
+    Any other finite value of an infinity is undecided.
+    """
     finite = finite_entries(x)
     if np.all(finite):
         return y
     if np.any(finite_entries(y) & ~finite & (y.reals != 0)):
         raise UndecidableError("an infinity that exp makes finite")
-    duals = tuple(_zero_where(dual, ~finite & finite_entries(y)) for dual in y.duals)
+    spots = ~finite & finite_entries(y)
+    duals = tuple(_zero_where(dual, spots, own) for dual, own in zip(y.duals, x.duals, strict=True))
     return replace(y, duals=duals)
 
 
-def _zero_where(dual: Dual, spots: Array) -> Dual:
+def _zero_where(dual: Dual, spots: Array, argument: Dual) -> Dual:
     zero = dual.primal.dtype.type(0) if dual.primal.dtype != object else 0
     primal = np.where(spots, zero, dual.primal)
-    tangent = None if dual.tangent is None else np.where(spots, zero, dual.tangent)
-    return Dual(primal, tangent)
+    if dual.tangent is None or argument.tangent is None:
+        return Dual(primal, dual.tangent)
+    still = _is_finite(last(argument.tangent, 1, dual.tangent.shape[1]))
+    return Dual(primal, np.where(spots & still, zero, dual.tangent))
+
+
+def _is_finite(tangent: Array) -> Array:
+    """Where a tangent is finite; in residues, everywhere."""
+    if tangent.dtype != object:
+        return np.isfinite(tangent)
+    return each(tangent, lambda t: not isinstance(t, arb) or bool(t.is_finite())).astype(bool)
 
 
 def finite_operand(x: Value, what: str) -> Value:

@@ -16,13 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.numeric.exact.duals import Array, Dual, Shape, System
+from gradproof.numeric.exact.duals import Array, Dual, Shape, System, as_objects
 from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
 from gradproof.numeric.exact.towers import Tower, power_modulo
 
 
 class ZeroDivisorError(Exception):
     """A residue that must be inverted is 0: the numbers drawn were unlucky, or the program divides by 0."""
+
+
+MAX_RELATED = 64
+"""Among how many logarithms, and among the exponentials of how many entries, relations are looked for."""
 
 
 @dataclass
@@ -37,6 +41,14 @@ class Residues(System):
     """How many roots were taken of what has none: their squares are not what stood under the root."""
     arguments: dict[int, Array] = field(default_factory=dict[int, Array])
     """The rows of S for each log S, by the residue of S modulo the last prime."""
+    inverses: dict[int, int] = field(default_factory=dict[int, int])
+    """The inverse of each such S modulo the last prime."""
+    exponentials: dict[int, tuple[Array, LogSum]] = field(default_factory=dict[int, tuple[Array, LogSum]])
+    """The rows of c, and what is known of c as a sum of logarithms, for each e^c, by its last residue."""
+    related: dict[int, tuple[LogSum, Array | None]] = field(
+        default_factory=dict[int, tuple[LogSum, Array | None]]
+    )
+    """What each log S was found to be, by the last residue of S: a sum of logarithms, and what is added."""
     exponents: set[int] = field(default_factory=set[int])
     """The exponents met in `x^y`, modulo the last prime."""
     _powers: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
@@ -128,7 +140,16 @@ class Residues(System):
             primal = self._raise(linear, self.tower.roots)
         if a.logs is not None:
             primal = self._multiply_out(primal, a.logs)
+        self._remember_exponents(a, primal)
         return self.chain(a, primal, lambda: primal)
+
+    def _remember_exponents(self, a: Dual, primal: Array) -> None:
+        if not primal.shape[0] or math.prod(a.shape) > MAX_RELATED:
+            return
+        for position in np.ndindex(a.shape):
+            known = NO_LOGS if a.logs is None else a.logs[position]
+            rows = a.primal[(slice(None), *position)]
+            self.exponentials.setdefault(int(primal[(-1, *position)]), (rows, known))
 
     def turn(self, a: Dual) -> tuple[Array, Array]:
         """Cosine and sine: half the sum and the difference of `e^(iu)` and its inverse."""
@@ -165,25 +186,84 @@ class Residues(System):
         )
 
     def log(self, a: Dual) -> Dual:
-        """An atom for each argument, with `exp(log S) = S`; the logarithm of 1 is 0."""
+        """An atom for each argument, with `exp(log S) = S` and `log(S T) = log S + log T`."""
         if a.levels == 0:
             return self.chain(a, a.primal, lambda: a.primal)
-        logs = np.empty(a.shape, dtype=object)
+        logs, added = np.empty(a.shape, dtype=object), np.zeros(a.primal.shape, dtype=object)
         for position in np.ndindex(a.shape):
             rows = a.primal[(slice(None), *position)]
-            logs[position] = self._log_of(rows)
-        primal = self._atoms_of(logs, a.levels)
+            logs[position], exponent = self._log_of(rows)
+            if exponent is not None:
+                added[(slice(None), *position)] = exponent[len(exponent) - a.levels :]
+        primal = self.reduce(self._atoms_of(logs, a.levels) + added, 0)
         result = self.chain(a, primal, lambda: self.reciprocal_of(a.primal))
         return replace(result, logs=logs)
 
-    def _log_of(self, rows: Array) -> LogSum:
-        key = int(rows[-1])
+    def _log_of(self, rows: Array) -> tuple[LogSum, Array | None]:
+        """The logarithm of S as a sum of logarithms, and what is added to it."""
+        key, count = int(rows[-1]), len(rows)
         if key == 1:
-            return NO_LOGS
+            return NO_LOGS, None
+        found = self.related.get(key)
+        if found is not None and found[1] is not None and len(found[1]) >= count:
+            return found
+        if key not in self.arguments and len(self.inverses) <= MAX_RELATED:
+            found = self._relate(key, count)
+            if found is not None:
+                self.related[key] = found
+                return found
         known = self.arguments.get(key)
-        if known is None or len(known) < len(rows):
+        if known is None or len(known) < count:
             self.arguments[key] = rows
-        return LogSum({key: Fraction(1)})
+        if key and key not in self.inverses:
+            self.inverses[key] = power_modulo(key, -1, self.tower.primes[-1])
+        return LogSum({key: Fraction(1)}), None
+
+    def _relate(self, key: int, count: int) -> tuple[LogSum, Array] | None:
+        """S as e^c, as e^c T, or as a product or quotient of S and T whose logarithms were met before.
+
+        Where all of these logarithms have real values, so has log S, and the relation holds.
+        """
+        prime = self.tower.primes[-1]
+        if not key:
+            return None
+        own = power_modulo(key, -1, prime)
+        found = self._exponent_of(key, own, count, NO_LOGS, 1)
+        if found is not None:
+            return found
+        nothing = np.zeros(count, dtype=object)
+        for other, inverse in self.inverses.items():
+            log, ratio, back, product = LogSum({other: Fraction(1)}), key * inverse, other * own, key * other
+            ratio, back, product = ratio % prime, back % prime, product % prime
+            found = self._exponent_of(ratio, back, count, log, 1)
+            if found is None and product in self.exponentials:  # S T = e^c
+                found = self._exponent_of(product, product, count, log * Fraction(-1), 1)
+            if found is not None:
+                return found
+            if ratio in self.inverses:
+                return log + LogSum({ratio: Fraction(1)}), nothing
+            if back in self.inverses:
+                return log + LogSum({back: Fraction(-1)}), nothing
+            if product == 1:
+                return log * Fraction(-1), nothing
+            if product in self.inverses:
+                return LogSum({product: Fraction(1)}) + log * Fraction(-1), nothing
+            if key * key % prime == other:
+                return log * Fraction(1, 2), nothing
+        return None
+
+    def _exponent_of(
+        self, number: int, inverse: int, count: int, log: LogSum, sign: int
+    ) -> tuple[LogSum, Array] | None:
+        """`log` plus the exponent of a number, where the number or its inverse is an exponential."""
+        for residue, factor in ((number, sign), (inverse, -sign)):
+            known = self.exponentials.get(residue)
+            if known is not None and len(known[0]) >= count:
+                rows, logs = known
+                atoms = self._atoms_of(as_objects(np.array(logs, dtype=object)), len(rows))
+                linear = (rows - atoms) * factor
+                return log + logs * Fraction(factor), self.reduce(linear, 0)
+        return None
 
     def _atoms_of(self, logs: Array, levels: int) -> Array:
         result = np.empty((levels, *logs.shape), dtype=object)

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 
 from gradproof.numeric.exact.branches import is_the_users, user_line
 from gradproof.numeric.exact.execution import Execution, decided_by
-from gradproof.numeric.exact.reals import Balls
+from gradproof.numeric.exact.reals import Balls, RoundedAwayError
 from gradproof.numeric.exact.storages import ExactTensor
 from gradproof.numeric.exact.values import UndecidableError
 
@@ -151,8 +151,10 @@ class EscapeGuard(TorchFunctionMode):
         ):
             raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
         if tensor.dtype == torch.bool and (func is torch.Tensor.__bool__ or _by_the_user()):
-            both = {True, False} if decided_by(tensor) == "order" else {value}
-            self.run.branches.record("a Python branch", {value}, both)
+            if decided_by(tensor) == "order":
+                self.run.record_choice("a Python branch", tensor, {value})
+            else:
+                self.run.branches.record("a Python branch", {value}, {value})
         return value
 
 
@@ -170,6 +172,9 @@ def shown_in_floats(tensor: ExactTensor) -> NDArray[np.float64] | None:
     if jitter is None or not isinstance(value.numbers.reals, Balls):
         return None
     floats = np.array([float(ball.mid()) for ball in value.reals.reshape(-1)], dtype=np.float64)
+    finite = [ball.is_finite() for ball in value.reals.reshape(-1)]
+    if not np.all(np.isfinite(floats) | ~np.array(finite, dtype=bool)):
+        raise RoundedAwayError
     return (floats * (1 + jitter)).reshape(value.shape)
 
 

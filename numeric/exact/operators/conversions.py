@@ -12,7 +12,7 @@ from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.execution import DATA_HANDLERS, Execution, handles
 from gradproof.numeric.exact.operators.pieces import compare, steps
 from gradproof.numeric.exact.specials import finite_entries
-from gradproof.numeric.exact.values import UndecidableError, Value
+from gradproof.numeric.exact.values import AmbiguousError, UndecidableError, Value
 
 aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
@@ -36,7 +36,7 @@ def to_copy(run: Execution, a: Any, *arguments: Any, dtype: torch.dtype | None =
         whole = steps(run, a, what, math.trunc).reals
         if a.constant is None:
             run.branches.record(what, {"a piece"}, {"a piece", "every piece"})
-        return torch.tensor(np.vectorize(round_ball, otypes=[np.int64])(whole).tolist(), dtype=dtype)
+        return _integers(whole, dtype)
     if dtype is not None and dtype.is_floating_point:
         return run.value_of(a)
     tensor: Any = a
@@ -44,6 +44,14 @@ def to_copy(run: Execution, a: Any, *arguments: Any, dtype: torch.dtype | None =
 
 
 DATA_HANDLERS.add(to_copy)
+
+
+def _integers(whole: Any, dtype: torch.dtype) -> torch.Tensor:
+    numbers = np.vectorize(round_ball, otypes=[object])(whole)
+    limits = torch.iinfo(dtype)
+    if any(not limits.min <= number <= limits.max for number in numbers.flat):
+        raise AmbiguousError(f"a number that {dtype} does not hold")
+    return torch.from_numpy(numbers.astype(np.int64)).to(dtype)
 
 
 @handles(aten.nan_to_num)

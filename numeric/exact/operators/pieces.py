@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.duals import Array, Dual
-from gradproof.numeric.exact.execution import Execution, decided_by, handles, mark_decided
+from gradproof.numeric.exact.duals import Array, Dual, Shape, expand
+from gradproof.numeric.exact.execution import (
+    Execution,
+    MaskBounds,
+    decided_by,
+    handles,
+    mark_bounds,
+    mark_decided,
+)
 from gradproof.numeric.exact.intervals import Interval, Intervals, hull, largest, smallest
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.storages import gather
@@ -66,7 +73,7 @@ def choose_by(run: Execution, condition: torch.Tensor, a: Value, b: Value) -> Va
     """Choose by booleans; where comparisons made them, both outcomes are sides and no result is constant."""
     decided = decided_by(condition)
     if decided == "order" and condition.numel():
-        run.branches.record("a choice", {bool(side) for side in condition.unique()}, {True, False})
+        run.record_choice("a choice", condition)
     taken = condition.numpy().astype(bool)
     return pick(taken, a, b) if decided is None else replace(choose(taken, a, b), constant=None)
 
@@ -85,7 +92,27 @@ def _register_comparison(
         made = torch.from_numpy(np.asarray(test(sides)))
         if x.constant is None or y.constant is None:
             mark_decided(made, "equality" if equality else "order")
+            if x.bounds is not None and y.bounds is not None:
+                mark_bounds(made, _bounds_of_test(x.bounds, y.bounds, test, sides.shape))
         return made
+
+
+def _bounds_of_test(a: Dual, b: Dual, test: Callable[[Array], Array], shape: Shape) -> MaskBounds:
+    """Where a comparison holds whatever the inputs are, and where it may hold."""
+    gaps = np.asarray(expand(a.primal, 1, shape)[0] - expand(b.primal, 1, shape)[0], dtype=object)
+    always, ever = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    for side in (-1, 0, 1):
+        possible = _of_each(lambda gap, s=side: _may_be(gap, s), gaps).astype(bool)
+        holds = bool(test(np.array(side)))
+        always &= ~possible | holds
+        ever |= possible & holds
+    return torch.from_numpy(always), torch.from_numpy(ever)
+
+
+def _may_be(gap: Interval, side: int) -> bool:
+    if side == 0:
+        return not (gap.is_positive() or (-gap).is_positive())
+    return gap.high > 0 if side > 0 else gap.low < 0
 
 
 _register_comparison(">", lambda s: s > 0, False, aten.gt, prims.gt)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
+from gradproof.numeric.exact.branches import order
 from gradproof.numeric.exact.execution import Execution, handles
 from gradproof.numeric.exact.operators.pieces import choose, compare
 from gradproof.numeric.exact.values import Value
@@ -167,7 +168,25 @@ def pow_(run: Execution, base: Any, exponent: Any) -> Value:
     if y.constant is not None:
         return _powers(x, y.constant)
     steps = run.numbers.constant(_steps_from_known(run, y))
-    return f.exp((y - steps) * f.log(x)) * _powers(x, steps.constant)
+    powers = f.exp((y - steps) * f.log(x)) * _powers(x, steps.constant)
+    return _powers_of_zero(run, x, y, powers)
+
+
+def _powers_of_zero(run: Execution, x: Value, y: Value, powers: Value) -> Value:
+    """`0^y` is 1 where y is 0, and 0 with the derivative of `x^c` where y is a number c from 1 on.
+
+    Elsewhere `exp(y log x)` says what there is to say: no derivative by x, or by y, or no value.
+    """
+    if not np.any(x.reals == 0):
+        return powers
+    zero = np.broadcast_to(order(x, run.value_of(0)) == 0, powers.shape)
+    whole = np.full(powers.shape, Fraction(-1), dtype=object)
+    for exponent in (0, 1, 2, 3):
+        whole[np.broadcast_to(order(y, run.value_of(exponent)) == 0, powers.shape)] = Fraction(exponent)
+    known = zero & (whole >= 0)
+    if not np.any(known):
+        return powers
+    return choose(known, _powers(x, np.where(known, whole, Fraction(1))), powers)
 
 
 def _powers(x: Value, exponents: Any) -> Value:

@@ -103,6 +103,58 @@ def test_equivalent() -> None:
     assert equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(x) - 1, X, seed=1).verdict == "refuted"
 
 
+P = torch.tensor([0.5, 1.25, 2.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("f", "g", "inputs"),
+    [
+        (lambda x, y: x.log() + y.log(), lambda x, y: (x * y).log(), (P, P + 1)),
+        (lambda x, y: x.log() - y.log(), lambda x, y: (x / y).log(), (P, P + 1)),
+        (lambda x: 2 * x.log(), lambda x: (x * x).log(), (P,)),
+        (lambda x: x.log() / 2, lambda x: x.sqrt().log(), (P,)),
+        (lambda x: -x, lambda x: (-x).exp().log(), (X,)),
+        (lambda x: (1 + x.exp()).log(), lambda x: x - torch.sigmoid(x).log(), (X,)),
+        (lambda x: (1 + x.exp()).log(), lambda x: x.clamp(min=0) + (-x.abs()).exp().log1p(), (X,)),
+    ],
+)
+def test_logarithms_of_products(f: Any, g: Any, inputs: Any) -> None:
+    assert equivalent(f, g, *inputs, seed=1).verdict == "proved"
+    assert equivalent(f, lambda *x: g(*x) * (1 + 2.0**-40), *inputs, seed=1).verdict == "refuted"
+
+
+def test_difference_that_vanishes_exponentially_has_a_witness() -> None:
+    def cut(x: Tensor) -> Tensor:
+        return torch.where(x > 20, x, (1 + x.exp()).log())
+
+    result = equivalent(cut, lambda x: (1 + x.exp()).log(), X, seed=1)
+    assert result.witness is not None and result.witness.left != result.witness.right
+
+
+def test_powers_of_zero() -> None:
+    def slopes(x: Tensor, y: Tensor, z: Tensor, guarded: bool) -> Any:
+        logs = torch.where(x > 0, z * torch.log(torch.where(x > 0, x, 1.0)), 0.0) if guarded else z * x.log()
+        return y * torch.pow(x, y - 1), logs
+
+    def power(guarded: bool) -> Any:
+        class Power(Function):
+            @staticmethod
+            def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                z = torch.pow(x, y)
+                ctx.save_for_backward(x, y, z)
+                return z
+
+            @staticmethod
+            def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                by_x, by_y = slopes(*ctx.saved_tensors, guarded)
+                return grad * by_x, grad * by_y
+
+        return Power.apply
+
+    assert check(power(True), P, P + 1, seed=1).verdict == "proved"
+    assert check(power(False), P, P + 1, seed=1).verdict == "refuted"  # 0 * -inf
+
+
 def test_module() -> None:
     layer = torch.nn.Linear(3, 2).double()
     result = check(layer, X, seed=1)

@@ -104,3 +104,42 @@ def test_masks_that_count_as_numbers_are_still_proved() -> None:
     assert check(relu, X, seed=1).verdict == "proved"
     twice = custom(lambda x: 2 * torch.relu(x), lambda x, g: g.mul(1 + (x > 0)).sub(g * (x <= 0)))
     assert check(twice, X, seed=1).verdict == "proved"
+
+
+class Scale(Function):
+    """x * s with s of shape (d,): right for x of two axes, of which it sums one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, s: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, s)
+        return x * s
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, s = ctx.saved_tensors
+        return grad * s, (grad * x).reshape(-1, s.shape[-1])[: x.shape[0]].sum(0)
+
+
+def test_number_of_axes_is_varied() -> None:
+    x, s = torch.randn(3, 4), torch.randn(4)
+    assert check(Scale.apply, x, s, seed=1).verdict == "refuted"
+    assert check(Scale.apply, x, s, spec="x: batch d, s: d", seed=1).verdict == "proved"
+
+
+def test_backward_that_raises_for_another_number_of_axes_is_noted() -> None:
+    x, w = torch.randn(3, 4), torch.randn(4, 2)
+
+    class Product(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            ctx.save_for_backward(x, w)
+            return x @ w
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            x, w = ctx.saved_tensors
+            return grad @ w.t(), x.t() @ grad
+
+    result = check(Product.apply, x, w, seed=1)
+    assert result.verdict == "proved"
+    assert any("one axis more" in note or "one axis fewer" in note for note in result.notes)
