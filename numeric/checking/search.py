@@ -88,17 +88,15 @@ def _nearer_to_zero(plan: Plan) -> Iterator[Plan]:
 
 
 def _scaled(plan: Plan, factor: Fraction) -> Plan:
-    places = [
-        replace(place, reals=np.asarray(place.reals * factor, dtype=object)) if _moves(place) else place
-        for place in plan.places
-    ]
-    return replace(plan, places=tuple(places))
+    return replace(plan, places=tuple(_scale_place(place, factor) for place in plan.places))
 
 
-def _moves(place: Place) -> bool:
-    """Whether all numbers of a place are free to be others."""
+def _scale_place(place: Place, factor: Fraction) -> Place:
+    """The place with other numbers, if all of them are free to be others."""
     pinned = place.ties is not None and np.any(place.ties >= PINNED)
-    return bool(place.reals is not None and place.domain not in ("simplex", "mask", "unit") and not pinned)
+    if place.reals is None or place.domain in ("simplex", "mask", "unit") or pinned:
+        return place
+    return replace(place, reals=np.asarray(place.reals * factor, dtype=object))
 
 
 def _simple(place: Place, random: Random, denominator: int) -> Place:

@@ -147,7 +147,7 @@ class Residues(System):
         if not primal.shape[0] or math.prod(a.shape) > MAX_RELATED:
             return
         for position in np.ndindex(a.shape):
-            known = NO_LOGS if a.logs is None else a.logs[position]
+            known: Any = NO_LOGS if a.logs is None else a.logs[position]
             rows = a.primal[(slice(None), *position)]
             self.exponentials.setdefault(int(primal[(-1, *position)]), (rows, known))
 

@@ -186,7 +186,8 @@ def _powers_of_zero(run: Execution, x: Value, y: Value, powers: Value) -> Value:
     known = zero & (whole >= 0)
     if not np.any(known):
         return powers
-    return choose(known, _powers(x, np.where(known, whole, Fraction(1))), powers)
+    whole[~known] = Fraction(1)
+    return choose(known, _powers(x, whole), powers)
 
 
 def _powers(x: Value, exponents: Any) -> Value:

@@ -146,7 +146,8 @@ def test_powers_of_zero() -> None:
 
             @staticmethod
             def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-                by_x, by_y = slopes(*ctx.saved_tensors, guarded)
+                x, y, z = ctx.saved_tensors
+                by_x, by_y = slopes(x, y, z, guarded)
                 return grad * by_x, grad * by_y
 
         return Power.apply
