@@ -13,21 +13,21 @@ from secrets import randbits
 from typing import Any
 
 import numpy as np
-import torch
 
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.preflight import inspect_example
-from gradproof.numeric.checking.replay import gradients_for_real, raises_for_real, refusal_for_real
+from gradproof.numeric.checking.replay import differs_for_real, raises_for_real, refusal_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
-from gradproof.numeric.checking.variation import Maker
+from gradproof.numeric.checking.variation import Maker, redrawn
 from gradproof.numeric.exact.branches import Branches, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
+from gradproof.numeric.exact.scalars import TextError
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
@@ -37,6 +37,12 @@ RESIZED = ("sizes", "empty", "data", "ranks")
 ESCAPES = 30
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
+NOT_CONCLUDED = ("empty", "ranks", "graph")
+"""Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
+derivative that nobody asked for.
+"""
+REDRAWS = 3
+"""How many numbers are drawn for a plan until its comparisons can be decided."""
 SEARCH = 48
 """How many further points are looked at for a side of a comparison that was not met."""
 
@@ -50,6 +56,8 @@ class Findings:
     not_accepted: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     raised: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     undecided: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    dropped: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    """Plans whose numbers decide nothing, however they were drawn: they do not count as run."""
     branches: Branches = field(default_factory=Branches)
     """Comparisons met at the sizes of the example."""
     elsewhere: Branches = field(default_factory=Branches)
@@ -153,42 +161,9 @@ def _check(
         meant = _again_as_meant(target, maker, order, seed)
         if meant is not None:
             runner, findings = meant
-    if not findings.undecided and runner.order == 1:
-        apart = _differs_for_real(target, runner, maker, findings)
-        if apart is not None:
-            findings.undecided.append((maker.example(), apart))
     pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
     verdict = combine(pairs)
     return _result(target, pairs, verdict, findings, seed, time.perf_counter() - started)
-
-
-def _differs_for_real(target: Target, runner: Runner, maker: Maker, findings: Findings) -> str | None:
-    """Whether the program does something else with tensors of floats: it may look at what it is given."""
-    plan = replace(maker.example(), cotangent="1")
-    real = gradients_for_real(target, plan)
-    if real is None:
-        return None
-    coarse = any("_to_copy" in name for trial in findings.trials for name in trial.used)
-    for i, gradient in enumerate(real):
-        try:
-            seen = examine(runner, plan, Pair(0, i))
-        except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
-            return None
-        loose = (
-            1e-2
-            if coarse
-            else 1e-9
-            if gradient.dtype == torch.float64
-            else 1e-2
-            if gradient.element_size() == 2
-            else 1e-4
-        )
-        exact = np.array([float(ball.mid()) for ball in seen.claimed.reshape(-1)])
-        floats = gradient.detach().to(torch.float64).reshape(-1).numpy()
-        scale = max(float(np.abs(exact).max(initial=0)), float(np.abs(floats).max(initial=0)), 1.0)
-        if np.all(np.isfinite(exact)) and not np.all(np.abs(exact - floats) <= loose * scale):
-            return f"run in floats, the backward returns something else for {target.wanted[i].name}"
-    return None
 
 
 def _again_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
@@ -233,7 +208,7 @@ def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Pla
                 findings.not_accepted.append((plan, refusal))
                 continue
         try:
-            trial = runner.run(plan)
+            trial = _run_plan(runner, plan)
         except ForwardError as error:
             if plan.kind not in ("empty", "ranks") and refusal_for_real(target, plan) is None:
                 findings.undecided.append((plan, f"{error}, which a run in floats does not confirm"))
@@ -241,23 +216,44 @@ def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Pla
             findings.not_accepted.append((plan, str(error)))
         except BackwardError as error:
             _take_error(target, findings, plan, str(error))
-        except (AmbiguousError, RoundedAwayError):
-            continue  # the numbers drawn do not decide: nothing is concluded from them
+        except (AmbiguousError, RoundedAwayError) as error:
+            findings.dropped.append((plan, str(error) or "floats overflow, and balls do not decide"))
         except UndecidableError as error:
-            if plan.kind in ("empty", "ranks"):  # nothing is concluded for these
+            if plan.kind in NOT_CONCLUDED:
                 findings.not_accepted.append((plan, str(error)))
+                continue
+            refusal = refusal_for_real(target, plan) if isinstance(error, TextError) else None
+            if refusal is not None:  # what it wrote was the reason of an error
+                findings.not_accepted.append((plan, refusal))
                 continue
             findings.undecided.append((plan, str(error)))
             if len(findings.undecided) > 3 and not findings.trials:
                 return
         else:
+            apart = differs_for_real(target, trial)
+            if apart is not None:
+                findings.undecided.append((plan, apart))
             _take(runner, findings, trial)
+
+
+def _run_plan(runner: Runner, plan: Plan) -> Trial:
+    """Run a plan; where its numbers decide nothing, some others of its kind."""
+    for attempt in range(REDRAWS):
+        try:
+            return runner.run(plan if attempt == 0 else redrawn(plan, attempt))
+        except (AmbiguousError, RoundedAwayError):
+            if attempt == REDRAWS - 1 or plan.kind in ("kink", "kinks"):
+                raise
+    raise AssertionError
 
 
 def _take_error(target: Target, findings: Findings, plan: Plan, message: str) -> None:
     """An error of the backward counts if the program raises it in floats too, where its output has a
     value.
     """
+    if plan.kind == "graph":
+        findings.not_accepted.append((plan, message))
+        return
     confirmed = raises_for_real(target, plan)
     if confirmed is None and plan.kind in ("empty", "ranks"):
         findings.not_accepted.append((plan, message))
@@ -357,6 +353,7 @@ def _result(
     varied = {
         "accepted": [trial.plan.name for trial in findings.trials],
         "kinks": sorted({plan.name for plan, _, _ in findings.kinks}),
+        "not decided": [{"variation": plan.name, "because": why} for plan, why in findings.dropped],
         "not accepted": [{"variation": plan.name, "because": why} for plan, why in findings.not_accepted],
     }
     notes = tuple(dict.fromkeys([*findings.notes, *(note for pair in pairs for note in pair.notes)]))

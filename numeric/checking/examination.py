@@ -84,7 +84,7 @@ def examine(
     """
     with precision(bits):
         numbers = Numbers(None, Balls()) if beside is None else Numbers(None, Floats(), limits=Balls())
-        settings = Settings(numbers, Branches(), Constants(widened=True), plan.seed, plan.twice)
+        settings = Settings(numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph)
         offsets = None if beside is None else Random(beside)
         draws = Draws(numbers, Random(0), 0, offsets=offsets)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
@@ -100,7 +100,7 @@ def examine(
             units = runner.order > 1 and position == pair.output and pair.wrt == len(values)
             value = draws.value(place, 0 if units else None, units=units)
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
-            return Argument(value, layout=layout, wanted=runner.order > 1)
+            return Argument(value, layout=layout, wanted=runner.order > 1 or plan.graph)
 
         found = runner.program.evaluate(settings, arguments, draw, runner.order)
         if pair.first == -1:

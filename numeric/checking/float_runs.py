@@ -17,8 +17,9 @@ from gradproof.numeric.checking.ball_values import Truth
 from gradproof.numeric.checking.magnitudes import Point
 from gradproof.numeric.checking.targets import Target, TargetError
 from gradproof.numeric.exact.duals import Shape
-from gradproof.numeric.exact.numpy_programs import KernelProgram, NumpyProgram, gradient_mistake, replayed
+from gradproof.numeric.exact.numpy_programs import KernelProgram, NumpyProgram, gradient_mistake
 from gradproof.numeric.exact.programs import TorchProgram
+from gradproof.numeric.exact.seeds import all_replayed, replayed
 
 Cotangents = Callable[[list[Shape]], list[np.ndarray]]
 
@@ -36,8 +37,7 @@ class FloatRun:
         """The outputs, and the gradient by each wanted input, as float64. Raises what the program raises."""
         inputs = [self._tensor(k, point) for k in range(len(point.arrays))]
         wanted = [x for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad]
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(self.seed)
+        with all_replayed(self.seed), torch.enable_grad():
             leaves = tree_flatten(self.function(*inputs))[0]
             outputs = [y for y in leaves if isinstance(y, torch.Tensor) and y.is_floating_point()]
             given = cotangents([tuple(y.shape) for y in outputs])

@@ -42,12 +42,12 @@ COTANGENT_LAYOUTS: Mapping[str, Layout] = {
 
 
 def lay_out(tensor: torch.Tensor, layout: Layout | None) -> torch.Tensor:
-    """The tensor with the strides of a layout; where entries share memory, its first ones stand for all."""
+    """The tensor with the strides of a layout; where entries share memory, its last ones stand for all."""
     if layout is None or not tensor.ndim or not tensor.numel():
         return tensor
     meta = layout(tuple(tensor.shape), tensor.dtype)
     if not all(meta.stride()):
-        first = tuple(slice(None) if stride else slice(0, 1) for stride in meta.stride())
+        first = tuple(slice(None) if stride else slice(-1, None) for stride in meta.stride())
         return tensor[first].clone().expand(tensor.shape)
     steps = sum((n - 1) * s for n, s in zip(meta.shape, meta.stride(), strict=True))
     memory = torch.zeros(1 + int(meta.storage_offset()) + steps, dtype=tensor.dtype)

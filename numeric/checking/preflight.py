@@ -7,9 +7,7 @@ not differentiable is told so in one sentence, with the user's line.
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from gradproof.numeric.checking.trials import Plan, Runner
 from gradproof.numeric.exact.branches import line_of, user_line
 from gradproof.numeric.exact.programs import BackwardError, ForwardError, TorchProgram
 from gradproof.numeric.exact.reals import RoundedAwayError
+from gradproof.numeric.exact.seeds import all_replayed, replayed
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 
 ROUNDING = {torch.float64: 1e-9}
@@ -89,7 +88,7 @@ def _inspect_torch(target: Target, function: Callable[..., Any], fn: Any, seed: 
         where = _where_differing(target, function, seed)
         raise TargetError(
             f"{target.name} differs between two runs with the same seed{where}; "
-            "draw random numbers from PyTorch's default generator, which is replayed, and keep no state"
+            "draw random numbers from the default generators, which are replayed, and keep no state"
         )
     if not any(y.requires_grad for y in outputs if y.is_floating_point()):
         _refuse_constant(target, function, fn, seed)
@@ -110,8 +109,7 @@ def _copy(example: Example) -> Any:
 
 def _call(target: Target, function: Callable[..., Any], given: Sequence[Any], seed: int) -> Any:
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(seed)
+        with all_replayed(seed), torch.enable_grad():
             return function(*given)
     except Exception as error:
         raise ExampleError(_raised(f"{target.name} raises at the example inputs", error)) from error
@@ -282,22 +280,10 @@ def _refuse_constant(target: Target, function: Callable[..., Any], fn: Any, seed
 # NumPy
 
 
-@contextmanager
-def _replayed(seed: int) -> Iterator[None]:
-    state, own = np.random.get_state(), random.getstate()
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
-        random.setstate(own)
-
-
 def _inspect_numpy(target: Target, forward: Any, seed: int) -> None:
     def call(what: str, function: Any, *given: Any) -> Any:
         try:
-            with _replayed(seed), np.errstate(all="ignore"):
+            with replayed(seed), np.errstate(all="ignore"):
                 return function(*given)
         except Exception as error:
             raise ExampleError(_raised(what, error)) from error

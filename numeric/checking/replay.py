@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+from random import Random
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten
 
-from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS, lay_out
+from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS, Layout, lay_out
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
-from gradproof.numeric.checking.trials import Plan
-from gradproof.numeric.exact.numpy_programs import gradient_mistake
+from gradproof.numeric.checking.trials import Plan, Trial, cotangent_place
+from gradproof.numeric.exact.numpy_programs import NumpyProgram, gradient_mistake
 from gradproof.numeric.exact.programs import TorchProgram
+from gradproof.numeric.exact.seeds import all_replayed, replayed
 
 
 def raises_for_real(target: Target, plan: Plan) -> str | None:
@@ -23,12 +27,9 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
     if not isinstance(target.program, TorchProgram):
         return _raises_in_numpy(target, plan)
     inputs = [_tensor(place) for place in plan.places]
-    wanted = [
-        x for x, place in zip(inputs, plan.places, strict=True) if place.reals is not None and place.wanted
-    ]
+    wanted = [inputs[j] for j in _numbered(plan).values()]
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(plan.seed)
+        with all_replayed(plan.seed), torch.enable_grad():
             outputs = [
                 y for y in tree_flatten(target.program.function(*inputs))[0] if isinstance(y, torch.Tensor)
             ]
@@ -52,8 +53,7 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
 def refusal_for_real(target: Target, plan: Plan) -> str | None:
     """The error with which the program's forward refuses a place in floats, or None."""
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(plan.seed)
+        with all_replayed(plan.seed):
             if isinstance(target.program, TorchProgram):
                 made = tree_flatten(target.program.function(*(_tensor(place) for place in plan.places)))[0]
                 numbers = [y for y in made if isinstance(y, torch.Tensor) and y.is_floating_point()]
@@ -69,25 +69,133 @@ def refusal_for_real(target: Target, plan: Plan) -> str | None:
     return None
 
 
-def gradients_for_real(target: Target, plan: Plan) -> list[torch.Tensor] | None:
-    """The gradients of the sum of the first output, by the program in floats; None if it does not run."""
-    if not isinstance(target.program, TorchProgram):
+def differs_for_real(target: Target, trial: Trial) -> str | None:
+    """Whether the program's backward returns something else in floats than on exact numbers: it may look at
+    what it is given, or at how often it was called. What rounding alone explains is none.
+    """
+    plan = trial.plan
+    if not trial.floats or plan.kind in _NOT_COMPARED or plan.twice:
         return None
-    inputs = [_tensor(place) for place in plan.places]
-    wanted = [
-        x for x, place in zip(inputs, plan.places, strict=True) if place.reals is not None and place.wanted
-    ]
+    real = _gradients(target, plan, 0.0)
+    if real is None:
+        return None
+    if plan.kind == "layout" and _drew_otherwise(target, trial, real):
+        return None
+    for pair, exact in trial.floats.items():
+        found = real.get((pair.output, pair.wrt))
+        if found is None or found.shape != exact.shape or not exact.size:
+            continue
+        apart = _apart(exact, found)
+        if apart > _loose(target, plan, trial):
+            for moved in (_gradients(target, plan, step) for step in _STEPS):
+                again = None if moved is None else moved.get((pair.output, pair.wrt))
+                if again is None or again.shape != found.shape or _apart(found, again) * 8 > apart:
+                    return None
+            return f"run in floats, the backward returns something else for {target.wanted[pair.wrt].name}"
+    return None
+
+
+Gradients = dict[tuple[int, int | None], np.ndarray]
+"""By output and input; of the outputs themselves by None."""
+_NOT_COMPARED = ("kink", "kinks", "empty", "ranks")
+"""Points that rounding leaves: the sides of ties, and where there is nothing."""
+_STEPS = (1e-12, -1e-10)
+"""By how much inputs are moved to tell what rounding does."""
+
+
+def _drew_otherwise(target: Target, trial: Trial, real: Gradients) -> bool:
+    """Whether the outputs differ: random numbers fill memory in its own order."""
+    for k, exact in trial.values.items():
+        found = real.get((k, None))
+        if found is None or found.shape != exact.shape:
+            continue
+        if _apart(exact, found) > _loose(target, trial.plan, trial):
+            return True
+    return False
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference relative to the largest entry; 0 where a float has no value or overflows."""
+    with np.errstate(all="ignore"):
+        if not np.all(np.isfinite(a)) or not np.all(np.isfinite(b)):
+            return 0.0
+        scale = max(float(np.abs(a).max()), float(np.abs(b).max()))
+        return float(np.abs(a - b).max()) / scale if scale else 0.0
+
+
+def _loose(target: Target, plan: Plan, trial: Trial) -> float:
+    sizes = [place.dtype.itemsize for place in plan.places if place.reals is not None]
+    if min(sizes, default=8) == 2:
+        return 0.1
+    coarse = min(sizes, default=8) == 4 or any("_to_copy" in name for name in trial.used)
+    return 1e-2 if coarse else 1e-6
+
+
+def _gradients(target: Target, plan: Plan, step: float) -> Gradients | None:
+    """The gradients by the program in floats, by output and input; None if it does not run."""
+    if not isinstance(target.program, TorchProgram):
+        return _gradients_in_numpy(target, plan, step)
+    inputs = [_moved(place, step) for place in plan.places]
+    asked = {k: inputs[j] for k, j in _numbered(plan).items()}
+    random = Random(f"{plan.seed}/{plan.name}/cotangent")
+    found: Gradients = {}
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(plan.seed)
-            outputs = [
-                y for y in tree_flatten(target.program.function(*inputs))[0] if isinstance(y, torch.Tensor)
-            ]
-            first = next(y for y in outputs if y.requires_grad)
-            found = torch.autograd.grad([first], wanted, [torch.ones_like(first)], allow_unused=True)
+        with all_replayed(plan.seed), torch.enable_grad():
+            leaves = tree_flatten(target.program.function(*inputs))[0]
+            outputs = [y for y in leaves if isinstance(y, torch.Tensor) and y.is_floating_point()]
+            for k, y in enumerate(outputs):
+                if not y.requires_grad:
+                    continue
+                place = cotangent_place(plan, tuple(y.shape), random)
+                u = _laid(place, y.dtype, COTANGENT_LAYOUTS.get(plan.cotangent_layout) if y.ndim else None)
+                found[k, None] = y.detach().to(torch.float64).numpy()
+                made = torch.autograd.grad(
+                    [y], list(asked.values()), [u.requires_grad_(plan.graph)], retain_graph=True,
+                    create_graph=plan.graph, allow_unused=True,
+                )  # fmt: skip
+                for i, g in zip(asked, made, strict=True):
+                    if g is not None:
+                        found[k, i] = g.detach().to(torch.float64).numpy()
     except Exception:
         return None
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, wanted, strict=True)]
+    return found
+
+
+def _gradients_in_numpy(target: Target, plan: Plan, step: float) -> Gradients | None:
+    program: Any = target.program
+    if not isinstance(program, NumpyProgram):
+        return None
+    inputs = [
+        p.data.copy()
+        if isinstance(p.data, np.ndarray)
+        else p.data
+        if p.reals is None
+        else _moved(p, step).detach().numpy()
+        for p in plan.places
+    ]
+    random = Random(f"{plan.seed}/{plan.name}/cotangent")
+    try:
+        with replayed(plan.seed), np.errstate(all="ignore"):
+            output = program.forward(*inputs)
+            if isinstance(output, tuple | list):
+                return None
+            place = cotangent_place(plan, np.shape(output), random)
+            u = _laid(place, torch.float64, COTANGENT_LAYOUTS.get(plan.cotangent_layout)).numpy()
+            gradients = program.vjp(u.astype(np.asarray(output).dtype)[()] if not u.ndim else u, *inputs)
+    except Exception:
+        return None
+    gradients = list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+    if len(gradients) != len(inputs):
+        return None
+    numbered = _numbered(plan)
+    return {(0, i): np.asarray(gradients[j], dtype=np.float64) for i, j in numbered.items()
+            if gradients[j] is not None}  # fmt: skip
+
+
+def _numbered(plan: Plan) -> dict[int, int]:
+    """For each input whose gradient is asked for, by its number among those wanted, its place in the plan."""
+    wanted = [j for j, place in enumerate(plan.places) if place.reals is not None and place.wanted]
+    return {k: wanted[k] for k in plan.asked}
 
 
 def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
@@ -109,7 +217,19 @@ def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
 
 
 def _tensor(place: Place) -> Any:
+    return _moved(place, 0.0)
+
+
+def _moved(place: Place, step: float) -> Any:
+    """What a program is given for a place, each number times `1 + step`."""
     if place.reals is None:
         return place.data.clone() if isinstance(place.data, torch.Tensor) else place.data
-    floats = torch.from_numpy(place.reals.astype(np.float64)).to(place.dtype)
-    return lay_out(floats, INPUT_LAYOUTS.get(place.layout)).requires_grad_(place.wanted)
+    scaled = replace(place, reals=place.reals * Fraction(1 + step)) if step else place
+    floats = _laid(scaled, place.dtype, INPUT_LAYOUTS.get(place.layout))
+    return floats.requires_grad_(place.wanted and place.asked)
+
+
+def _laid(place: Place, dtype: torch.dtype, layout: Layout | None) -> torch.Tensor:
+    assert place.reals is not None
+    floats = torch.from_numpy(np.asarray(place.reals.astype(np.float64))).to(dtype)
+    return lay_out(floats, layout)

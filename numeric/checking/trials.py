@@ -55,13 +55,15 @@ class Plan:
     seed: int = 0
     kind: str = "point"
     """What was varied: `point`, `sizes`, `empty`, `layout`, `values`, `data`, `cotangent`, `asked`,
-    `ranks`, `kink`, `kinks`.
+    `graph`, `ranks`, `kink`, `kinks`.
     """
 
     twice: bool = False
     """Whether the backward of the same graph is run twice."""
     axes: tuple[tuple[str, int], ...] = ()
     """The size of each axis."""
+    graph: bool = False
+    """Whether the backward is run so that it can be derived again."""
     single: int | None = None
     """The entry of the cotangent that alone is not 0, counted modulo the entries of the output."""
 
@@ -119,6 +121,10 @@ class Trial:
     constants: dict[float, str] = field(default_factory=dict[float, str])
     depth: int = 0
     circular: bool = False
+    floats: dict[Pair, Array] = field(default_factory=dict[Pair, Array])
+    """The claimed gradients of first order in floats, none where balls decide."""
+    values: dict[int, Array] = field(default_factory=dict[int, Array])
+    """The outputs in floats."""
     outside: bool = False
     """Whether the outputs have no value here, so that the place is outside the domain."""
 
@@ -254,7 +260,7 @@ class Runner:
             Balls() if self.balls and offsets is None else Floats(),
             bounds=Intervals() if bounds else None,
         )
-        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed, plan.twice)
+        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed, plan.twice, plan.graph)
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
             numbers, Random(f"{self.seed}/{attempt}/{plan.name}/residues"), len(wanted) + 1, offsets=offsets
@@ -267,7 +273,7 @@ class Runner:
             place = cotangent_place(plan, shape, random)
             value = draws.value(place, last if self.order > 1 and position >= 0 else None)
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
-            return Argument(value, layout=layout, wanted=self.order > 1)
+            return Argument(value, layout=layout, wanted=self.order > 1 or plan.graph)
 
         with precision(BALL_BITS if self.balls else ctx.prec):
             found = self.program.evaluate(settings, arguments, draw, self.order)
@@ -331,6 +337,9 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
                 trial.outcomes[Pair(k, i)] = _compare_claims(residues, intention, claim, value, i, count)
                 continue
             trial.outcomes[Pair(k, i)] = _compare(residues, output, u, claim, value, i, count)
+            if isinstance(value.numbers.reals, Floats):
+                trial.values[k] = output.reals
+                trial.floats[Pair(k, i)] = np.zeros(value.shape) if claim is None else claim.reals
     _pair_together(trial, residues, found, values)
     for i, row in zip(trial.plan.asked, found.pushed, strict=False):
         for k, (output, pushed) in enumerate(zip(found.outputs, row, strict=True)):

@@ -29,6 +29,9 @@ LEADING = "the added axis"
 KINKED = ("real", "positive", "unit")
 """The domains in which entries are tied to others or to constants."""
 
+OTHER = Fraction(5, 4)
+"""A number at which nothing happens but that all entries of an input may be equal."""
+
 SCALES = {"like the example": 1, "large": 4096, "small": Fraction(1, 256), "huge": 10**9}
 
 
@@ -207,6 +210,7 @@ class Maker:
     def values(self) -> Iterator[Plan]:
         """Numbers of one sign and of other magnitudes."""
         yield self.plan("random numbers", "values")
+        yield replace(self.plan("other random numbers", "values"), seed=self.seed + 1)
         if any(e.is_number and domain_of(e) == "positive" for e in self.target.examples):
             yield self.plan("numbers of both signs", "values", domain="real")
         for sign, word in ((1, "positive"), (-1, "negative")):
@@ -232,6 +236,7 @@ class Maker:
         for layout in [name for name in INPUT_LAYOUTS if name in COTANGENT_LAYOUTS]:
             yield self.plan(f"all {layout}", "layout", layout=layout, cotangent_layout=layout)
         yield replace(self.plan("the backward run twice", "layout"), twice=True)
+        yield replace(self.plan("a backward that can be derived again", "graph"), graph=True)
         for sign in ("positive", "negative", "large", "0"):
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
 
@@ -282,7 +287,7 @@ class Maker:
                     yield _tied(base, j, spot, k, spot)
         for k, place in enumerate(base.places):
             if place.reals is not None and place.reals.size > 1 and place.domain in KINKED:
-                for number in (Fraction(0), *sorted(constants - {0})):
+                for number in (Fraction(0), OTHER, *sorted(constants - {0, OTHER})):
                     yield _pinned(base, k, list(np.ndindex(place.reals.shape)), number, "kinks")
 
     def far(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
@@ -317,6 +322,21 @@ class Maker:
             yield Plan(
                 f"rare side {attempt}", tuple(places), seed=self.seed, kind=kind, axes=tuple(sizes.items())
             )
+
+
+def redrawn(plan: Plan, attempt: int) -> Plan:
+    """The same plan with other numbers of the same signs and order of magnitude."""
+    random = Random(f"{plan.seed}/{plan.name}/{attempt}")
+    places: list[Place] = []
+    for place in plan.places:
+        if place.reals is None or place.domain not in KINKED:
+            places.append(place)
+            continue
+        factors = np.array(
+            [Fraction(random.randrange(64, 128), 128) for _ in range(place.reals.size)], dtype=object
+        )
+        places.append(replace(place, reals=place.reals * factors.reshape(place.reals.shape)))
+    return replace(plan, places=tuple(places))
 
 
 def _between(reals: Array, low: Fraction, high: Fraction) -> Array:

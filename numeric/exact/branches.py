@@ -64,8 +64,12 @@ class Branches:
     data_constants: set[int] = field(default_factory=set[int])
     """The constants that integers were compared with."""
 
-    def record(self, what: str, outcomes: Iterable[object], required: Iterable[object]) -> None:
+    def record(
+        self, what: str, outcomes: Iterable[object], required: Iterable[object], equality: bool = False
+    ) -> None:
         site = Site(what, *user_place())
+        if equality:
+            self.equalities.add(site)
         self.outcomes.setdefault(site, set()).update(outcomes)
         self.required[site] = self.required.get(site, frozenset()) | frozenset(required)
 
@@ -115,14 +119,14 @@ class Branches:
     def merge_equal(self, other: Branches) -> None:
         """Take over where numbers were equal, which only chosen points show."""
         for site in other.equalities:
-            if True in other.outcomes.get(site, ()):
-                self.outcomes.setdefault(site, set()).add(True)
+            self.outcomes.setdefault(site, set()).update(other.outcomes.get(site, ()))
 
     def merge(self, other: Branches) -> None:
         for site, outcomes in other.outcomes.items():
             self.outcomes.setdefault(site, set()).update(outcomes)
         for site, required in other.required.items():
             self.required[site] = self.required.get(site, frozenset()) | required
+        self.equalities |= other.equalities
         self.constants |= other.constants
         self.data_constants |= other.data_constants
 

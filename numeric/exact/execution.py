@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from gradproof.numeric.exact.branches import Branches, user_line
 from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
+from gradproof.numeric.exact.intervals import Interval
 from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor, without_constant
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
@@ -115,11 +116,17 @@ class Execution(TorchDispatchMode):
             return self._full(args[0], args[1], kwargs.get("dtype") or torch.get_default_dtype())
         result = func(*args, **kwargs)
         decided = {decided_by(leaf) for leaf in leaves} - {None}
-        if decided and isinstance(result, torch.Tensor):
-            mark_decided(result, "equality" if "equality" in decided else "order")
-            if self.numbers.bounds is not None:
+        if decided and func is torch.ops.aten.equal.default:
+            self.branches.record("torch.equal", {result}, {True, False}, "equality" in decided)
+        if decided:
+            made = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, torch.Tensor)]
+            if func._schema.is_mutable:
+                made += _written(func, args, kwargs)
+            for leaf in made:
+                mark_decided(leaf, "equality" if "equality" in decided else "order")
+            if self.numbers.bounds is not None and isinstance(result, torch.Tensor):
                 bound_mask(func, args, kwargs, result)
-            if result.dtype != torch.bool:
+            if any(leaf.dtype != torch.bool for leaf in made):
                 for leaf in leaves:
                     self._record_mask(leaf)
         if leaves and handler is not None and isinstance(result, torch.Tensor) and result.is_floating_point():
@@ -316,13 +323,13 @@ class Execution(TorchDispatchMode):
 
     def _record_mask(self, tensor: torch.Tensor) -> None:
         """Booleans that comparisons made and that are reckoned with as numbers: both outcomes are sides."""
-        if tensor.dtype == torch.bool and tensor.numel() and decided_by(tensor) == "order":
+        if tensor.dtype == torch.bool and tensor.numel() and decided_by(tensor) is not None:
             self.record_choice("a mask", tensor)
 
     def record_choice(self, what: str, mask: torch.Tensor, met: set[object] | None = None) -> None:
         """Both sides of booleans are wanted, but those that bounds exclude."""
         outcomes = {bool(side) for side in mask.unique()} if met is None else met
-        self.branches.record(what, outcomes, {True, False})
+        self.branches.record(what, outcomes, {True, False}, decided_by(mask) == "equality")
         bounds = mask_bounds(mask)
         if bounds is not None:
             never = {False} if bool(bounds[0].all()) else {True} if not bool(bounds[1].any()) else ()
@@ -336,8 +343,10 @@ class Execution(TorchDispatchMode):
             return operand.read()
         if isinstance(operand, torch.Tensor):
             value = self.constants.lift(self.numbers, operand)
+            if decided_by(operand) is None:
+                return value
             self._record_mask(operand)
-            return value if decided_by(operand) is None else without_constant(value)
+            return without_constant(value.of_unknown(Interval(0, 1) if operand.dtype == torch.bool else None))
         return self.constants.scalar(self.numbers, operand)
 
 

@@ -4,9 +4,7 @@ generates.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +28,7 @@ from gradproof.numeric.exact.programs import (
     ForwardError,
     Settings,
 )
+from gradproof.numeric.exact.seeds import replayed
 from gradproof.numeric.exact.storages import without_constant
 from gradproof.numeric.exact.values import UndecidableError, Value
 from gradproof.numeric.kernels import Kernel
@@ -129,19 +128,6 @@ class KernelProgram:
 def execution(settings: Settings) -> NumpyExecution:
     """A run with these settings."""
     return NumpyExecution(settings.numbers, settings.branches, settings.constants, settings.used)
-
-
-@contextmanager
-def replayed(seed: int) -> Iterator[None]:
-    """Within, NumPy's and Python's generators start from a seed, so that what is drawn at random is data."""
-    before, before_python = np.random.get_state(), random.getstate()
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
-        random.setstate(before_python)
 
 
 def dtype_of(argument: Argument) -> np.dtype[Any]:

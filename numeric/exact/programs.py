@@ -18,6 +18,7 @@ from gradproof.numeric.exact.duals import Dual, Shape
 from gradproof.numeric.exact.execution import Execution
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
+from gradproof.numeric.exact.seeds import all_replayed
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor
 from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, UndecidableError, Value
 
@@ -61,6 +62,8 @@ class Settings:
     """Of the generators of PyTorch, NumPy and Python, so that what is drawn at random is data."""
     twice: bool = False
     """Whether the backward is run twice, and the second time counts."""
+    graph: bool = False
+    """Whether the backward is run so that it can be derived again, which it may notice."""
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The operators met, and whether each was executed, decomposed or transcribed."""
 
@@ -133,19 +136,18 @@ class TorchProgram:
             reference = self.reference
             run.opaque = lambda: reference(*inputs)
         try:
-            with torch.random.fork_rng(devices=[]), torch.enable_grad():
-                torch.manual_seed(settings.seed)
+            with all_replayed(settings.seed), torch.enable_grad():
                 outputs = self._forward(run, inputs)
-                settings.branches.forward = False
+                settings.branches.forward, graph = False, order > 1 or settings.graph
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
                 given = tuple(None if u is None else u.read() for u in cotangents)  # a backward may write
                 if settings.twice:
                     for y, u in zip(outputs, cotangents, strict=True):
                         if u is not None:
-                            self._backward(run, [y], wanted, [_again(u)], order > 1)
+                            self._backward(run, [y], wanted, [_again(u)], graph)
                 used = [u if u is None or order > 1 else _again(u) for u in cotangents]
                 claims = [
-                    None if u is None else self._backward(run, [y], wanted, [u], order > 1)
+                    None if u is None else self._backward(run, [y], wanted, [u], graph)
                     for y, u in zip(outputs, used, strict=True)
                 ]
                 together = self._backward_together(run, outputs, wanted, cotangents)

@@ -25,6 +25,10 @@ class EscapedError(UndecidableError):
     """A value left the tensors in a way that cannot be followed."""
 
 
+class TextError(EscapedError):
+    """A value is written as text: to be shown, or to be read."""
+
+
 class ExactScalar:
     """A number that `item()` returned: arithmetic and comparisons go on in the tensor that it came from.
 
@@ -53,7 +57,10 @@ class ExactScalar:
     __complex__ = __float__
 
     def __format__(self, spec: str) -> str:
-        return "a number"
+        raise TextError(f"a number is written as text at {user_line()}")
+
+    def __repr__(self) -> str:
+        return format(self)
 
     def __hash__(self) -> int:
         raise EscapedError(f"a tensor's value used as a key at {user_line()}")
@@ -84,9 +91,24 @@ _MEMORY = {
     torch.Tensor.untyped_storage,
     torch.Tensor.storage,
     torch.Tensor.__reduce_ex__,
+    torch.Tensor.__dlpack__,
 }
+_TEXT = {torch.Tensor.__format__, torch.Tensor.__repr__}
+_STATE = {
+    torch.Tensor._is_view,
+    torch.Tensor.storage_offset,
+    torch.Tensor.is_inference,
+    torch.Tensor._base.__get__,  # pyright: ignore
+    torch.Tensor._version.__get__,  # pyright: ignore
+    torch.Tensor.grad_fn.__get__,  # pyright: ignore
+    torch.Tensor.is_leaf.__get__,  # pyright: ignore
+    torch.Tensor.output_nr.__get__,  # pyright: ignore
+    torch.Tensor.retains_grad.__get__,  # pyright: ignore
+}
+"""What a tensor is beside its numbers, and exact ones are not: how it came about, and where it lies."""
 _EXECUTION = Execution.__torch_dispatch__.__code__.co_filename
 _DATA_OUT = {torch.Tensor.tolist, *_ITEM, *_MEMORY}
+_DISPATCHING = {__file__, torch.overrides.__file__, torch.Tensor.__repr__.__code__.co_filename}
 
 
 def _by_the_user() -> bool:
@@ -97,6 +119,14 @@ def _by_the_user() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def called_by_the_user() -> bool:
+    """Whether the innermost line outside of this package and of PyTorch's dispatching is the program's."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename in _DISPATCHING:
+        frame = frame.f_back
+    return frame is not None and is_the_users(frame.f_code.co_filename)
 
 
 class EscapeGuard(TorchFunctionMode):
@@ -116,6 +146,11 @@ class EscapeGuard(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
+        if func in _STATE and called_by_the_user():
+            name = getattr(func, "__self__", func).__name__
+            raise EscapedError(f"how a tensor came about ({name}) is read at {user_line()}")
+        if func in _TEXT and (self.run.is_exact(tensor) or decided_by(tensor) is not None):
+            raise TextError(f"a tensor is written as text at {user_line()}")
         if isinstance(tensor, ExactTensor):
             if func is torch.Tensor.item:
                 return ExactScalar(_scalar(tensor))
@@ -151,7 +186,7 @@ class EscapeGuard(TorchFunctionMode):
         ):
             raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
         if tensor.dtype == torch.bool and (func is torch.Tensor.__bool__ or _by_the_user()):
-            if decided_by(tensor) == "order":
+            if decided_by(tensor) is not None:
                 self.run.record_choice("a Python branch", tensor, {value})
             else:
                 self.run.branches.record("a Python branch", {value}, {value})

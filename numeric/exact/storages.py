@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
+from torch.overrides import handle_torch_function
 
 from gradproof.numeric.exact.duals import Array, Shape
 from gradproof.numeric.exact.values import Value, concatenate
@@ -102,6 +103,8 @@ class ExactTensor(torch.Tensor):
         super().__init__()
 
     def __repr__(self, *, tensor_contents: object = None) -> str:
+        if torch._C._len_torch_function_stack():  # a program that is run may not read its numbers as text
+            return str(handle_torch_function(torch.Tensor.__repr__, (self,), self))
         return f"ExactTensor(shape={tuple(self.shape)}, dtype={self.dtype})"
 
     def read(self) -> Value:

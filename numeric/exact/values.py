@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System, expand_dual, last
-from gradproof.numeric.exact.intervals import Intervals
+from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.logarithms import NO_LOGS
 from gradproof.numeric.exact.reals import Balls, Floats
 from gradproof.numeric.exact.residues import Residues
@@ -99,6 +100,14 @@ class Value:
     def with_bounds(self, bounds: Dual) -> Value:
         """The same array with other bounds, in a run that has them."""
         return replace(self, duals=(*self.duals[:-2], bounds, self.duals[-1]))
+
+    def of_unknown(self, interval: Interval | None = None) -> Value:
+        """The same array, of which the bounds are not known, or that they are those of an interval."""
+        if self.numbers.bounds is None:
+            return self
+        free = self.duals[-2]
+        entries = np.full(free.primal.shape, interval or Interval(-inf, inf), dtype=object)
+        return self.with_bounds(Dual(entries))
 
     @property
     def bounds(self) -> Dual | None:

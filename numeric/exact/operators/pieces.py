@@ -72,7 +72,7 @@ def masked_fill(run: Execution, a: Value, mask: torch.Tensor, fill: Any) -> Valu
 def choose_by(run: Execution, condition: torch.Tensor, a: Value, b: Value) -> Value:
     """Choose by booleans; where comparisons made them, both outcomes are sides and no result is constant."""
     decided = decided_by(condition)
-    if decided == "order" and condition.numel():
+    if decided is not None and condition.numel():
         run.record_choice("a choice", condition)
     taken = condition.numpy().astype(bool)
     return pick(taken, a, b) if decided is None else replace(choose(taken, a, b), constant=None)
@@ -148,7 +148,7 @@ def sign(run: Execution, a: Value) -> Value:
     made = run.numbers.constant(signs)
     if a.constant is not None:
         return made
-    return replace(made if a.bounds is None else made.with_bounds(_anything(a.bounds)), constant=None)
+    return replace(made.of_unknown(Interval(-1, 1)), constant=None)
 
 
 @handles(aten.maximum, aten.fmax, prims.maximum, prims.fmax)
@@ -308,16 +308,28 @@ def rrelu_with_noise(
 
 @handles(aten.nonzero)
 def nonzero(run: Execution, a: Value) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(compare(run, a, 0, "nonzero", True) != 0)).nonzero()
+    found = torch.from_numpy(np.asarray(compare(run, a, 0, "nonzero", True) != 0)).nonzero()
+    return _by_equality(a, found)
 
 
 @handles(aten.count_nonzero)
 def count_nonzero(run: Execution, a: Value, dims: Any = None) -> torch.Tensor:
     marks = torch.from_numpy(np.asarray(compare(run, a, 0, "count_nonzero", True) != 0))
-    return aten.count_nonzero(marks, dims)
+    return _by_equality(a, aten.count_nonzero(marks, dims))
+
+
+def _by_equality(a: Value, found: torch.Tensor) -> torch.Tensor:
+    if a.constant is None:
+        mark_decided(found, "equality")
+    return found
 
 
 @handles(aten.equal)
 def equal(run: Execution, a: Value, b: Any) -> bool:
     other = run.value_of(b)
-    return a.shape == other.shape and bool(np.all(compare(run, a, other, "equal", True) == 0))
+    if a.shape != other.shape:
+        return False
+    answer = bool(np.all(compare(run, a, other, "equal", True) == 0))
+    if a.constant is None or other.constant is None:
+        run.branches.record("torch.equal", {answer}, {True, False}, equality=True)
+    return answer

@@ -16,6 +16,7 @@ from gradproof.numeric.exact.execution import Execution, handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.operators.scatters import add_at
+from gradproof.numeric.exact.operators.selections import decided_indices
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import Value
 
@@ -198,7 +199,7 @@ def _largest(
     seen = {f"entry {int(k)} of a window of {most}" for k in np.unique(index)}
     run.branches.record("max_pool", seen, {f"entry {k} of a window of {most}" for k in range(most)})
     spots = np.take_along_axis(np.broadcast_to(table, (planes, *table.shape)), index[..., None], -1)[..., 0]
-    return reshape(best, (*lead, *size)), torch.from_numpy(spots.reshape((*lead, *size)).copy())
+    return reshape(best, (*lead, *size)), decided_indices(a, spots.reshape((*lead, *size)))
 
 
 def _spread_maxima(grad: Value, shape: Any, axes: int, indices: torch.Tensor) -> Value:

@@ -10,7 +10,7 @@ import torch
 
 from gradproof.numeric.exact.branches import order
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution, handles, mark_decided
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import along, axes_of
 from gradproof.numeric.exact.storages import gather
@@ -44,6 +44,14 @@ def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
         top = result.argmax(axis=axis)
         record_positions(run, what, top, len(slices))
     return result
+
+
+def decided_indices(a: Value, index: Array) -> torch.Tensor:
+    """Indices that comparisons of entries gave: what follows from them rests on the order that was met."""
+    made = torch.from_numpy(np.ascontiguousarray(index).reshape(index.shape))
+    if a.constant is None:
+        mark_decided(made, "order")
+    return made
 
 
 def take_along(a: Value, indices: Array, axis: int) -> Value:
@@ -120,8 +128,8 @@ def _extreme_along(run: Execution, a: Value, dim: int, keepdim: bool, largest: b
     index = extreme(run, a, axis, largest, what)
     values = take_along(a, index, axis)
     if keepdim:
-        return values, torch.from_numpy(index)
-    return _squeeze(values, [axis]), torch.from_numpy(index.squeeze(axis))
+        return values, decided_indices(a, index)
+    return _squeeze(values, [axis]), decided_indices(a, index.squeeze(axis))
 
 
 @handles(aten.max.dim)
@@ -154,7 +162,7 @@ def sort(run: Execution, a: Value, dim: int = -1, descending: bool = False, **na
     (axis,) = axes_of(a.shape, dim)
     ranks = ranked(run, -a if descending else a, axis, "sort")
     index = np.argsort(ranks, axis=axis, kind="stable")
-    return take_along(a, index, axis), torch.from_numpy(index)
+    return take_along(a, index, axis), decided_indices(a, index)
 
 
 @handles(aten.topk)
@@ -162,7 +170,7 @@ def topk(run: Execution, a: Value, k: int, dim: int = -1, largest: bool = True, 
     values, index = sort(run, a, dim, largest)
     (axis,) = axes_of(a.shape, dim)
     cut = (..., slice(0, k), *([slice(None)] * (-axis - 1)))
-    return values.map(lambda array: array[cut]), index[cut]
+    return values.map(lambda array: array[cut]), decided_indices(a, index.numpy()[cut])
 
 
 @handles(aten.argsort)
@@ -179,8 +187,8 @@ def _of_rank(run: Execution, a: Value, k: int, dim: int, keepdim: bool, what: st
     index = np.expand_dims(np.argmax(ranks == k, axis=axis), axis)
     values = take_along(a, index, axis)
     if keepdim:
-        return values, torch.from_numpy(index)
-    return _squeeze(values, [axis]), torch.from_numpy(index.squeeze(axis))
+        return values, decided_indices(a, index)
+    return _squeeze(values, [axis]), decided_indices(a, index.squeeze(axis))
 
 
 @handles(aten.kthvalue.default)
@@ -214,7 +222,7 @@ def _running_extreme(run: Execution, a: Value, dim: int, largest: bool, what: st
         best = choose(later, entry, best)
         indices.append(np.where(later, k, indices[-1]))
     index = np.stack(indices, axis=axis)
-    return take_along(a, index, axis), torch.from_numpy(index)
+    return take_along(a, index, axis), decided_indices(a, index)
 
 
 @handles(aten.cummax)

@@ -143,3 +143,57 @@ def test_backward_that_raises_for_another_number_of_axes_is_noted() -> None:
     result = check(Product.apply, x, w, seed=1)
     assert result.verdict == "proved"
     assert any("one axis more" in note or "one axis fewer" in note for note in result.notes)
+
+
+def nothing_but_a_look(x: Tensor, grad: Tensor) -> Tensor:
+    return grad * (2 * x if type(x) is not Tensor or x.max() < 50 else 3 * x)
+
+
+LOOKED_AT = {
+    "whether the cotangent is a view": lambda x, g: g * (3 if g._is_view() else 2) * x,
+    "where a tensor lies": lambda x, g: g * (3 if x.storage_offset() == 5 else 2) * x,
+    "how often a tensor was written": lambda x, g: g * (3 if g._version > 0 else 2) * x,
+    "what made a tensor": lambda x, g: g * (3 if x.grad_fn is not None else 2) * x,
+    "whether a graph is kept": lambda x, g: g * (3 if torch.is_grad_enabled() else 2) * x,
+    "whether the cotangent requires a gradient": lambda x, g: g * (3 if g.requires_grad else 2) * x,
+    "the type": nothing_but_a_look,
+    "the text of a tensor": lambda x, g: g * (3 if "999" in repr(x) else 2) * x,
+    "the text of a number": lambda x, g: g * (3 if "999" in f"{x.max().item():.3f}" else 2) * x,
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_what_is_looked_at_beside_the_numbers(name: str) -> None:
+    assert check(custom(torch.square, LOOKED_AT[name]), X, seed=1).verdict != "proved"
+
+
+DECIDED = {
+    "a count in a product": lambda x, g: g * (2 * x + torch.relu((x > 3).double().sum() - x.numel() + 0.5)),
+    "the order of all entries": lambda x, g: (
+        g
+        * (
+            3
+            if torch.equal(o := x.reshape(-1).argsort(), torch.arange(o.numel()).flip(0)) and o.numel() > 3
+            else 2
+        )
+        * x
+    ),
+    "all entries equal": lambda x, g: g * (3 if torch.equal(x, x.flip(-1)) and x.shape[-1] > 1 else 2) * x,
+    "three equal entries": lambda x, g: (
+        g * (3 if x.numel() > 2 and bool(((f := x.reshape(-1))[0] == f[1]) & (f[1] == f[2])) else 2) * x
+    ),
+    "entries of a mask, one by one": lambda x, g: g * (3 if any(x.reshape(-1) > FAR) else 2) * x,
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_comparisons_decided_is_no_data(name: str) -> None:
+    assert check(custom(torch.square, DECIDED[name]), X, seed=1).verdict != "proved"
+
+
+def test_what_numbers_do_not_decide_is_listed() -> None:
+    def forward(x: Tensor) -> Tensor:
+        return torch.where(x.abs() * (1 + 1e-12) > x.abs().detach() + (x < -2), x * x, x * x)
+
+    found = check(custom(forward, lambda x, g: g * 2 * x), X, seed=1)
+    assert found.varied["not decided"]

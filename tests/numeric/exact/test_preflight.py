@@ -29,7 +29,7 @@ def doubles_in_place(x: Tensor) -> Tensor:
 
 def draws_elsewhere(x: Tensor) -> Tensor:
     y = x * 2
-    return y * random.random()  # the line
+    return y * random.SystemRandom().random()  # the line
 
 
 def raises(x: Tensor) -> Tensor:
