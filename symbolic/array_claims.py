@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gradproof.symbolic.array_decision import Question, decide_arrays
+from gradproof.symbolic.array_decision import Question, decide_arrays, spread
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
 from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
-from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.axes import Axis, with_made
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.definedness import Demand, demands
 from gradproof.symbolic.expressions import (
@@ -107,7 +107,7 @@ def judge_case(case: Case, until: float) -> Verdict:
     search = Search(
         [case.truth.value, body.value, *asked], known, [k.demand for k in every], case.suppose, until
     )
-    left = open_kinks(every, known) if case.by else []
+    left = open_kinks(every, tuple(spread(known))) if case.by else []
     plain = not any(t.structure in ("symmetric", "positive definite") for t in case.by)
     found = no_derivative(case.truth.value, body, left, search, case.dot) if left and plain else None
     if found is not None:
@@ -148,12 +148,13 @@ def _misfit(
 ) -> Verdict:
     """Refuted by the shapes alone: at sizes that tell the axes apart."""
     axes = [a for a in dict.fromkeys((*one, *other)) if a is not None]
-    sizes = {a: a.size or n for n, a in enumerate(axes, 2)}
+    plain = dict.fromkeys([*(a for a in axes if not a.parts), *(part for a in axes for part, _ in a.parts)])
+    sizes = with_made({a: a.size or max(n, a.minimum) for n, a in enumerate(plain, 2)}, axes)
 
     def text(shape: Sequence[Axis | None]) -> str:
         return f"shape ({', '.join(str(1 if a is None else sizes[a]) for a in shape)})"
 
-    point = {a.name.lstrip("_"): str(n) for a, n in sizes.items()}
+    point = {a.name.lstrip("_"): str(n) for a, n in sizes.items() if not a.parts}
     left, right = (text(other), text(one)) if what else ("defined", "undefined")
     return Verdict("refuted", witness=Witness(point, left, right), reason=problem)
 

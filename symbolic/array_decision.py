@@ -23,6 +23,7 @@ from gradproof.symbolic.expressions import (
     MatrixFunction,
     Mul,
     Power,
+    Where,
     add,
     bracket,
     entry,
@@ -35,8 +36,9 @@ from gradproof.symbolic.expressions import (
     total,
 )
 from gradproof.symbolic.formulas import Formula
-from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content, integral
+from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content
 from gradproof.symbolic.polynomials import TooLargeError, plus, scale, to_expr
+from gradproof.symbolic.positions import integral
 from gradproof.symbolic.signs import holds
 from gradproof.symbolic.verdict import Ground, Verdict
 
@@ -286,7 +288,19 @@ def spread(known: Iterable[Demand]) -> Iterator[Demand]:
         yield demand
         if demand.relation in ("!=", ">") and isinstance(demand.subject, Power):
             yield replace(demand, subject=demand.subject.base, relation="!=")
+        size_of = _size_of(demand.subject)
+        if demand.relation in ("!=", ">") and size_of is not None:
+            yield from spread([replace(demand, subject=size_of, relation="!=")])
         if demand.relation in ("!=", ">") and isinstance(demand.subject, Mul):
             for factor in demand.subject.factors:
                 base = factor.base if isinstance(factor, Power) else factor
                 yield replace(demand, subject=base, relation="!=")
+
+
+def _size_of(subject: Expr) -> Expr | None:
+    """The p of `|p|`, written as p where it is not negative and -p elsewhere."""
+    if not isinstance(subject, Where) or not isinstance(subject.condition, Bracket):
+        return None
+    condition = subject.condition
+    whole = condition.right is ZERO and condition.relation in (">", ">=") and condition.left is subject.yes
+    return subject.yes if whole and subject.no is -subject.yes else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gradproof.symbolic import array_products, array_reductions
+from gradproof.symbolic import array_moves, array_products, array_reductions
 from gradproof.symbolic.array_calls import ARRAY_TABLE, Build, Given, enter
 from gradproof.symbolic.array_reductions import log_softmax_of, mean_of
 from gradproof.symbolic.arrays import (
@@ -20,10 +21,14 @@ from gradproof.symbolic.arrays import (
 from gradproof.symbolic.expressions import ONE, Number, bracket
 from gradproof.symbolic.formulas import (
     Formula,
+    both,
     choose,
     compare,
+    either,
     exact,
+    log,
     magnitude,
+    negated,
     raise_to,
 )
 from gradproof.symbolic.scalar_functions import TABLE
@@ -151,6 +156,44 @@ enter(
 )
 
 
+def _by_entries(build: Callable[[Formula, Formula], Formula]) -> Build:
+    """A loss of entries of an input and a target, reduced."""
+    return lambda r, g: _each_or_mean(r, g, elementwise(build, r.array(g["x"]), r.array(g["target"])))
+
+
+def _entropy(p: Formula, t: Formula) -> Formula:
+    return -(t * log(p) + (exact(1) - t) * log(exact(1) - p))
+
+
+def _divergence(reader: ArrayReader, node: Syntax) -> Array:
+    raise ParseError(
+        f"column {node.column}: kl_div can be read as PyTorch's loss of log-probabilities, `F.kl_div(x, t)`, "
+        "or entry by entry as SciPy's x*log(x/y) - x + y, `rel_entr(x, y) - x + y`"
+    )
+
+
+enter("l1_loss", "x|input target ?reduction", _by_entries(lambda a, b: magnitude(a - b)))
+enter("binary_cross_entropy", "x|input target ?reduction", _by_entries(_entropy))
+enter("kl_div_loss", "x|input target ?reduction", _by_entries(TABLE["kl_div_loss"].build))
+ARRAY_TABLE["kl_div"] = _divergence
+
+
+def _cosine(reader: ArrayReader, given: Given) -> Array:
+    """The cosine of the angle between vectors along the last axis."""
+    x, y = reader.array(given["x"]), reader.array(given["y"])
+    products, *squares = (
+        summed(elementwise(Formula.__mul__, a, b), [max(a.rank, b.rank) - 1])
+        for a, b in ((x, y), (x, x), (y, y))
+    )
+    return elementwise(lambda d, a, b: d / (a.raised(HALF) * b.raised(HALF)), products, *squares)
+
+
+enter("cosine_similarity", "x|x1 y|x2", _cosine)
+enter("logical_and", "x y", lambda r, g: elementwise(both, r.condition(g["x"]), r.condition(g["y"])))
+enter("logical_or", "x y", lambda r, g: elementwise(either, r.condition(g["x"]), r.condition(g["y"])))
+enter("logical_not", "x", lambda r, g: elementwise(negated, r.condition(g["x"])))
+
+
 def _huber(delta_name: str) -> Build:
     def read(reader: ArrayReader, given: Given) -> Array:
         x, t = reader.array(given["x"]), reader.array(given["target"])
@@ -181,4 +224,4 @@ def _power_of(reader: ArrayReader, given: Given) -> Array:
 
 enter("pow power float_power", "x|input y|exponent", _power_of)
 
-__all__ = ["ARRAY_TABLE", "array_products", "array_reductions"]
+__all__ = ["ARRAY_TABLE", "array_moves", "array_products", "array_reductions"]

@@ -36,10 +36,12 @@ from gradproof.symbolic.expressions import (
     rewrite,
     total,
     walk,
+    where,
 )
 from gradproof.symbolic.formulas import Formula
-from gradproof.symbolic.normal_form import NormalForm, integral
+from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.positions import integral
 from gradproof.symbolic.refutation import PRECISIONS
 from gradproof.symbolic.signs import holds
 from gradproof.symbolic.tangent import tangent
@@ -121,42 +123,74 @@ def _excluded(kink: Kink, facts: Sequence[Demand], nf: NormalForm) -> bool:
 # --- kinks that are none
 
 
+class OpenBranchError(Exception):
+    """A case that depends on what moves, and on more than the side."""
+
+
 def _smooth(kink: Kink) -> bool:
     """Whether value and slope of the body are the same on both sides and at the kink."""
     if isinstance(kink.flag, Reduce):
         return False
-    at, value = solved(add(kink.flag.left, mul(-1, kink.flag.right)))
-    if at is None:
-        return False
-    nf = NormalForm()
     try:
-        slope = tangent(kink.body, lambda _: ZERO, variable=at)
-        for expr in (kink.body, slope):
-            below, here, above = (nf(branch(expr, at, value, side)) for side in (-1, 0, 1))
-            if not below == here == above:
-                return False
-    except (TooLargeError, ZeroDivisionError):
+        places = list(_places(add(kink.flag.left, mul(-1, kink.flag.right))))
+        return bool(places) and all(_smooth_at(kink.body, *place) for place in places)
+    except (OpenBranchError, TooLargeError, ZeroDivisionError):
         return False
+
+
+def _places(difference: Expr) -> Iterator[tuple[Entry | Parameter, Expr]]:
+    """Where a difference of cases is 0: what moves, and its value there; raises OpenBranchError."""
+    case = next((n for n in walk(difference) if isinstance(n, Where) and n.free <= difference.free), None)
+    parts = [(difference, ONE)]
+    if case is not None:
+        chosen = ((case.yes, case.condition), (case.no, add(ONE, mul(-1, case.condition))))
+        parts = [(rewrite(difference, lambda n, v=v: v if n is case else n), held) for v, held in chosen]
+    for part, held in parts:
+        at, value = solved(NormalForm().tidy(part))
+        if at is None:
+            raise OpenBranchError
+        there = NormalForm().tidy(branch(held, at, value, 0))
+        if there is ONE:
+            yield at, value
+        elif there is not ZERO:
+            raise OpenBranchError
+
+
+def _smooth_at(body: Expr, at: Entry | Parameter, value: Expr) -> bool:
+    nf = NormalForm()
+    slope = tangent(body, lambda _: ZERO, variable=at)
+    for expr in (body, slope):
+        below, here, above = (nf(branch(expr, at, value, side)) for side in (-1, 0, 1))
+        if not below == here == above:
+            return False
     return True
 
 
 def branch(expr: Expr, at: Entry | Parameter, value: Expr, side: int) -> Expr:
-    """The expression at the kink, cases chosen as they are at it (0), just below (-1) or just above (1)."""
+    """The expression at the kink, cases chosen as they are at it (0), just below (-1) or just above (1).
+
+    Raises OpenBranchError for a case that is not told by the side alone.
+    """
     if expr is at:
         return value
     if isinstance(expr, Bracket):
+        if at not in set(walk(expr)):
+            return expr
         difference = add(expr.left, mul(-1, expr.right))
-        base = NormalForm().tidy(branch(difference, at, value, side))
         slope = tangent(difference, lambda _: ZERO, variable=at)
-        if isinstance(base, Number) and isinstance(slope, Number):
-            sign = _sign(base.value) or side * _sign(slope.value)
-            return ONE if holds(expr.relation, sign) else ZERO
-        return expr
+        base, rate = (NormalForm().tidy(branch(part, at, value, side)) for part in (difference, slope))
+        sign = _sign(base.value) if isinstance(base, Number) else 0
+        if not sign and isinstance(base, Number) and isinstance(rate, Number) and (rate.value or not side):
+            sign = side * _sign(rate.value)
+        elif not sign:
+            raise OpenBranchError
+        return ONE if holds(expr.relation, sign) else ZERO
     if isinstance(expr, Where):
         condition = branch(expr.condition, at, value, side)
         chosen = expr.yes if condition is ONE else expr.no if condition is ZERO else None
         if chosen is not None:
             return branch(chosen, at, value, side)
+        return where(condition, *(branch(part, at, value, side) for part in (expr.yes, expr.no)))
     if isinstance(expr, Reduce):
         return expr
     return expr.rebuild(tuple(branch(child, at, value, side) for child in expr.children))

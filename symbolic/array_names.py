@@ -28,6 +28,23 @@ _POSITIONS = frozenset(("integer", "index", "int", "labels", "position"))
 _TRUTHS = frozenset(("boolean", "bool", "mask", "{0,1}", "{0, 1}"))
 
 
+Form = tuple[tuple[tuple[Axis, int], ...], int]
+MAX_SHORTEST = 8
+"""An axis may be asked to have so many places."""
+
+
+class TooShortError(Exception):
+    """An axis that is to have more places for a formula to have a value: it is read again with these."""
+
+    def __init__(self, axis: str, least: int) -> None:
+        super().__init__(f"the axis {axis} needs {least} places")
+        self.axis, self.least = axis, least
+
+
+def _by_name(part: tuple[Axis, int]) -> str:
+    return part[0].name
+
+
 @dataclass
 class Names:
     """The names that a claim declares.
@@ -45,6 +62,8 @@ class Names:
     structures: dict[Tensor, Tensor] = field(default_factory=dict[Tensor, Tensor])
     needed: set[str] = field(default_factory=set[str])
     late: bool = False
+    shortest: dict[str, int] = field(default_factory=dict[str, int])
+    made: dict[Form, Axis] = field(default_factory=dict["Form", Axis])
 
     def axis(self, name: str) -> Axis:
         """The axis of a name; a whole number is an axis of that size."""
@@ -56,8 +75,38 @@ class Names:
             elif not name.isidentifier():
                 raise ParseError(f"an axis is named by an identifier or a size, found {name!r}")
             else:
-                self.axes[name] = Axis(name, minimum=1)
+                self.axes[name] = Axis(name, minimum=self.shortest.get(name, 1))
         return self.axes[name]
+
+    def axis_of(self, parts: Mapping[Axis, int], more: int) -> Axis:
+        """The axis of so many times the sizes of others and a number: the same one for the same size.
+
+        Raises TooShortError where axes of a larger size make it one.
+        """
+        plain: dict[Axis, int] = {}
+        for axis, times in parts.items():
+            for part, count in axis.parts or ((axis, 1),):
+                plain[part] = plain.get(part, 0) + times * count
+            more += times * axis.more
+        more += sum(times * a.size for a, times in plain.items() if a.size is not None)
+        kept = tuple(sorted(((a, n) for a, n in plain.items() if n and a.size is None), key=_by_name))
+        if not kept:
+            if more < 1:
+                raise ParseError("an axis without places")
+            return self.axis(str(more))
+        if kept == ((kept[0][0], 1),) and not more:
+            return kept[0][0]
+        if any(times < 0 for _, times in kept):
+            raise ParseError("an axis whose size may be negative")
+        least = more + sum(times * a.minimum for a, times in kept)
+        if least < 0:
+            longest = kept[0][0]
+            raise TooShortError(longest.name, longest.minimum - least)
+        if (kept, more) not in self.made:
+            name = "_and_".join(a.name + f"_times_{n}" * (n > 1) for a, n in kept)
+            name += f"_more_{more}" if more > 0 else f"_less_{-more}" if more else ""
+            self.made[kept, more] = Axis(name, minimum=least, parts=kept, more=more)
+        return self.made[kept, more]
 
     def declare(self, name: str, axes: tuple[str, ...], domain: str = "real") -> Tensor:
         """A tensor over axes, with what is known of its entries."""

@@ -25,7 +25,6 @@ from gradproof.symbolic.arrays import (
     transposed,
     unary,
 )
-from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import ZERO, Index, Number, bracket
 from gradproof.symbolic.formulas import (
@@ -35,7 +34,7 @@ from gradproof.symbolic.formulas import (
     log,
     smaller,
 )
-from gradproof.symbolic.matrices import determinant, inverse
+from gradproof.symbolic.matrices import cofactor, determinant, inverse
 from gradproof.symbolic.syntax import ParseError, Syntax
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _numpy_dot(x: Array, y: Array) -> Array:
 enter("dot", "x|a|input y|b|other", _binary(_numpy_dot))
 enter("vdot inner frobenius", "x|a|input y|b|other", _binary(_dot))
 enter("matmul mm bmm mv", "x|a|input y|b|other", _binary(contracted))
-enter("outer", "x|a|input y|b|other", _binary(outer))
+enter("outer ger", "x|a|input y|b|other", _binary(outer))
 enter("maximum fmax", "x y", _binary(lambda a, b: elementwise(larger, a, b)))
 enter("minimum fmin", "x y", _binary(lambda a, b: elementwise(smaller, a, b)))
 enter("multiply mul", "x y", _binary(lambda a, b: elementwise(Formula.__mul__, a, b)))
@@ -115,6 +114,40 @@ def _einsum(reader: ArrayReader, node: Syntax) -> Array:
 ARRAY_TABLE["einsum"] = _einsum
 
 
+def _tensordot(reader: ArrayReader, given: Given) -> Array:
+    """The sum over the last axes of one and the first of the other, or over axes that are named."""
+    x, y = reader.array(given["x"]), reader.array(given["y"])
+    node = given.get("axes")
+    if node is not None and node.kind == "list":
+        if len(node.parts) != 2:
+            raise ParseError(f"column {node.column}: the axes of both arrays were expected")
+        first, second = reader.places(node.parts[0], x), reader.places(node.parts[1], y)
+    else:
+        count = 2 if node is None else reader.number(node).value
+        count = int(count.value) if isinstance(count, Number) else count
+        if not isinstance(count, int) or not 0 <= count <= min(x.rank, y.rank):
+            raise ParseError(
+                f"column {given['x'].column}: a number of axes that both arrays have was expected"
+            )
+        first, second = list(range(x.rank - count, x.rank)), list(range(count))
+    one, other = [x.axes[n] for n in first], [y.axes[n] for n in second]
+    if one != other:
+        raise ShapeError(
+            f"tensordot sums {x.shape} with {y.shape}: the axes differ", tuple(one), tuple(other)
+        )
+    a, b = x.apart(), y.apart()
+    met = {b.indices[n]: a.indices[m] for m, n in zip(first, second, strict=True)}
+    b = b.over([met.get(i, i) for i in b.indices])
+    over = [i for m in first if (i := a.indices[m]) is not None]
+    left = [n for n in range(x.rank) if n not in first], [n for n in range(y.rank) if n not in second]
+    axes = (*(a.axes[n] for n in left[0]), *(b.axes[n] for n in left[1]))
+    indices = (*(a.indices[n] for n in left[0]), *(b.indices[n] for n in left[1]))
+    return Array(axes, indices, total_of(a.body * b.body, over))
+
+
+enter("tensordot", "x|a y|b ?axes|dims", _tensordot)
+
+
 def _transpose(reader: ArrayReader, given: Given) -> Array:
     x = reader.array(given["x"])
     if "axes" in given and "second" in given:
@@ -129,7 +162,7 @@ def _transpose(reader: ArrayReader, given: Given) -> Array:
     return swapped(x)
 
 
-enter("transpose t permute adjoint", "x ?axes ?second", _transpose)
+enter("transpose t adjoint", "x ?axes ?second", _transpose)
 enter("mT matrix_transpose", "x", lambda r, g: swapped(r.array(g["x"])))
 enter("swapaxes", "x axes second", _transpose)
 
@@ -172,6 +205,13 @@ def determinant_of(x: Array) -> Array:
     return Array(apart.axes[:-2], apart.indices[:-2], body)
 
 
+def cofactors_of(x: Array) -> Array:
+    """The matrix of cofactors, the derivative of the determinant."""
+    apart, row, column = _matrix(x, "a cofactor")
+    demands = total_of(apart.body, [row, column]).demands
+    return Array(apart.axes, apart.indices, Formula(cofactor(apart.value, row, column), demands))
+
+
 def _solve(a: Array, b: Array) -> Array:
     return contracted(inverse_of(a), b)
 
@@ -210,20 +250,13 @@ def _triangle(relation: str) -> Callable[[ArrayReader, Given], Array]:
         x = reader.array(given["x"])
         if x.rank < 2 or x.axes[-1] is None or x.axes[-2] is None:
             raise ParseError(f"column {given['x'].column}: a triangle is one of a matrix")
-        strict = "k" in given
-        k = reader.number(given["k"]).value if strict else ZERO
-        if not isinstance(k, Number) or k.value not in (-1, 0, 1):
-            raise ParseError(f"column {given['x'].column}: the diagonal is -1, 0 or 1")
+        k = reader.number(given["k"]).value if "k" in given else ZERO
+        if not isinstance(k, Number) or k.value.denominator != 1:
+            raise ParseError(f"column {given['k'].column}: the number of a diagonal was expected")
         row, column = x.indices[-2:]
         assert row is not None and column is not None
-        held = bracket(">=", row + k, column) if relation == "lower" else bracket("<=", row + k, column)
-        if k.value:
-            below = relation == "lower"
-            fits = (k.value < 0) == below
-            if not fits:
-                raise ParseError(f"column {given['x'].column}: this diagonal is not read")
-            held = bracket(">" if below else "<", row, column)
-        return Array(x.axes, x.indices, Formula(held) * x.body)
+        low, high = (column, row + k) if relation == "lower" else (row + k, column)
+        return Array(x.axes, x.indices, Formula(bracket("<=", low, high)) * x.body)
 
     return read
 
@@ -235,6 +268,8 @@ def _one(build: Callable[[Array], Array]) -> Build:
 enter("trace tr", "x", _one(_trace))
 enter("inv inverse matrix_inverse", "x", _one(inverse_of))
 enter("det", "x", _one(determinant_of))
+enter("cofactor cofactors", "x", _one(cofactors_of))
+enter("adjugate adj", "x", _one(lambda x: swapped(cofactors_of(x))))
 enter("logdet", "x", _one(lambda x: elementwise(log, determinant_of(x))))
 enter(
     "logabsdet slogdet",
@@ -251,23 +286,16 @@ enter("triu", "x ?k|diagonal", _triangle("upper"))
 enter("sym symmetrize", "x", _one(lambda x: binary(lambda a, b: (a + b) * exact(HALF), x, swapped(x))))
 
 
-def _shape(reader: ArrayReader, node: Syntax) -> list[Axis]:
-    if node.kind == "attribute" and node.text == "shape":
-        return [a for a in reader.array(node.parts[0]).axes if a is not None]
-    parts = node.parts if node.kind == "list" else (node,)
-    return [reader.axis_named(p) for p in parts]
-
-
 def _constant(value: int) -> Callable[[ArrayReader, Syntax], Array]:
     def read(reader: ArrayReader, node: Syntax) -> Array:
-        axes = [a for p in node.parts if p.kind != "keyword" for a in _shape(reader, p)]
+        axes = [a for p in node.parts if p.kind != "keyword" for a in reader.shape(p)]
         return filled(axes, value)
 
     return read
 
 
 def _eye(reader: ArrayReader, node: Syntax) -> Array:
-    axes = [a for p in node.parts if p.kind != "keyword" for a in _shape(reader, p)]
+    axes = [a for p in node.parts if p.kind != "keyword" for a in reader.shape(p)]
     if not axes or len(axes) > 2 or len(set(axes)) > 1:
         raise ParseError(f"column {node.column}: an identity matrix is written eye(n), n an axis")
     return identity(axes[0])

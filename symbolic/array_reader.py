@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import cast
 
 from gradproof.symbolic.array_functions import ARRAY_TABLE
 from gradproof.symbolic.array_mathematics import read_mathematics
+from gradproof.symbolic.array_moves import sliced
 from gradproof.symbolic.array_names import Names, named_index
 from gradproof.symbolic.arrays import (
     Array,
@@ -43,7 +44,7 @@ from gradproof.symbolic.formulas import (
     negated,
     raise_to,
 )
-from gradproof.symbolic.normal_form import integral
+from gradproof.symbolic.positions import integral, on_axis
 from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError
 from gradproof.symbolic.scalar_table import arguments
 from gradproof.symbolic.signs import zero_one
@@ -263,7 +264,7 @@ class ArrayReader:
     def _compared(self, a: Syntax, b: Syntax) -> tuple[Array, Array]:
         """The two sides of a comparison: a name beside an index is one, data beside it are positions."""
         for one, other in ((a, b), (b, a)):
-            axis = self._axis_of(one)
+            axis = self._axis_of(one) or self._axis_of_data(one)
             if axis is None:
                 continue
             if (
@@ -301,6 +302,13 @@ class ArrayReader:
             return self.names.known(key)
         return None if self._stands_for_value(node.text) else self._free_axis(node.text)
 
+    def _axis_of_data(self, node: Syntax) -> Axis | None:
+        """The axis that positions such as `t` or `t[a]` lie on, where it is known."""
+        target = node.parts[0] if node.kind == "subscript" else node
+        if target.kind != "name" or self._bound_key(target.text) is not None:
+            return None
+        return self.names.known(f"positions:{target.text}") if target.text in self.names.tensors else None
+
     def _attribute(self, node: Syntax) -> Array:
         base = self.array(node.parts[0])
         if node.text in ("T", "mT", "H", "mH"):
@@ -316,6 +324,8 @@ class ArrayReader:
 
     def _subscript(self, node: Syntax) -> Array:
         base_node, *subs = node.parts
+        if base_node.kind == "call" and base_node.text == "slogdet":
+            return self._slogdet(base_node, subs)
         if base_node.kind == "attribute" and base_node.text == "shape":
             return scalar(Formula(self._size_at(base_node.parts[0], subs)))
         base = self.array(base_node)
@@ -334,14 +344,22 @@ class ArrayReader:
                 base = expanded(base, at)
                 at += 1
             elif sub.kind == "slice":
-                if sub.text:
-                    raise ParseError(f"column {sub.column}: a slice with ends is not read; `:` is")
+                base = sliced(self, base, at, sub)
                 at, picked = at + 1, picked - 1
             else:
                 before = base.rank
                 base = self._picked(base, at, sub)
                 at, picked = at + base.rank - before + 1, picked - 1
         return base
+
+    def _slogdet(self, node: Syntax, subs: Sequence[Syntax]) -> Array:
+        """The sign of a determinant, or the logarithm of its size."""
+        which = [s.text for s in subs]
+        if which == ["1"]:
+            return self.array(replace(node, text="logabsdet"))
+        if which == ["0"]:
+            return self.array(replace(node, text="sign", parts=(replace(node, text="det"),)))
+        raise ParseError(f"column {node.column}: slogdet gives a sign, [0], and a logarithm, [1]")
 
     def _by_axes(self, base: Array, subs: list[Syntax]) -> list[Syntax]:
         """The subscripts of a cotangent by their axes, where these are known and all different."""
@@ -368,6 +386,8 @@ class ArrayReader:
         if axis is None:
             raise ParseError(f"column {sub.column}: a subscript on an axis of size 1; write `:`")
         where = self._position(sub, axis)
+        if isinstance(where.value, Number) and where.value.value < 0:  # counted from the end
+            where = scalar(Formula(size(axis) + where.value))
         places: list[Expr | None] = list(base.indices)
         if where.rank:
             where = where.apart()
@@ -423,13 +443,9 @@ class ArrayReader:
     def _surely_on(position: Expr, axis: Axis) -> bool:
         if isinstance(position, Index):
             return position.axis == axis
-        if isinstance(position, Number):
-            return axis.size is not None and 0 <= position.value < axis.size
-        return (
-            isinstance(position, Entry)
-            and position.tensor.domain == "index"
-            and (position.tensor.over == axis)
-        )
+        if isinstance(position, Entry):
+            return position.tensor.domain == "index" and position.tensor.over == axis
+        return on_axis(position, axis)
 
     # --- what functions need
 
@@ -497,6 +513,12 @@ class ArrayReader:
         if not -array.rank <= place < array.rank:
             raise ParseError(f"column {node.column}: an array of axes {array.shape} has no axis {place}")
         return [place % array.rank]
+
+    def shape(self, node: Syntax) -> list[Axis]:
+        """The axes that a name, a list of names or `x.shape` stands for."""
+        if node.kind == "attribute" and node.text == "shape":
+            return [a for a in self.array(node.parts[0]).axes if a is not None]
+        return [self.axis_named(p) for p in (node.parts if node.kind == "list" else (node,))]
 
     def axis_named(self, node: Syntax) -> Axis:
         """The axis that a name, or `x.shape[0]`, stands for."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from gradproof.symbolic.array_latex import Declared, parse_latex_statements
-from gradproof.symbolic.array_names import Names, named_index
+from gradproof.symbolic.array_names import MAX_SHORTEST, Names, TooShortError, named_index
 from gradproof.symbolic.array_reader import ArrayReader
 from gradproof.symbolic.arrays import (
     Array,
@@ -74,9 +74,23 @@ class ClaimShapeError(Exception):
 
 
 def read_claim_texts(claim: Claim) -> Reading:
+    """Read the texts of a claim, over axes with as many places as they ask for."""
+    shortest: dict[str, int] = {}
+    while True:
+        try:
+            return _read_over(claim, shortest)
+        except TooShortError as problem:
+            if problem.least > MAX_SHORTEST:
+                raise ParseError(
+                    f"the axis {problem.axis} would need {problem.least} places; at most {MAX_SHORTEST}"
+                ) from None
+            shortest[problem.axis] = problem.least
+
+
+def _read_over(claim: Claim, shortest: dict[str, int]) -> Reading:
     """Read the texts of a claim, again for as long as something is learned too late."""
     parse = _latex_of(claim) if claim.latex else parse_statements
-    names = Names(domains=dict(claim.domain))
+    names = Names(domains=dict(claim.domain), shortest=shortest)
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
     by, labels = _by(claim, names)

@@ -19,13 +19,15 @@ from gradproof.symbolic.arrays import (
     total_of,
     unary,
 )
-from gradproof.symbolic.expressions import Expr, Index, Number, bracket, mul, number, size
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.expressions import ONE, ZERO, Expr, Index, Number, bracket, mul, number, size
 from gradproof.symbolic.formulas import (
     Formula,
     exact,
     larger,
     log,
     magnitude,
+    raise_to,
     smaller,
 )
 from gradproof.symbolic.scalar_functions import TABLE, NoRowError
@@ -55,7 +57,8 @@ def _over(
     keep = any(flag(keywords, k) for k in ("keepdims", "keepdim"))
     if body_node.kind == "each":
         return _each(reader, body_node, node.column, reduce_axes)
-    flat = [q for p in rest for q in (p.parts if p.kind == "list" else (p,))]
+    ranges = [p for p in rest if _is_range(p)]
+    flat = [q for p in rest for q in (p.parts[:1] if p in ranges else p.parts if p.kind == "list" else (p,))]
     axes = next((keywords[k] for k in ("axis", "dim") if k in keywords), None)
     if axes is not None:
         flat += list(axes.parts) if axes.kind == "list" else [axes]
@@ -64,6 +67,8 @@ def _over(
         raise ParseError(f"column {node.column}: {node.text} over the same index twice")
     with reader.binding(names, node.column) as frame:
         body = reader.array(body_node)
+        for p in ranges:
+            _check_range(reader, p, reader.names.known(frame[p.parts[0].text]))
         bound = [n for n in names if reader.names.known(frame[n]) is not None]
         over = [p for p in flat if not (p.kind == "name" and p.text in bound)]
         inner, own = reader.reduced(body, bound, frame)
@@ -83,6 +88,23 @@ def _over(
         inner = reduced
     places = [q for p in over for q in reader.places(p, inner)] if flat else reader.places(None, inner)
     return reduce_axes(inner, places, keep)
+
+
+def _is_range(node: Syntax) -> bool:
+    """Whether it is `(i, 1, n)`, as SymPy writes what a sum is over."""
+    return node.kind == "list" and len(node.parts) == 3 and node.parts[0].kind == "name" and node.text == "("
+
+
+def _check_range(reader: ArrayReader, node: Syntax, axis: Axis | None) -> None:
+    """Raise ParseError for a range that is not all of the axis of its index, counted from 0 or from 1."""
+    if axis is None:
+        return
+    low, high = (reader.number(part, "an end of the range").value for part in node.parts[1:])
+    if (low, high) not in ((ZERO, size(axis) - 1), (ONE, size(axis))):
+        raise ParseError(
+            f"column {node.column}: a sum is read over all places of an axis, here (i, 1, {axis.name}) or "
+            f"(i, 0, {axis.name}-1); write `sum(x[1:])` or a condition for a part of them"
+        )
 
 
 def _each(
@@ -109,7 +131,9 @@ def _count(array: Array, places: Sequence[int]) -> Expr:
 
 def mean_of(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     """The mean over axes."""
-    inverse_count = Formula(_count(array, places) ** -1)
+    count = _count(array, places)
+    some = all(a.nonempty for n, a in enumerate(array.axes) if a is not None and n in places)
+    inverse_count = Formula(count**-1) if some else exact(1) / Formula(count)
     return unary(lambda x: x * inverse_count, summed(array, places, keep))
 
 
@@ -193,9 +217,9 @@ def _known_value(reader: ArrayReader, name: str) -> bool:
     return (declared or name in reader.numbers) and name not in names.axes
 
 
-ARRAY_TABLE["sum"] = ARRAY_TABLE["nansum"] = lambda r, n: _over(r, n, summed)
+ARRAY_TABLE["sum"] = ARRAY_TABLE["Sum"] = lambda r, n: _over(r, n, summed)
 ARRAY_TABLE["mean"] = ARRAY_TABLE["average"] = lambda r, n: _over(r, n, mean_of)
-ARRAY_TABLE["prod"] = lambda r, n: _over(r, n, product_of)
+ARRAY_TABLE["prod"] = ARRAY_TABLE["Product"] = lambda r, n: _over(r, n, product_of)
 ARRAY_TABLE["logsumexp"] = ARRAY_TABLE["lse"] = lambda r, n: _over(r, n, log_sum_exp)
 ARRAY_TABLE["amax"] = lambda r, n: _over(r, n, largest)
 ARRAY_TABLE["amin"] = lambda r, n: _over(r, n, smallest)
@@ -258,7 +282,11 @@ def _norm(reader: ArrayReader, given: Given, x: Array, places: list[int], keep: 
         return summed(elementwise(magnitude, x), places, keep)
     if order.text == "inf":
         return largest(elementwise(magnitude, x), places, keep)
-    raise ParseError(f"column {order.column}: a norm is one of order 1, 2, inf or 'fro'")
+    if order.kind == "string" or (x.rank >= 2 and "axis" not in given):
+        raise ParseError(f"column {order.column}: this norm of a matrix is not read; 'fro' is")
+    p = reader.number(order, "the order of a norm")
+    powers = summed(elementwise(lambda v: raise_to(magnitude(v), p), x), places, keep)
+    return elementwise(lambda v: raise_to(v, exact(1) / p), powers)
 
 
 enter("norm vector_norm l2norm", "x ?ord|p ?axis|dim ?keepdims|keepdim", _reduced(_norm))
@@ -322,6 +350,23 @@ def _rms_norm(reader: ArrayReader, given: Given) -> Array:
     )
 
 
+def _batch_norm(reader: ArrayReader, given: Given) -> Array:
+    """Normalized over the first axis, by its own mean and variance."""
+    x = reader.array(given["x"])
+    result = normalized(x, [0], reader.number(given["eps"]) if "eps" in given else exact(0))
+    for name, fold in (("weight", Formula.__mul__), ("bias", Formula.__add__)):
+        if name in given:
+            result = elementwise(fold, result, reader.array(given[name]))
+    return result
+
+
+def _unit_vector(x: Array, places: Sequence[int]) -> Array:
+    squares = summed(unary(lambda v: v * v, x), places, True)
+    return binary(lambda a, s: a / s.raised(HALF), x, squares)
+
+
+enter("batch_norm batchnorm", "x ?weight|gamma ?bias|beta ?eps", _batch_norm)
+enter("normalize", "x ?axis|dim", _last(_unit_vector))
 enter("layer_norm layernorm", "x ?weight|gamma ?bias|beta ?eps ?axis|dim", _layer_norm)
 enter("rms_norm rmsnorm", "x ?weight|gamma ?eps ?axis|dim", _rms_norm)
 
@@ -340,5 +385,11 @@ def _scan(build: Callable[[Index, Index], Expr]) -> Callable[[Array, list[int]],
     return read
 
 
-enter("cumsum", "x ?axis|dim", _last(_scan(lambda i, j: bracket("<=", i, j))))
+def _running_log_sum(x: Array, places: list[int]) -> Array:
+    return elementwise(log, _RUNNING(elementwise(TABLE["exp"].build, x), places))
+
+
+_RUNNING = _scan(lambda i, j: bracket("<=", i, j))
+enter("cumsum", "x ?axis|dim", _last(_RUNNING))
+enter("logcumsumexp", "x ?axis|dim", _last(_running_log_sum))
 enter("revcumsum reverse_cumsum", "x ?axis|dim", _last(_scan(lambda i, j: bracket("<=", j, i))))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gradproof.symbolic.array_hints import Case
+from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.definedness import Demand, compare
 from gradproof.symbolic.domain import Domain, parse_domain
 from gradproof.symbolic.expressions import (
@@ -79,7 +80,7 @@ def _variables(case: Case, body: Formula) -> dict[Tensor, Expr]:
         for tensor in expr.tensors:
             if isinstance(tensor, MatrixFunction) or tensor.dtype == "integer":
                 continue
-            if tensor.dtype == "boolean" or any(a.minimum > 1 or (a.size or 1) > 1 for a in tensor.axes):
+            if tensor.dtype == "boolean" or any(_is_longer(a) for a in tensor.axes):
                 raise NotScalarError
             if tensor in ones:
                 made[tensor] = ONE
@@ -87,6 +88,11 @@ def _variables(case: Case, body: Formula) -> dict[Tensor, Expr]:
             domain = "(0, inf)" if tensor.structure == "positive definite" else tensor.domain
             made[tensor] = parameter(tensor.name, domain)
     return made
+
+
+def _is_longer(axis: Axis) -> bool:
+    """Whether an axis cannot have one place, or is made of others."""
+    return axis.minimum > 1 or (axis.size or 1) > 1 or bool(axis.parts)
 
 
 def _domain(made: Parameter) -> Domain:

@@ -12,11 +12,13 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
-from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.axes import Axis, with_made
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import parse_domain
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
 from gradproof.symbolic.expressions import (
+    ONE,
+    Bracket,
     Entry,
     Expr,
     Index,
@@ -27,11 +29,13 @@ from gradproof.symbolic.expressions import (
     walk,
 )
 from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.positions import affine, integral
 from gradproof.symbolic.refutation import PRECISIONS, draw, shown_apart
 from gradproof.symbolic.verdict import Witness
 
 FEW, MANY = 14, 70
 MAX_PLACES = 64
+MAX_REACH = 6
 Values = dict[tuple[int, ...], Fraction]
 
 
@@ -106,7 +110,7 @@ class Search:
     def shown(self, point: Point, at: Mapping[Index, int]) -> dict[str, str]:
         """The point and the place as texts; sizes of axes that no array shows are named."""
         seen = {a for t in point.tensors for a in t.axes}
-        sizes = {a.name: str(n) for a, n in point.sizes.items() if a not in seen and a.size is None}
+        sizes = {a.name: str(n) for a, n in point.sizes.items() if a not in seen and not (a.size or a.parts)}
         return {**point.show(), **sizes, **{i.name: str(n) for i, n in at.items()}}
 
     # --- points
@@ -122,7 +126,8 @@ class Search:
 
     def simple(self) -> Iterator[Point]:
         """Points of size 1 at which one tensor is 0 and the others are 1."""
-        sizes = {a: a.size or max(a.minimum, 1) for a in self.reads.axes}
+        plain = {a: a.size or max(a.minimum, 1) for a in self.reads.axes if not a.parts}
+        sizes = with_made(plain, self.reads.axes)
         if any(count > 1 for count in sizes.values()) or self.equations:
             return
         parameters = {p.name: next(parse_domain(p.domain).samples()) for p in self.reads.parameters}
@@ -136,11 +141,14 @@ class Search:
 
     def point(self, trial: int, chance: random.Random) -> Point | None:
         """One point; None where the equations cannot be made to hold."""
-        most = (1, 2, 2, 3)[min(trial // 5, 3)]
+        most = (1, 2, 2, max(3, self.reads.reach + 2))[min(trial // 5, 3)]
         even = trial % 5 in (1, 3)
-        sizes = {
-            a: a.size or max(a.minimum, most if even else chance.randint(1, most)) for a in self.reads.axes
+        plain = {
+            a: a.size or max(a.minimum, most if even else chance.randint(1, most))
+            for a in self.reads.axes
+            if not a.parts
         }
+        sizes = with_made(plain, self.reads.axes)
         values = {t: fill(t, sizes, trial, chance) for t in self.reads.tensors}
         parameters = {p.name: draw(p.domain, trial, chance) for p in self.reads.parameters}
         made = Point(sizes, values, parameters)
@@ -149,12 +157,16 @@ class Search:
 
 @dataclass
 class Reads:
-    """The tensors, axes and parameters that expressions read, in the order of their names."""
+    """The tensors, axes and parameters that expressions read, in the order of their names.
+
+    `reach`: the largest whole number that positions are moved by or compared with.
+    """
 
     sides: Iterable[Expr]
     tensors: list[Tensor] = field(default_factory=list[Tensor])
     axes: list[Axis] = field(default_factory=list[Axis])
     parameters: list[Parameter] = field(default_factory=list[Parameter])
+    reach: int = 0
 
     def __post_init__(self) -> None:
         tensors: set[Tensor] = set()
@@ -173,6 +185,9 @@ class Reads:
                     parameters.add(node)
                 elif isinstance(node, Size):
                     axes.add(node.axis)
+                elif isinstance(node, Bracket) and integral(node.left) and integral(node.right):
+                    apart = affine(node.left - node.right) or {}
+                    self.reach = max(self.reach, min(abs(apart.get(ONE, 0)), MAX_REACH))
                 elif isinstance(node, Entry):
                     made = node.tensor
                     axes |= set(made.axes)
@@ -182,6 +197,7 @@ class Reads:
                     else:
                         tensors.add(made)
                         axes |= {made.over} if made.over is not None else set()
+        axes |= {part for a in axes for part, _ in a.parts}
         self.tensors = sorted(tensors, key=lambda t: t.name)
         self.axes = sorted(axes, key=lambda a: a.name)
         self.parameters = sorted(parameters, key=lambda p: p.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,7 @@ class Axis:
     - `size`: a fixed size, for axes that enumerate (the gates of an LSTM); `None` for a symbolic one.
     - `minimum`: the smallest size allowed; a proof states it as a condition (`n >= 1`).
     - `variadic`: stands for any number of leading dimensions, including none.
+    - `parts`, `more`: of an axis that is made of others, so many times the size of each, and a number.
 
     >>> Axis("classes", minimum=1)
     Axis(classes)
@@ -29,6 +30,8 @@ class Axis:
     size: int | None = None
     minimum: int = 0
     variadic: bool = False
+    parts: tuple[tuple[Axis, int], ...] = ()
+    more: int = 0
     declaration: str = field(default_factory=lambda: uuid4().hex, repr=False, kw_only=True)
     """What a declaration is known by: copies and what is unpickled are the same axis."""
 
@@ -39,7 +42,8 @@ class Axis:
         return hash(self.declaration)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.name, self.size, self.minimum, self.variadic, self.declaration)
+        fields = (self.name, self.size, self.minimum, self.variadic, self.parts, self.more)
+        return _restore, (fields, self.declaration)
 
     def __post_init__(self) -> None:
         check_name(self.name, "an axis")
@@ -56,14 +60,35 @@ class Axis:
         """Whether at least one index runs over the axis, whatever its size."""
         return self.minimum >= 1 or self.size is not None
 
+    @property
+    def whole(self) -> Axis | None:
+        """The axis of which it is a part, with fewer places."""
+        if self.more >= 0 or sum(times for _, times in self.parts) != 1:
+            return None
+        return self.parts[0][0]
+
+    @property
+    def longer(self) -> bool:
+        """Whether it is made of other axes and longer than these."""
+        return bool(self.parts) and (self.more > 0 or sum(times for _, times in self.parts) > 1)
+
 
 _DECLARED: WeakValueDictionary[str, Axis] = WeakValueDictionary()
 
 
-def _restore(name: str, size: int | None, minimum: int, variadic: bool, declaration: str) -> Axis:
+def _restore(fields: tuple[Any, ...], declaration: str) -> Axis:
     """The axis of a declaration: the one that is there, or made anew where there is none."""
     known = _DECLARED.get(declaration)
-    return Axis(name, size, minimum, variadic, declaration=declaration) if known is None else known
+    return Axis(*fields, declaration=declaration) if known is None else known
+
+
+def with_made(sizes: Mapping[Axis, int], axes: Iterable[Axis]) -> dict[Axis, int]:
+    """Sizes of axes, with those of the axes that are made of them."""
+    made = dict(sizes)
+    for axis in axes:
+        if axis.parts:
+            made[axis] = axis.more + sum(times * (a.size or made[a]) for a, times in axis.parts)
+    return made
 
 
 def check_axis(given: object, what: str) -> Axis:

@@ -34,9 +34,10 @@ from gradproof.symbolic.expressions import (
     substitute,
     walk,
 )
-from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content, integral
+from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
+from gradproof.symbolic.positions import integral
 from gradproof.symbolic.refutation import TRIALS, find_witness
 from gradproof.symbolic.signs import holds, positive
 from gradproof.symbolic.verdict import Ground, Verdict

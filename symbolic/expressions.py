@@ -434,6 +434,8 @@ def constant(name: str) -> Constant:
 
 def size(axis: Axis) -> Expr:
     """The number of values of an index over the axis."""
+    if axis.parts:
+        return add(number(axis.more), *(mul(times, size(part)) for part, times in axis.parts))
     return number(axis.size) if axis.size is not None else _intern(Size, axis)
 
 
@@ -452,7 +454,7 @@ def entry(tensor: Tensor, *indices: Operand) -> Entry:
         )
     for position, axis in zip(given, tensor.axes, strict=True):
         over = position.axis if isinstance(position, Index) else axis
-        if over != axis:
+        if over != axis and not (over.parts or axis.parts or over.size is not None):
             raise ValueError(
                 f"{tensor!r} expects an index of axis {axis.name}, found {position.key} of {over.name}"
             )

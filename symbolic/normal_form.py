@@ -10,7 +10,7 @@ that reduces to 0 is 0 there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -35,17 +35,22 @@ from gradproof.symbolic.expressions import (
     Parameter,
     Power,
     Reduce,
+    Relation,
     Size,
     Tensor,
     Where,
     bracket,
     call,
+    entry,
+    fresh,
+    index,
     mul,
     number,
     reduce,
     refresh,
     size,
     substitute,
+    walk,
 )
 from gradproof.symbolic.inverses import contracted
 from gradproof.symbolic.operation import Definition
@@ -63,6 +68,16 @@ from gradproof.symbolic.polynomials import (
     rename_apart,
     scale,
     to_expr,
+)
+from gradproof.symbolic.positions import (
+    affine,
+    compared,
+    few_places,
+    integral,
+    on_axis,
+    plain_position,
+    shift,
+    solutions,
 )
 from gradproof.symbolic.signs import idempotent, positive
 
@@ -114,6 +129,8 @@ class NormalForm:
             return result
         if isinstance(expr, Power):
             return self.power(self(expr.base), expr.exponent)
+        if isinstance(expr, Call) and len(expr.arguments) != 1:
+            return atom_poly(call(expr.function, *(self.tidy(a) for a in expr.arguments)))
         if isinstance(expr, Call):
             return self.function(expr.function, self(expr.arguments[0]))
         if isinstance(expr, Reduce):
@@ -130,6 +147,8 @@ class NormalForm:
             return self(substitute(body, dict(zip(d.indices, expr.indices, strict=True))))
         if isinstance(expr, Entry) and isinstance(expr.tensor, MatrixFunction):
             return self.of_matrix(expr, expr.tensor)
+        if isinstance(expr, Entry):
+            return atom_poly(entry(expr.tensor, *map(plain_position, expr.indices)))
         if isinstance(expr, Derivative):
             raise TypeError(f"a derivative that was not carried out has no normal form: {expr}")
         return atom_poly(expr)
@@ -214,6 +233,8 @@ class NormalForm:
         """What is tried on a product of powers of atoms, in that order."""
         return (
             self._deltas,
+            self._reflected,
+            self._over_whole,
             self._signs,
             self._opened,
             self._unit,
@@ -245,11 +266,30 @@ class NormalForm:
             for old, new in ((atom.left, atom.right), (atom.right, atom.left)):
                 if isinstance(old, Index) and old in bound and old not in new.free and _in_range(new, old):
                     return self._again(rest, [i for i in bound if i is not old], {old: new})
+            for old, new in solutions(atom):
+                if (
+                    old in bound
+                    and (isinstance(new, Add | Number) or _is_made(new, old))
+                    and not _longer(new)
+                ):
+                    inside = [bracket("<=", ZERO, new), bracket("<=", new, size(old.axis) - 1)]
+                    moved = self._again(rest, [], {old: new})
+                    for held in inside:
+                        moved = self.times(moved, self(held))
+                    left = [i for i in bound if i is not old]
+                    return self.total(moved, left) if left else moved
             for old, new in ((atom.left, atom.right), (atom.right, atom.left)):
                 if not isinstance(old, Index) or old in bound:
                     continue
-                plain = isinstance(new, Number) or (
-                    isinstance(new, Index) and new.axis == old.axis and new.key < old.key and new not in bound
+                plain = (
+                    isinstance(new, Number)
+                    or _of_sizes(new)
+                    or (
+                        isinstance(new, Index)
+                        and new.axis == old.axis
+                        and new.key < old.key
+                        and new not in bound
+                    )
                 )
                 if plain and any(old in a.free for a in rest):
                     moved = self._again(rest, bound, {old: new})
@@ -259,6 +299,38 @@ class NormalForm:
                 other, equal = same
                 less = {a: e for a, e in rest.items() if a is not other}
                 return self._again({**less, atom: Fraction(1), equal: Fraction(1)}, bound, {})
+        return None
+
+    def _reflected(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
+        """Sum over `n - 1 - i` instead of `i` where the first tensor that reads `i` reads it there."""
+        for i in bound:
+            here = size(i.axis) - 1 - i
+            turned = affine(here)
+            reads = [(n.tensor.name, p) for n, p in _reads(factors, i) if p is i or affine(p) == turned]
+            if reads and min(reads, key=lambda r: (r[0], r[1] is not i))[1] is not i:
+                return self._again(factors, bound, {i: here})
+        return None
+
+    def _over_whole(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
+        """A sum over a part of an axis as one over the axis, where entries are read on the axis alone."""
+        for i in bound:
+            base = i.axis.whole
+            if base is None:
+                continue
+            reads = list(_reads(factors, i))
+            shifts = [shift(p, i) for _, p in reads]
+            on_base = all(
+                a == base for n, p in reads for q, a in zip(n.indices, n.tensor.axes, strict=True) if q is p
+            )
+            if not reads or not on_base or None in shifts:
+                continue
+            step = min(s for s in shifts if s is not None)
+            new = fresh({*bound, *(j for a in factors for j in (*a.free, *a.bound))}, index(i.name, base))
+            rest = [j for j in bound if j is not i]
+            moved = self._again(factors, rest, {i: new - step})
+            for low, high in ((number(step), new), (new, size(i.axis) - 1 + step)):
+                moved = self.times(moved, self(bracket("<=", low, high)))
+            return self.total(moved, [new])
         return None
 
     def _signs(self, factors: dict[Expr, Fraction], bound: list[Index]) -> Poly | None:
@@ -536,24 +608,25 @@ class NormalForm:
         return atom_poly(bracket(">", shown, ZERO))
 
     def _position(self, expr: Bracket) -> Poly:
-        """Brackets of index values: `==` and `<=` are kept, the others written with them."""
-        left, right = expr.left, expr.right
-        if expr.relation in ("==", "<="):
-            made = bracket(expr.relation, left, right)
-            return const(made.value) if isinstance(made, Number) else atom_poly(made)
-        if expr.relation == ">=":
-            return self._position_of("<=", right, left)
-        other = (
-            self._position_of("<=", left, right)
-            if expr.relation == ">"
-            else self._position_of("<=", right, left)
-        )
-        return plus(const(1), scale(other, -1))
+        """Brackets of index positions: `==` and `<=` are kept, the others written with them."""
+        if expr.relation == "==":
+            return self._position_of("==", expr.left, expr.right)
+        if expr.relation in ("<=", ">="):
+            low, high = (expr.left, expr.right) if expr.relation == "<=" else (expr.right, expr.left)
+            return self._position_of("<=", low, high)
+        low, high = (expr.left, expr.right) if expr.relation == ">" else (expr.right, expr.left)
+        return plus(const(1), scale(self._position_of("<=", low, high), -1))
 
-    def _position_of(self, relation: str, left: Expr, right: Expr) -> Poly:
-        assert relation == "<="
-        made = bracket("<=", left, right)
-        return const(made.value) if isinstance(made, Number) else atom_poly(made)
+    def _position_of(self, relation: Relation, left: Expr, right: Expr) -> Poly:
+        near = few_places(left, right) if relation == "<=" else None
+        if near is not None:
+            positions, kept = near
+            poly = plus(*(self._position_of("==", *pair) for pair in positions))
+            return poly if kept else plus(const(1), scale(poly, -1))
+        found = compared(relation, left, right)
+        kept, made = (True, bracket(relation, left, right)) if found is None else found
+        poly = const(made.value) if isinstance(made, Number) else atom_poly(made)
+        return poly if kept else plus(const(1), scale(poly, -1))
 
 
 def _denominator(poly: Poly, unit: Callable[[Expr], bool]) -> tuple[Expr, Fraction] | None:
@@ -576,22 +649,35 @@ def compound(atom: Expr) -> bool:
     return isinstance(atom, Add | Mul) or (isinstance(atom, Reduce) and atom.kind == "sum")
 
 
-def integral(expr: Expr) -> bool:
-    """Whether an expression is an index position: its value is an integer."""
-    if isinstance(expr, Entry):
-        return expr.tensor.dtype == "integer"
-    if isinstance(expr, Add | Mul):
-        return all(integral(c) for c in expr.children)
-    return isinstance(expr, Index) or (isinstance(expr, Number) and expr.value.denominator == 1)
-
-
 def _in_range(value: Expr, i: Index) -> bool:
     """Whether the value surely lies on the full axis of the index."""
-    if isinstance(value, Index):
-        return value.axis == i.axis
     if isinstance(value, Entry):
         return value.tensor.domain == "index" and value.tensor.over == i.axis
-    return isinstance(value, Number) and i.axis.size is not None and 0 <= value.value < i.axis.size
+    return (isinstance(value, Index) and value.axis == i.axis) or on_axis(value, i.axis)
+
+
+def _reads(factors: Iterable[Expr], i: Index) -> Iterator[tuple[Entry, Expr]]:
+    """The entries that are read at an index, and the positions there."""
+    for a in factors:
+        for n in walk(a):
+            if isinstance(n, Entry):
+                yield from ((n, p) for p in n.indices if i in p.free)
+
+
+def _longer(position: Expr) -> bool:
+    """Whether a position is on an axis longer than those that it is made of: sums over it come first."""
+    return any(i.axis.longer for i in position.free)
+
+
+def _of_sizes(position: Expr) -> bool:
+    """Whether a position is made of sizes and numbers alone."""
+    form = affine(position)
+    return form is not None and not any(isinstance(atom, Index | Entry) for atom in form)
+
+
+def _is_made(value: Expr, i: Index) -> bool:
+    """Whether an index runs over another axis, and one of both is made of others."""
+    return isinstance(value, Index) and value.axis != i.axis and bool(value.axis.parts or i.axis.parts)
 
 
 def _same_data(delta: Bracket, rest: Mapping[Expr, Fraction]) -> tuple[Expr, Expr] | None:
@@ -650,11 +736,14 @@ def _covers(have: Fraction, need: Fraction) -> bool:
 
 
 def _taken_below(lead: Monomial, poly: Poly, factors: Mapping[Expr, Fraction]) -> dict[Expr, Fraction] | None:
-    """For `c0 + c M` and factors that hold a negative power of the exponential `M`: the factors times M.
+    """For `c0 + c M` and factors that hold a negative power of `M`, an exponential or a power of an atom.
 
-    `M^-n E^e = (M^-n E^(e+1) - c M^(1-n) E^e) / c0`.
+    The factors times M: `M^-n E^e = (M^-n E^(e+1) - c M^(1-n) E^e) / c0`.
     """
-    if len(poly) != 2 or UNIT not in poly or lead.bound or not all(_is_exp(a) for a, _ in lead.factors):
+    if len(poly) != 2 or UNIT not in poly or lead.bound:
+        return None
+    lone = len(lead.factors) == 1 and not compound(lead.factors[0][0])
+    if not (lone or all(_is_exp(a) for a, _ in lead.factors)):
         return None
     if not all(factors.get(a, Fraction(0)) * e < 0 and abs(factors[a]) >= abs(e) for a, e in lead.factors):
         return None

@@ -67,6 +67,15 @@ FALSE_IDENTITIES = {
     "a square root loses a sign": ("sqrt(x**2)", "x"),
     "0/0": ("x", "x**2/x"),
     "an axis is no number": ("sum(x)/n", "sum(x)/2"),
+    "a function of two numbers has two": ("besselj(0, x)", "besselj(0, y)"),
+    "a parameter is a number, too": ("gammainc(1 + x**2, 2)", "gammainc(1 + x**2, 3)"),
+    "a flip moves": ("flip(x)", "x"),
+    "a roll has a direction": ("roll(x, 1)", "roll(x, -1)"),
+    "parts of an axis, moved": ("x[1:]", "x[:-1]"),
+    "side by side in an order": ("concatenate([x, y])", "concatenate([y, x])"),
+    "a diagonal has a number": ("tril(A, 1)", "tril(A, 2)"),
+    "the last place is none of the sum": ("sum(x[:-1])", "sum(x)"),
+    "a place that is off the axis of one": ("sum(where(x[i] > 0, x[i], 0), i)", "sum(x)"),
 }  # fmt: skip
 
 
@@ -90,6 +99,26 @@ TRUE_IDENTITIES = [
         {"domain": {"A": "invertible"}, "where": ("1 + y @ inv(A) @ x != 0",)},
     ),
     ("sum(x[i]*x[j]*A[i,j] for i in n for j in n)", "x @ A @ x", {}),
+    ("Sum(x[i], (i, 1, n))", "Sum(x[i], (i, 0, n-1))", {}),
+    # what moves entries
+    ("flip(flip(x))", "x", {}),
+    ("sum(flip(x)*y)", "sum(x*flip(y))", {}),
+    ("flip(cumsum(flip(x)))", "revcumsum(x)", {}),
+    ("roll(roll(x, 1), -1)", "x", {}),
+    ("concatenate([x, y])[:n]", "x", {}),
+    ("concatenate([x, y])[n:]", "y", {}),
+    ("sum(concatenate([x, y]))", "sum(x) + sum(y)", {}),
+    ("concatenate([x[:1], x[1:]])", "x", {}),
+    ("stack([x, y])[1]", "y", {}),
+    ("pad(x, (1, 2))[1:-2]", "x", {}),
+    ("x[1:] - x[:-1]", "diff(x)", {}),
+    ("sum(diff(x))", "x[-1] - x[0]", {}),
+    ("sum(x[1:]) + x[0]", "sum(x)", {}),
+    ("tril(A, 1) + triu(A, 2)", "A", {}),
+    ("tensordot(A, B, axes=([1], [0]))", "A @ B", {}),
+    ("tensordot(A, B)", "sum(A*B)", {}),
+    ("adj(A) @ A", "det(A)*eye(n)", {}),
+    ("1/(x*(1 - x))", "1/x + 1/(1 - x)", {}),
 ]
 
 
@@ -160,6 +189,14 @@ UNREADABLE = {
     "(" * 200: "nested more than 80 deep",
     "": "the formula is empty",
     "delta(i, j)": "the axis of an index is not known",
+    "x[::2]": "a slice is read with step 1",
+    "x[20:]": "would need 20 places",
+    "pad(A, 1)": "every axis (NumPy) or of the last ones (PyTorch)",
+    "kl_div(x, x)": "PyTorch's loss of log-probabilities",
+    "A.var()": "the mean of the squares (NumPy) or their sum over n - 1 (PyTorch)",
+    "leaky_relu(x, beta=1)": "leaky_relu has no argument 'beta'",
+    "Sum(x[i], (i, 1, 3))": "over all places of an axis",
+    "concatenate(x)": "a list of arrays was expected",
 }
 
 
