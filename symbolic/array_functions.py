@@ -17,6 +17,7 @@ from gradproof.symbolic.arrays import (
     fresh_index,
     squeezed,
     summed,
+    unary,
 )
 from gradproof.symbolic.expressions import ONE, Number, bracket
 from gradproof.symbolic.formulas import (
@@ -185,7 +186,8 @@ def _cosine(reader: ArrayReader, given: Given) -> Array:
         summed(elementwise(Formula.__mul__, a, b), [max(a.rank, b.rank) - 1])
         for a, b in ((x, y), (x, x), (y, y))
     )
-    return elementwise(lambda d, a, b: d / (a.raised(HALF) * b.raised(HALF)), products, *squares)
+    one, other = (unary(lambda v: v.raised(HALF), s) for s in squares)
+    return binary(lambda a, b: a / b, products, binary(lambda a, b: a * b, one, other))
 
 
 enter("cosine_similarity", "x|x1 y|x2", _cosine)

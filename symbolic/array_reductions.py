@@ -285,8 +285,8 @@ def _norm(reader: ArrayReader, given: Given, x: Array, places: list[int], keep: 
     if order.kind == "string" or (x.rank >= 2 and "axis" not in given):
         raise ParseError(f"column {order.column}: this norm of a matrix is not read; 'fro' is")
     p = reader.number(order, "the order of a norm")
-    powers = summed(elementwise(lambda v: raise_to(magnitude(v), p), x), places, keep)
-    return elementwise(lambda v: raise_to(v, exact(1) / p), powers)
+    powers = summed(unary(lambda v: raise_to(magnitude(v), p), x), places, keep)
+    return unary(lambda v: raise_to(v, exact(1) / p), powers)
 
 
 enter("norm vector_norm l2norm", "x ?ord|p ?axis|dim ?keepdims|keepdim", _reduced(_norm))
