@@ -1,4 +1,4 @@
-"""Errors in units in the last place against ball arithmetic, beside PyTorch's own; extreme inputs."""
+"""Errors in units in the last place against ball arithmetic, beside PyTorch's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradproof.numeric.oracles import differentiate, exact
 from gradproof.numeric.references import NotCoveredError, definition, reference, wanted_sizes
 from gradproof.numeric.sampling import Case, choose_sizes, is_elementwise, make_case, ordinary, scaled, wide
 from gradproof.numeric.subjects import Subject, tensors
-from gradproof.numeric.units import TOP, errors, grid, rounded
+from gradproof.numeric.units import errors, grid, rounded
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
 from gradproof.symbolic.operation import Operation, Program
@@ -83,12 +83,17 @@ def truths(operation: Operation, dtype: str, seed: int, depth: Depth) -> Iterato
     first = next(t for t in operation.inputs if t.dtype == "real")
     fills = [("around 1", ordinary), ("around 0.01", scaled(0.01)), ("around 8", scaled(8)), ("mixed", mixed)]
     for n, (size, fill) in enumerate(fills):
-        label, fill = f"{first.name} {size}", _only(first, fill)
+        label, fill = f"{first.name} {size}", only(first, fill)
         for repeat in range(4 if depth == "deep" else 1):
             case = make_case(
                 operation, sizes, (rows,), start + 10 * n + repeat, fill=fill, full=True, label=label
             )
             yield truth(case, dtype, start + n)
+
+
+def only(chosen: Tensor, fill: Any) -> Any:
+    """One input by `fill`, the others around 1."""
+    return lambda tensor, shape, chance: (fill if tensor == chosen else ordinary)(tensor, shape, chance)
 
 
 def mixed(tensor: Tensor, shape: tuple[int, ...], chance: np.random.Generator) -> np.ndarray:
@@ -121,21 +126,22 @@ class Worst:
         values = t.values(which)
         floor = max((float(np.nanmax(np.abs(v))) for v in values if v.size), default=0.0) / 1000
         for tensor, f, true in zip(t.tensors(which), found, values, strict=True):
-            rows = None if t.elementwise else _row(tensor, true)
+            rows = None if t.elementwise else row_of(tensor, true)
             made = errors(to_numpy(f), true, dtype, rows, floor)
             self.numbers += made.size
             if made.size and (worst := float(made.max())) >= self.error:
                 at = np.unravel_index(int(made.argmax()), made.shape)
-                self.error, self.place = worst, _place(t, tensor.name, at)
+                self.error, self.place = worst, place_of(t, tensor.name, at)
 
 
-def _row(tensor: Tensor, values: np.ndarray) -> tuple[int, ...]:
+def row_of(tensor: Tensor, values: np.ndarray) -> tuple[int, ...]:
     """The dimensions of a row: all but the batch axes; without a batch axis, or without others, all."""
     fixed = sum(1 for a in tensor.axes if not a.variadic)
     return tuple(range(values.ndim - fixed, values.ndim)) if fixed else tuple(range(values.ndim))
 
 
-def _place(t: Truth, name: str, at: Sequence[Any]) -> str:
+def place_of(t: Truth, name: str, at: Sequence[Any]) -> str:
+    """An entry in words: its inputs, or the case and its position."""
     if t.elementwise:
         real = t.case.real
         names = [t.case.operation.inputs[n].name for n in real]
@@ -148,7 +154,7 @@ def _place(t: Truth, name: str, at: Sequence[Any]) -> str:
 def check_accuracy(
     operation: Operation, targets: Sequence[str], seed: int, depth: Depth
 ) -> Iterator[Evidence]:
-    """Errors in float32 and bfloat16, forward and backward, against PyTorch's own; then the extremes."""
+    """Errors in float32 and bfloat16, forward and backward, against PyTorch's own."""
     subjects = [Subject(operation, lower(operation, target)) for target in targets]
     for dtype in ("float32", "bfloat16"):
         held = [s for s in subjects if dtype in DTYPES[s.target]]
@@ -158,8 +164,6 @@ def check_accuracy(
         name, theirs = yardstick(operation, known, dtype)
         for subject in held:
             yield from _accuracy(subject, known, dtype, name, theirs)
-    for subject in subjects:
-        yield check_extremes(subject, seed, depth)
 
 
 def yardstick(operation: Operation, known: Sequence[Truth], dtype: str) -> tuple[str, dict[str, Worst]]:
@@ -169,13 +173,14 @@ def yardstick(operation: Operation, known: Sequence[Truth], dtype: str) -> tuple
         if function is None:
             continue
         try:
-            return name, _worst(lambda t, f=function: _by_torch(f, t, dtype), known, dtype)
+            return name, _worst(lambda t, f=function: by_torch(f, t, dtype), known, dtype)
         except NotCoveredError:
             continue
     raise AssertionError("the definition covers every case")
 
 
-def _by_torch(function: Callable[..., Any], t: Truth, dtype: str) -> tuple[list[Any], list[Any]]:
+def by_torch(function: Callable[..., Any], t: Truth, dtype: str) -> tuple[list[Any], list[Any]]:
+    """Outputs and gradients by autograd."""
     return differentiate(
         function, tensors(t.case.inputs, dtype), tensors(t.cotangents, dtype), t.case.parameters
     )
@@ -244,65 +249,3 @@ def allowed(subject: Subject, theirs: float, against: str) -> float:
       that of PyTorch's function, or of the definition in PyTorch's operators, in the same dtype.
     """
     return theirs if against != DEFINITION and is_elementwise(subject.operation) else 2 * theirs
-
-
-# --- extremes
-
-
-def check_extremes(subject: Subject, seed: int, depth: Depth) -> Evidence:
-    """Zeros and huge inputs in float32: no NaN, and a number wherever the true value is one in float32."""
-    count, bad, theirs, place = 0, 0, 0, ""
-    plain = definition(subject.operation)
-    for t in extreme_truths(subject.operation, seed, depth):
-        theirs += sum(int(w.sum()) for *_, w in _unfit_in(t, _by_torch(plain, t, "float32")))
-        for which, tensor, wrong in _unfit_in(t, subject.vjp(t.case, t.cotangents, "float32")):
-            count += wrong.size
-            bad += int(wrong.sum())
-            if wrong.any() and not place:
-                place = _place(t, f"{which}, {tensor.name}", np.argwhere(wrong)[0])
-    what = "numbers are NaN, or infinite where the true value is not"
-    return Evidence(
-        "extremes",
-        subject.target,
-        "float32",
-        count,
-        not bad,
-        note=f"{bad} of {count} {what}; of the definition in PyTorch {theirs}",
-        worst=place,
-        against="ball arithmetic",
-    )
-
-
-def _unfit_in(t: Truth, found: tuple[list[Any], list[Any]]) -> Iterator[tuple[str, Tensor, np.ndarray]]:
-    for which, values in zip(PASSES, found, strict=True):
-        for tensor, f, true in zip(t.tensors(which), values, t.values(which), strict=True):
-            yield which, tensor, _unfit(f, true)
-
-
-def _unfit(found: Any, true: np.ndarray) -> np.ndarray:
-    values = to_numpy(found)
-    holds = np.abs(true) < np.ldexp(1 - 2.0**-25, TOP["float32"])
-    return np.isnan(values) | (holds & np.isinf(values))
-
-
-def extreme_truths(operation: Operation, seed: int, depth: Depth) -> Iterator[Truth]:
-    """All zero; all of size 1e4; one input of size 1e30, the others around 1."""
-    sizes = choose_sizes(operation, (3, 5, 4, 2), wanted_sizes(operation))
-    start = zlib.crc32(operation.label.encode()) + seed
-    fills: list[tuple[str, Any]] = [("zeros", scaled(0)), ("size 1e4", _signs(1e4))]
-    real = [t for t in operation.inputs if t.dtype == "real"]
-    for t in real if depth == "deep" else real[:1]:
-        fills.append((f"{t.name} of size 1e30", _only(t, _signs(1e30))))
-    for n, (label, fill) in enumerate(fills):
-        case = make_case(operation, sizes, (3,), start + n, fill=fill, label=label)
-        yield truth(case, "float32", start + n)
-
-
-def _signs(size: float) -> Any:
-    """Both signs of one size."""
-    return lambda tensor, shape, chance: size * np.where(chance.random(shape) < 0.5, -1.0, 1.0)
-
-
-def _only(chosen: Tensor, fill: Any) -> Any:
-    """One input by `fill`, the others around 1."""
-    return lambda tensor, shape, chance: (fill if tensor == chosen else ordinary)(tensor, shape, chance)

@@ -13,6 +13,7 @@ from gradproof.symbolic.expressions import (
     Index,
     Mul,
     Number,
+    Power,
     Tensor,
     mul,
     walk,
@@ -30,6 +31,8 @@ def describe(expr: Expr) -> str:
         name = expr.tensor.name
     elif isinstance(expr, Bracket):
         name = "mask"
+    elif isinstance(expr, Power) and expr.exponent == -1 and isinstance(expr.base, Entry):
+        name = f"inverse_{expr.base.tensor.name}"
     elif (
         isinstance(expr, Add) and len(expr.terms) == 2 and all(isinstance(t, Entry | Mul) for t in expr.terms)
     ):
@@ -42,7 +45,7 @@ def describe(expr: Expr) -> str:
             name = "part"
     else:
         name = "part"
-    return name if len(name) <= 24 else "part"
+    return name if len(name) <= 28 else "part"
 
 
 def is_truth(expr: Expr, truths: set[Tensor]) -> bool:

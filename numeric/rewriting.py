@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from gradproof.symbolic.expressions import (
     Call,
@@ -21,6 +22,9 @@ from gradproof.symbolic.expressions import (
     where,
 )
 from gradproof.symbolic.operation import Definition
+
+if TYPE_CHECKING:
+    from gradproof.numeric.stable_norms import Norm
 
 
 def magnitude(x: Expr) -> Expr:
@@ -51,12 +55,15 @@ class Context:
 
     `definitions` are those before the one being rewritten; `given` are the tensors that cost nothing to read;
     `written` are to be written out wherever they are read; `applied` names the rows that were used.
+    `norms` are the scaled roots of sums of squares by the key of the root, `roots` by the tensor that is one.
     """
 
     given: frozenset[Tensor] = frozenset()
     definitions: dict[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     shifts: dict[str, Shift] = field(default_factory=dict[str, Shift])
     logarithms: dict[Tensor, Shift] = field(default_factory=dict[Tensor, Shift])
+    norms: dict[str, Norm] = field(default_factory=dict[str, "Norm"])
+    roots: dict[Tensor, Norm] = field(default_factory=dict[Tensor, "Norm"])
     added: list[Definition] = field(default_factory=list[Definition])
     written: dict[Tensor, Definition] = field(default_factory=dict[Tensor, Definition])
     taken: set[str] = field(default_factory=set[str])

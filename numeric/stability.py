@@ -7,6 +7,7 @@ A row looks at one node and at what is known of the tensors that it reads. Its `
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from gradproof.numeric.rewriting import Context, Row, magnitude, positive_part
 from gradproof.numeric.stable_functions import (
@@ -20,6 +21,7 @@ from gradproof.numeric.stable_functions import (
     tanh_slope,
     vanishing_factor,
 )
+from gradproof.numeric.stable_norms import note_root, scaled_root
 from gradproof.numeric.stable_sums import (
     difference,
     exp_of_log,
@@ -41,14 +43,17 @@ from gradproof.symbolic.expressions import (
     entry,
     index,
     mul,
+    parameter,
+    power,
     rewrite,
+    size,
     total,
     where,
 )
 from gradproof.symbolic.operation import Definition
 
 _B, _K = Axis("batch"), Axis("classes", minimum=1)
-_b, _k, _j = index("b", _B), index("k", _K), index("j", _K)
+_b, _k, _j, _l = index("b", _B), *(index(name, _K) for name in "kjl")
 _x, _m, _allowed = (
     Tensor("x", (_B, _K)),
     Tensor("m", (_B,)),
@@ -90,6 +95,20 @@ def _pair(before: Callable[[Expr], Expr], after: Callable[[Expr], Expr]) -> Call
 
 def _sigmoid(x: Expr) -> Expr:
     return call("sigmoid", x)
+
+
+def _norm_statement() -> tuple[Expr, Expr]:
+    """A row less its mean over the root of its variance; the scale is any positive number."""
+    scale = call("exp", entry(_m, _b))
+
+    def normalized(by: Expr) -> Expr:
+        def centred(i: Index) -> Expr:
+            return by * entry(_x, _b, i) - total(by * entry(_x, _b, _l), _l) / size(_K)
+
+        squares = total(centred(_j) ** 2, _j) / size(_K)
+        return centred(_k) * power(squares + by**2 * parameter("eps", "(0, inf)"), Fraction(-1, 2))
+
+    return normalized(ONE), normalized(scale)
 
 
 def _guarded_statement() -> tuple[Expr, Expr]:
@@ -192,6 +211,12 @@ ROWS: tuple[Row, ...] = (
         guarded_quotient,
         _guarded_statement,
     ),
+    Row(
+        "root of large squares",
+        "a (e + sum a^2)^(-1/2) = ta (t^2 e + sum (ta)^2)^(-1/2): no square overflows",
+        scaled_root,
+        _norm_statement,
+    ),
 )
 
 
@@ -216,6 +241,9 @@ def stabilize(definition: Definition, context: Context) -> list[Definition]:
     value = join_masks(value, context)
     made = Definition(definition.target, definition.indices, value, definition.source)
     context.definitions[definition.target] = made
+    root = note_root(Definition(definition.target, definition.indices, before), context.norms)
+    if root is not None:
+        context.roots[definition.target] = root
     if isinstance(before, Call) and before.function == "log":
         found = find_shift(before.arguments[0], context)
         if found is not None:

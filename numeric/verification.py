@@ -24,6 +24,7 @@ import torch
 
 from gradproof.numeric.accuracy import check_accuracy
 from gradproof.numeric.evidence import Evidence, Tally
+from gradproof.numeric.extremes import check_extremes
 from gradproof.numeric.kernels import lower
 from gradproof.numeric.oracles import complex_step, differentiate, push_forward, second_order
 from gradproof.numeric.references import NotCoveredError, definition, reference, wanted_sizes
@@ -228,6 +229,8 @@ def _verify(operation: Operation, targets: Sequence[str], seed: int, depth: Dept
         for name, check in checks:
             yield from _guarded(name, target, check)
     yield from check_accuracy(operation, targets, seed, depth)
+    for target in targets:
+        yield check_extremes(Subject(operation, lower(operation, target)), seed, depth)
 
 
 def _guarded(name: str, target: str, check: Callable[[], Evidence | None]) -> list[Evidence]:

@@ -123,10 +123,12 @@ class Printer(Writer):
 
     def elementwise(self, line: Elementwise, out: str = "") -> None:
         dims = line.indices
+        self.mixed = self.double and bool(self.wide & set(reads(line)))
         trees = self.trees(dims)
         truth = line.target in self.program.truths and not isinstance(line.value, Number)
         tree = trees.truth(line.value) if truth else trees(line.value)
         if self.double:
+            self.mixed = False
             wide = self.stays_wide(line.target)
             code = self.text(tree) if wide else self.narrowed(self.text(tree, 5))
             self.assign(line.target, dims, code, owned=True)
@@ -157,9 +159,12 @@ class Printer(Writer):
         return ()
 
     def stays_wide(self, target: Tensor) -> bool:
-        """Whether a value in float64 stays there: whether all that reads it is in float64."""
+        """Whether a value in float64 stays there, which is noted: whether all that reads it is in float64."""
         readers = {t for line in self.program.lines if target in reads(line) for t in targets(line)}
-        return readers <= self.doubles and target not in self.kept
+        wide = readers <= self.doubles and target not in self.kept
+        if wide:
+            self.wide.add(target)
+        return wide
 
     def large(self, dims: Dims) -> bool:
         """Whether no other line of the program has all these axes and more: then passes are worth saving."""

@@ -85,6 +85,9 @@ class NumpyPrinter(Printer):
     def narrowed(self, code: str) -> str:
         return f"{code}.astype({self.real()}.dtype)"
 
+    def widened(self, code: str) -> str:
+        return f"{code}.astype(np.float64)"
+
     def moveaxis(self, code: str, source: int, destination: int) -> str:
         if {source, destination} == {-1, -2}:
             return f"{code}.swapaxes(-1, -2)"

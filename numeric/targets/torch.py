@@ -55,7 +55,7 @@ class TorchPrinter(Printer):
                     return (
                         f"torch.clamp({args[1 - place]}, {'min' if op == 'maximum' else 'max'}={args[place]})"
                     )
-        if op == "where" and self.in_place and not node.integer:
+        if op == "where" and self.in_place and not node.integer and self.large(node.dims):
             self.helpers.add("select")
             return f"select({', '.join(args)})"
         if op == "sigmoid" and self.program.tails and not node.scalar:
@@ -116,6 +116,9 @@ class TorchPrinter(Printer):
 
     def narrowed(self, code: str) -> str:
         return f"{code}.to({self.real()}.dtype)"
+
+    def widened(self, code: str) -> str:
+        return f"{code}.double()"
 
     def moveaxis(self, code: str, source: int, destination: int) -> str:
         if {source, destination} == {-1, -2}:

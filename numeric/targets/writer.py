@@ -96,6 +96,8 @@ class Writer:
         self.terms: dict[tuple[str, Dims], str] = {}
         self.doubles = _tables(program.lines) | _scales(program.lines)
         self.double = False
+        self.mixed = False
+        self.wide: set[Tensor] = set()
         self.kept = set(program.outputs)
 
     # --- names and leaves
@@ -146,6 +148,8 @@ class Writer:
             )
         wanted = tuple(i for i in order if i in free)
         code = self.transposed(code, free, wanted)
+        if self.mixed and expr.tensor not in self.wide and self.is_real(expr.tensor):
+            code = self.widened(code)
         return Node(
             "leaf",
             dims=wanted,
@@ -241,6 +245,10 @@ class Writer:
 
     def narrowed(self, code: str) -> str:
         """A table, which is computed in float64, in the dtype of the inputs."""
+        raise NotImplementedError
+
+    def widened(self, code: str) -> str:
+        """An array of the dtype of the inputs in float64, for a line that reads others in float64."""
         raise NotImplementedError
 
     def moveaxis(self, code: str, source: int, destination: int) -> str:
@@ -355,7 +363,8 @@ def _tables(lines: Sequence[Line]) -> set[Tensor]:
 def _scales(lines: Sequence[Line]) -> set[Tensor]:
     """Sums of a row by which, or by the root of which, it is divided, and what leads from one to the other.
 
-    Each error in them is an error of the whole row, and one number in float64 for a row costs little.
+    Each error in them is an error of the whole row, and one number in float64 for a row (in batch
+    normalization, for a feature) costs little.
     """
     rows: dict[Tensor, set[Tensor]] = {}
     divisors: set[Tensor] = set()
@@ -364,11 +373,10 @@ def _scales(lines: Sequence[Line]) -> set[Tensor]:
             continue
         divisors |= {t for e in expressions(line) for n in walk(e) if _divides(n) for t in n.tensors}
         read = set(reads(line))
-        batch = any(i.axis.variadic for i in line.over) if isinstance(line, Reduction) else True
-        if isinstance(line, Reduction) and line.kind == "sum" and not batch:
+        if isinstance(line, Reduction) and line.kind == "sum" and line.indices:
             rows[line.target] = set()
-        elif isinstance(line, Elementwise) and read and read <= set(rows) and not _spreads(line):
-            rows[line.target] = read
+        elif isinstance(line, Elementwise) and (read & set(rows)) and not _spreads(line):
+            rows[line.target] = read & set(rows)
     found: set[Tensor] = set()
     for target in reversed(rows):
         if target in divisors or any(target in rows[reader] for reader in found):
@@ -377,7 +385,9 @@ def _scales(lines: Sequence[Line]) -> set[Tensor]:
 
 
 def _spreads(line: Elementwise) -> bool:
-    return line.value.free != frozenset(line.indices)
+    """Whether something over fewer axes than the result's is read, as of a row for each of its entries."""
+    axes = {frozenset(n.free) for n in walk(line.value) if isinstance(n, Entry)}
+    return axes != {frozenset(line.indices)}
 
 
 def _divides(node: Expr) -> bool:

@@ -4,12 +4,13 @@ second order.
 
 from __future__ import annotations
 
+import linecache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.exact.branches import Branches, Site
 from gradproof.numeric.exact.numpy_programs import KernelProgram
 from gradproof.numeric.kernels import Kernel, lower
 from gradproof.symbolic.expressions import Tensor
@@ -62,12 +63,33 @@ def test_backward_of_every_kernel(chosen: Operation) -> None:
     assert not missing(chosen, branches)
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "batch_norm"])
+def test_backward_of_norms_of_huge_rows(name: str) -> None:
+    """The rows that are scaled: where every root exists (of two numbers one has one) the backward agrees."""
+    kernel, clean = lower(name, "numpy"), 0
+    for seed in range(1, 41):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((2, 1) if name == "batch_norm" else (1, 2)) * 2.0**45
+        others = [rng.standard_normal(x.shape[1]) for _ in kernel.program.inputs[1:]]
+        trial = try_program(KernelProgram(kernel), [x, *others], seed)
+        if not trial.settings.numbers.residues.unclean_roots:
+            clean += 1
+            assert trial.agrees
+    assert clean
+
+
+def is_scaling(site: Site) -> bool:
+    """Whether a comparison asks if a row is huge; the test above is on its other side."""
+    name, _, line = site.line.rpartition(":")
+    return "_largest > " in linecache.getline(name, int(line))
+
+
 def missing(chosen: Operation, branches: Branches) -> dict[Any, Any]:
     impossible = IMPOSSIBLE.get(chosen.name)
     sides = {site: sides - {impossible} for site, sides in branches.missing().items()}
     if impossible is not None:  # what is chosen by a comparison of which one side is ruled out
         sides = {site: s for site, s in sides.items() if not site.what.startswith("a choice")}
-    return {site: s for site, s in sides.items() if s}
+    return {site: s for site, s in sides.items() if s and not is_scaling(site)}
 
 
 @pytest.mark.parametrize("chosen", VARIANTS, ids=lambda o: o.label)

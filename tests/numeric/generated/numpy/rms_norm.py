@@ -12,9 +12,13 @@ $\hat x = x/\sqrt{\tfrac1n \sum_j x_j^2 + \varepsilon}$.
     Takes x [batch..., features], weight [features]; gives the outputs and what vjp needs.
     """
     features = x.shape[-1]
-    square = (x * x).sum(-1, dtype=np.float64) / features     # [batch...]
-    rstd = (1 / np.sqrt(square + eps)).astype(x.dtype)        # [batch...]
-    xhat = x * rstd[..., None]                                # [batch..., features]
+    x_largest = np.abs(x).max(-1)                             # [batch...]
+    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scaled = x * x_scale[..., None]                         # [batch..., features]
+    square_scaled = (x_scaled * x_scaled).sum(-1, dtype=np.float64) / features  # [batch...]
+    x_root = (1 / np.sqrt(square_scaled + x_scale.astype(np.float64) * x_scale.astype(np.float64) * eps)).astype(x.dtype)  # [batch...]
+    rstd = x_root * x_scale                                   # [batch...]
+    xhat = np.multiply(x_scaled, x_root[..., None], out=x_scaled)  # [batch..., features]
     y = xhat * weight                                         # [batch..., features]
     return (y,), (weight, rstd, xhat)
 
@@ -35,9 +39,13 @@ def jvp(inputs, tangents, *, eps=1e-06):
     x, weight = inputs
     x_dot, weight_dot = tangents
     features = x.shape[-1]
-    square = (x * x).sum(-1, dtype=np.float64) / features     # [batch...]
-    rstd = (1 / np.sqrt(square + eps)).astype(x.dtype)        # [batch...]
-    xhat = x * rstd[..., None]                                # [batch..., features]
+    x_largest = np.abs(x).max(-1)                             # [batch...]
+    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scaled = x * x_scale[..., None]                         # [batch..., features]
+    square_scaled = (x_scaled * x_scaled).sum(-1, dtype=np.float64) / features  # [batch...]
+    x_root = (1 / np.sqrt(square_scaled + x_scale.astype(np.float64) * x_scale.astype(np.float64) * eps)).astype(x.dtype)  # [batch...]
+    rstd = x_root * x_scale                                   # [batch...]
+    xhat = np.multiply(x_scaled, x_root[..., None], out=x_scaled)  # [batch..., features]
     square_dot = (x * x_dot).sum(-1) * (2 / features)         # [batch...]
     rstd_dot = square_dot * rstd * rstd * rstd * -0.5         # [batch...]
     xhat_dot = x_dot * rstd[..., None]                        # [batch..., features]

@@ -11,19 +11,6 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
-def select(condition, x, y):
-    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
-    if condition.device.type != "cpu":
-        return torch.where(condition, x, y)
-    like = x if isinstance(x, torch.Tensor) else y
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
-    mask = condition.to(bits).neg_()
-    if isinstance(y, int) and y == 0:
-        return (mask & x.view(bits)).view(x.dtype)
-    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    return (y ^ (mask & (x ^ y))).view(like.dtype)
-
-
 def forward(query, memory, w_query, w_memory, w_score, allowed):
     r"""Additive attention (Bahdanau, Cho, Bengio 2015).
 
@@ -41,13 +28,13 @@ the memory under the softmax of the scores. A query that may look at nothing has
     u = torch.tanh(u, out=u)
     scores = u @ w_score                                      # [batch..., query, key]
     some = (allowed.sum(-1, dtype=query.dtype) > 0)[..., None].expand(*lead, query_size)  # [batch..., query]
-    scores_seen = scores + select(allowed, query.new_full((), 0), -math.inf)[..., None, :]  # [batch..., query, key]
+    scores_seen = scores + torch.where(allowed, query.new_full((), 0), -math.inf)[..., None, :]  # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
-    p = exp_scores_shifted * select(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
+    p = exp_scores_shifted * torch.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
     return (y,), (query, memory, w_query, w_memory, w_score, u, p)
 
@@ -85,13 +72,13 @@ def jvp(inputs, tangents):
     u = torch.tanh(u, out=u)
     scores = u @ w_score                                      # [batch..., query, key]
     some = (allowed.sum(-1, dtype=query.dtype) > 0)[..., None].expand(*lead, query_size)  # [batch..., query]
-    scores_seen = scores + select(allowed, query.new_full((), 0), -math.inf)[..., None, :]  # [batch..., query, key]
+    scores_seen = scores + torch.where(allowed, query.new_full((), 0), -math.inf)[..., None, :]  # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = scores_seen - scores_top[..., None]      # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
-    p = exp_scores_shifted * select(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
+    p = exp_scores_shifted * torch.where(some, 1 / scores_sumexp, 0)[..., None]  # [batch..., query, key]
     asked_dot_sum = query @ w_query_dot.T                     # [batch..., query, alignment]
     asked_dot = query_dot @ w_query.T + asked_dot_sum         # [batch..., query, alignment]
     stored_dot_sum = memory @ w_memory_dot.T                  # [batch..., key, alignment]

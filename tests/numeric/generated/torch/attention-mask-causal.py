@@ -5,19 +5,6 @@ import math
 import torch
 
 
-def select(condition, x, y):
-    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
-    if condition.device.type != "cpu":
-        return torch.where(condition, x, y)
-    like = x if isinstance(x, torch.Tensor) else y
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
-    mask = condition.to(bits).neg_()
-    if isinstance(y, int) and y == 0:
-        return (mask & x.view(bits)).view(x.dtype)
-    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    return (y ^ (mask & (x ^ y))).view(like.dtype)
-
-
 def forward(q, k, v):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
@@ -34,13 +21,13 @@ key has output 0.
     scores /= math.sqrt(embed)
     mask = torch.arange(key, device=q.device) <= torch.arange(query, device=q.device)[..., None]  # [query, key]
     some = (mask.sum(-1, dtype=q.dtype) > 0).expand(*lead, query)  # [batch..., query]
-    scores_seen = torch.add(scores, select(mask, q.new_full((), 0), -math.inf), out=scores)  # [batch..., query, key]
+    scores_seen = torch.add(scores, torch.where(mask, q.new_full((), 0), -math.inf), out=scores)  # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
-    p = torch.mul(exp_scores_shifted, select(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
+    p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
 
@@ -70,13 +57,13 @@ def jvp(inputs, tangents):
     scores /= math.sqrt(embed)
     mask = torch.arange(key, device=q.device) <= torch.arange(query, device=q.device)[..., None]  # [query, key]
     some = (mask.sum(-1, dtype=q.dtype) > 0).expand(*lead, query)  # [batch..., query]
-    scores_seen = torch.add(scores, select(mask, q.new_full((), 0), -math.inf), out=scores)  # [batch..., query, key]
+    scores_seen = torch.add(scores, torch.where(mask, q.new_full((), 0), -math.inf), out=scores)  # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
-    p = torch.mul(exp_scores_shifted, select(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
+    p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.mT                             # [batch..., query, key]
     scores_dot = q @ k_dot.mT                                 # [batch..., query, key]
     scores_dot += scores_dot_sum

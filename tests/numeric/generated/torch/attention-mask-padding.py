@@ -33,11 +33,11 @@ key has output 0.
     some = allowed.sum(-1, dtype=q.dtype) > 0                 # [batch..., query]
     scores_seen = select(allowed, scores, -math.inf)          # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
-    p = torch.mul(exp_scores_shifted, select(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
+    p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
 
@@ -66,11 +66,11 @@ def jvp(inputs, tangents):
     some = allowed.sum(-1, dtype=q.dtype) > 0                 # [batch..., query]
     scores_seen = select(allowed, scores, -math.inf)          # [batch..., query, key]
     scores_max = scores_seen.amax(-1) if key else scores_seen.sum(-1)  # [batch..., query]
-    scores_top = select(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
+    scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
     scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
-    p = torch.mul(exp_scores_shifted, select(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
+    p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.mT                             # [batch..., query, key]
     scores_dot = q @ k_dot.mT                                 # [batch..., query, key]
     scores_dot += scores_dot_sum

@@ -38,9 +38,9 @@ Label smoothing (Szegedy et al. 2016) mixes the target with the uniform distribu
     log_logits_sumexp = torch.log(logits_sumexp)              # [batch...]
     logits_at = logits.gather(-1, target_safe.unsqueeze(-1)).squeeze(-1)  # [batch...]
     logits_shifted_at = logits_at - logits_max                # [batch...]
-    loss_sum = select(target_counts, log_logits_sumexp - logits_shifted_at, 0).sum()  # []
+    loss_sum = torch.where(target_counts, log_logits_sumexp - logits_shifted_at, 0).sum()  # []
     loss_sum2 = (log_logits_sumexp[..., None] - logits_shifted).sum(-1)  # [batch...]
-    loss = select(n > 0, (select(counts, loss_sum2, 0).sum() * label_smoothing / classes + loss_sum * (1 - label_smoothing)) / n, 0)  # []
+    loss = torch.where(n > 0, (torch.where(counts, loss_sum2, 0).sum() * label_smoothing / classes + loss_sum * (1 - label_smoothing)) / n, 0)  # []
     return (loss,), (logits, target, logits_max, logits_sumexp, n)
 
 
@@ -56,7 +56,7 @@ def vjp(saved, dloss, *, label_smoothing=0):
     dlogits_dense = torch.mul(p, ((counts.to(logits.dtype) * label_smoothing + target_counts.to(logits.dtype) * (1 - label_smoothing)) * (dloss / n))[..., None], out=p)  # [batch..., classes]
     dlogits_dense -= (counts.to(logits.dtype) * (dloss * label_smoothing / (n * classes)))[..., None]
     dlogits_dense = select(n > 0, dlogits_dense, 0)
-    dlogits_at = select(target_counts, select(n > 0, -(dloss * (1 - label_smoothing) / n), 0), 0)  # [batch...]
+    dlogits_at = torch.where(target_counts, torch.where(n > 0, -(dloss * (1 - label_smoothing) / n), 0), 0)  # [batch...]
     dlogits = dlogits_dense                                   # [batch..., classes]
     dlogits.scatter_add_(-1, target_safe.unsqueeze(-1), dlogits_at.unsqueeze(-1))
     return (dlogits, None)
@@ -77,9 +77,9 @@ def jvp(inputs, tangents, *, label_smoothing=0):
     n = counts.sum(dtype=logits.dtype)                        # []
     lse_dot = (logits_dot * p).sum(-1)                        # [batch...]
     logits_dot_at = logits_dot.gather(-1, target_safe.unsqueeze(-1)).squeeze(-1)  # [batch...]
-    loss_dot_sum = select(target_counts, logits_dot_at, 0).sum()  # []
+    loss_dot_sum = torch.where(target_counts, logits_dot_at, 0).sum()  # []
     loss_dot_sum2 = logits_dot.sum(-1)                        # [batch...]
-    loss_dot_sum3 = select(counts, loss_dot_sum2, 0).sum()    # []
-    loss_dot_sum4 = select(target_counts, lse_dot, 0).sum()   # []
-    loss_dot = select(n > 0, (select(counts, lse_dot, 0).sum() * label_smoothing + loss_dot_sum4 * (1 - label_smoothing) - (loss_dot_sum3 * label_smoothing / classes + loss_dot_sum * (1 - label_smoothing))) / n, 0)  # []
+    loss_dot_sum3 = torch.where(counts, loss_dot_sum2, 0).sum()  # []
+    loss_dot_sum4 = torch.where(target_counts, lse_dot, 0).sum()  # []
+    loss_dot = torch.where(n > 0, (torch.where(counts, lse_dot, 0).sum() * label_smoothing + loss_dot_sum4 * (1 - label_smoothing) - (loss_dot_sum3 * label_smoothing / classes + loss_dot_sum * (1 - label_smoothing))) / n, 0)  # []
     return (loss_dot,)

@@ -11,19 +11,6 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
-def select(condition, x, y):
-    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
-    if condition.device.type != "cpu":
-        return torch.where(condition, x, y)
-    like = x if isinstance(x, torch.Tensor) else y
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
-    mask = condition.to(bits).neg_()
-    if isinstance(y, int) and y == 0:
-        return (mask & x.view(bits)).view(x.dtype)
-    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    return (y ^ (mask & (x ^ y))).view(like.dtype)
-
-
 def forward(query, key, value, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o):
     """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
@@ -48,13 +35,13 @@ projected once more.
     heads_scores /= math.sqrt(head_dim)
     mask = torch.arange(key_size, device=query.device) <= torch.arange(query_size, device=query.device)[..., None]  # [query, key]
     heads_some = (mask.sum(-1, dtype=query.dtype) > 0).expand(*lead, head, query_size)  # [batch..., head, query]
-    heads_scores_seen = torch.add(heads_scores, select(mask, query.new_full((), 0), -math.inf), out=heads_scores)  # [batch..., head, query, key]
+    heads_scores_seen = torch.add(heads_scores, torch.where(mask, query.new_full((), 0), -math.inf), out=heads_scores)  # [batch..., head, query, key]
     heads_scores_max = heads_scores_seen.amax(-1) if key_size else heads_scores_seen.sum(-1)  # [batch..., head, query]
-    heads_scores_top = select(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
+    heads_scores_top = torch.where(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
     heads_scores_shifted = torch.sub(heads_scores_seen, heads_scores_top[..., None], out=heads_scores_seen)  # [batch..., head, query, key]
     exp_heads_scores_shifted = torch.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
     heads_scores_sumexp = exp_heads_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., head, query]
-    heads_p = torch.mul(exp_heads_scores_shifted, select(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
+    heads_p = torch.mul(exp_heads_scores_shifted, torch.where(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]
     y = (matrix(heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, query_size, embed)  # [batch..., query, embed]
     y += b_o
@@ -111,13 +98,13 @@ def jvp(inputs, tangents):
     heads_scores /= math.sqrt(head_dim)
     mask = torch.arange(key_size, device=query.device) <= torch.arange(query_size, device=query.device)[..., None]  # [query, key]
     heads_some = (mask.sum(-1, dtype=query.dtype) > 0).expand(*lead, head, query_size)  # [batch..., head, query]
-    heads_scores_seen = torch.add(heads_scores, select(mask, query.new_full((), 0), -math.inf), out=heads_scores)  # [batch..., head, query, key]
+    heads_scores_seen = torch.add(heads_scores, torch.where(mask, query.new_full((), 0), -math.inf), out=heads_scores)  # [batch..., head, query, key]
     heads_scores_max = heads_scores_seen.amax(-1) if key_size else heads_scores_seen.sum(-1)  # [batch..., head, query]
-    heads_scores_top = select(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
+    heads_scores_top = torch.where(heads_scores_max > -math.inf, heads_scores_max, 0)  # [batch..., head, query]
     heads_scores_shifted = torch.sub(heads_scores_seen, heads_scores_top[..., None], out=heads_scores_seen)  # [batch..., head, query, key]
     exp_heads_scores_shifted = torch.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
     heads_scores_sumexp = exp_heads_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., head, query]
-    heads_p = torch.mul(exp_heads_scores_shifted, select(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
+    heads_p = torch.mul(exp_heads_scores_shifted, torch.where(heads_some, 1 / heads_scores_sumexp, 0)[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]
     q_dot_sum = (query @ matrix(w_q_dot, 1).T).reshape(*lead, query_size, head, head_dim).movedim(-3, -2)  # [batch..., head, query, head_dim]
     q_dot = (query_dot @ matrix(w_q, 1).T).reshape(*lead, query_size, head, head_dim).movedim(-3, -2)  # [batch..., head, query, head_dim]

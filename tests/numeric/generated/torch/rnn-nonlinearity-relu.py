@@ -11,19 +11,6 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
-def select(condition, x, y):
-    """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
-    if condition.device.type != "cpu":
-        return torch.where(condition, x, y)
-    like = x if isinstance(x, torch.Tensor) else y
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
-    mask = condition.to(bits).neg_()
-    if isinstance(y, int) and y == 0:
-        return (mask & x.view(bits)).view(x.dtype)
-    x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    return (y ^ (mask & (x ^ y))).view(like.dtype)
-
-
 def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     """A vanilla recurrent layer: the hidden state of every step, and the last one.
 
@@ -59,7 +46,7 @@ def vjp(saved, dh, dh_last):
     da_steps2 = h0.new_empty((time, *lead, hidden))           # [time, batch..., hidden]
     dh_after = dh_last
     for t in reversed(range(time)):
-        da_t = select(a_steps[t] > 0, dh_after + dh_steps[t], 0)  # [batch..., hidden]
+        da_t = torch.where(a_steps[t] > 0, dh_after + dh_steps[t], 0)  # [batch..., hidden]
         dh_before = da_t @ w_hh                               # [batch..., hidden]
         da_steps2[t] = da_t
         dh_after = dh_before
@@ -106,7 +93,7 @@ def jvp(inputs, tangents):
     h_before_dot = h0_dot
     for t in range(time):
         a_t_dot = a_t_dot_in[t] + h_before_dot @ w_hh_matrix2  # [batch..., hidden]
-        h_t_dot = select(a_steps[t] > 0, a_t_dot, 0)          # [batch..., hidden]
+        h_t_dot = torch.where(a_steps[t] > 0, a_t_dot, 0)     # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot = h_t_dot
     h_last_dot = h_before_dot
