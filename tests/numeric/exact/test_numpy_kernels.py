@@ -72,7 +72,8 @@ def test_backward_of_norms_of_huge_rows(name: str) -> None:
         x = rng.standard_normal((2, 1) if name == "batch_norm" else (1, 2)) * 2.0**45
         others = [rng.standard_normal(x.shape[1]) for _ in kernel.program.inputs[1:]]
         trial = try_program(KernelProgram(kernel), [x, *others], seed)
-        if not trial.settings.numbers.residues.unclean_roots:
+        residues = trial.settings.numbers.residues
+        if residues is not None and not residues.unclean_roots:
             clean += 1
             assert trial.agrees
     assert clean
