@@ -34,6 +34,10 @@ class Library(Protocol):
         """The least and the largest entry of an integer array; None where looking would cost much."""
         ...
 
+    def plain(self, arrays: Sequence[Any], dtype: Any = None) -> bool:
+        """Whether generated C can be called on the arrays, and compute in this dtype."""
+        ...
+
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which a kernel runs: no warnings for what it handles itself, no tape."""
         ...
@@ -68,6 +72,9 @@ class NumpyLibrary:
 
     def extent(self, array: Any) -> tuple[int, int] | None:
         return (int(array.min()), int(array.max())) if array.size else None
+
+    def plain(self, arrays: Sequence[Any], dtype: Any = None) -> bool:
+        return False
 
     def quiet(self) -> AbstractContextManager[Any]:
         return np.errstate(all="ignore")
@@ -116,10 +123,16 @@ class TorchLibrary:
         low, high = array.aminmax()
         return int(low), int(high)
 
+    def plain(self, arrays: Sequence[Any], dtype: Any = None) -> bool:
+        if dtype not in (None, self.torch.float32, self.torch.float64):
+            return False
+        types = (self.torch.Tensor, self.torch.nn.Parameter)
+        return all(type(a) in types and a.device.type == "cpu" and not a.is_nested for a in arrays)
+
     def quiet(self) -> AbstractContextManager[Any]:
         return self.torch.no_grad()
 
 
 def library(target: str) -> Library:
     """The library of a target."""
-    return TorchLibrary() if target == "torch" else NumpyLibrary()
+    return NumpyLibrary() if target == "numpy" else TorchLibrary()

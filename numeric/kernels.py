@@ -20,7 +20,7 @@ from gradproof.numeric.sources import Source, write_source
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
-from gradproof.symbolic.operation import Operation, Program, find, flat, operations
+from gradproof.symbolic.operation import Operation, Program, Recurrence, find, flat, operations
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Call:
     device: Any
     parameters: Mapping[str, Any]
     zeros: frozenset[str]
+    plain: bool = False
+    """Whether the arrays lie in the memory of the CPU, in float32 or float64."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ class Kernel:
     ) -> None:
         self.program, self.target, self.label, self.defaults, self.doc = program, target, label, defaults, doc
         self.library: Library = library(target)
-        self.variants: dict[tuple[bool, frozenset[str]], Compiled] = {}
-        self.sources: dict[tuple[bool, frozenset[str]], Source] = {}
+        self.variants: dict[tuple[str, bool, frozenset[str]], Compiled] = {}
+        self.sources: dict[tuple[str, bool, frozenset[str]], Source] = {}
         self.places: dict[tuple[frozenset[str], bool], tuple[int | None, ...]] = {}
-        if target == "torch":
+        if target != "numpy":
             from gradproof.numeric import binding, graphs
 
             self.key, self.bound = graphs.register(self), binding.apply
@@ -120,24 +122,38 @@ class Kernel:
         """The stability rows that were applied in forward and backward."""
         return self.source_of(True, frozenset()).rewrites
 
-    def source_of(self, in_place: bool, zeros: frozenset[str]) -> Source:
-        key = (in_place, zeros)
+    def source_of(self, in_place: bool, zeros: frozenset[str], target: str = "") -> Source:
+        key = (target or self.target, in_place, zeros)
         if key not in self.sources:
             self.sources[key] = write_source(
-                self.program, self.target, self.label, self.defaults, self.doc, in_place=in_place, zeros=zeros
+                self.program, key[0], self.label, self.defaults, self.doc, in_place=in_place, zeros=zeros
             )
         return self.sources[key]
 
-    def compiled(self, in_place: bool, zeros: frozenset[str]) -> Compiled:
-        """The functions: writing over their own arrays or not, and with which parameters fixed at 0."""
-        key = (in_place, zeros)
+    def compiled(self, in_place: bool, zeros: frozenset[str], *, native: bool = False) -> Compiled:
+        """The functions: written over their own arrays or not, some parameters fixed at 0, with C or not."""
+        target = "c" if native else "torch" if self.target == "c" and not in_place else self.target
+        key = (target, in_place, zeros)
         if key not in self.variants:
             extra = "" if in_place else " pure"
             fixed = "".join(f" {name}=0" for name in sorted(zeros))
             self.variants[key] = build(
-                self.source_of(in_place, zeros), f"{self.target} {self.label}{fixed}{extra}"
+                self.source_of(in_place, zeros, target), f"{target} {self.label}{fixed}{extra}"
             )
         return self.variants[key]
+
+    @cached_property
+    def loops(self) -> bool:
+        """Whether the program repeats steps along an axis, whose elementwise part is faster in C."""
+        return any(isinstance(s, Recurrence) for s in flat(self.program.statements))
+
+    def is_native(self, call: Call, in_place: bool) -> bool:
+        """Whether a call runs the C of the program: on the CPU, where there is a compiler."""
+        if self.target == "numpy" or not (in_place and call.plain and self.loops):
+            return False
+        from gradproof.numeric.native.compiler import compiler
+
+        return compiler() is not None
 
     # --- calls
 
@@ -167,7 +183,8 @@ class Kernel:
         )
         passed = {n: v for n, v in parameters.items() if n not in zeros}
         given, device = tuple(a.dtype for a in arrays), real[0].device
-        return Call(shapes, given, result, compute, device, passed, zeros), arrays
+        plain = self.library.plain(arrays, compute)
+        return Call(shapes, given, result, compute, device, passed, zeros, plain), arrays
 
     def filled(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of the program, those that were not given by their defaults."""
@@ -240,7 +257,7 @@ class Kernel:
         self, call: Call, arrays: Sequence[Any], *, in_place: bool
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The outputs and the saved arrays of a call that has been checked."""
-        functions = self.compiled(in_place, call.zeros)
+        functions = self.compiled(in_place, call.zeros, native=self.is_native(call, in_place))
         entered = self.enter(call, arrays, self.program.inputs)
         outputs, saved = functions.forward(*entered, **call.parameters)
         left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
@@ -263,7 +280,10 @@ class Kernel:
     def pull(
         self, call: Call, kept: Sequence[Any], cotangents: Sequence[Any], *, in_place: bool
     ) -> tuple[Any, ...]:
-        functions = self.compiled(in_place, call.zeros)
+        native = self.is_native(call, in_place) and self.library.plain(
+            [c for c in cotangents if c is not None]
+        )
+        functions = self.compiled(in_place, call.zeros, native=native)
         outputs = self.program.outputs
         given = [
             self.zeros(call, t) if c is None else self.array(c, t)
@@ -296,7 +316,8 @@ class Kernel:
     def push(
         self, call: Call, arrays: Sequence[Any], tangents: Sequence[Any], *, in_place: bool
     ) -> tuple[Any, ...]:
-        functions = self.compiled(in_place, call.zeros)
+        native = self.is_native(call, in_place) and self.library.plain([d for d in tangents if d is not None])
+        functions = self.compiled(in_place, call.zeros, native=native)
         dots: list[Any] = []
         for a, d, t in zip(arrays, tangents, self.program.inputs, strict=True):
             if t.dtype != "real":
@@ -312,7 +333,7 @@ class Kernel:
 
     def __call__(self, *inputs: Any, **parameters: Any) -> Any:
         """The output (a tuple where there are several); for PyTorch differentiable, to any order."""
-        if self.target == "torch":
+        if self.target != "numpy":
             outputs = self.bound(self, inputs, parameters)
         else:
             outputs = self.forward(*inputs, **parameters)[0]
@@ -348,8 +369,8 @@ def lower(operation: str | Operation | Program, target: str = "torch") -> Kernel
     >>> k.vjp(saved, np.ones(2))
     (array([0.25, 0.25]),)
     """
-    if target not in ("numpy", "torch"):
-        raise ValueError(f"a target is 'numpy' or 'torch', found {target!r}")
+    if target not in ("numpy", "torch", "c"):
+        raise ValueError(f"a target is 'numpy', 'torch' or 'c', found {target!r}")
     if isinstance(operation, Program):
         return Kernel(operation, target, "program", {})
     return _kernel(find(operation) if isinstance(operation, str) else operation, target)

@@ -25,7 +25,7 @@ def print_loop(printer: Printer, loop: Loop) -> None:
         printer.name(outer)
     outside, printer.body = printer.body, []
     saved_left, saved_owned = printer.left, set(printer.owned)
-    printer.left = _uses(loop)
+    printer.left = uses(loop)
     printer.indent += 1
     printer.hoisted = {}
     _steps(printer, loop, kept, step)
@@ -54,7 +54,8 @@ def print_loop(printer: Printer, loop: Loop) -> None:
     _after(printer, loop)
 
 
-def _uses(loop: Loop) -> Counter[Tensor]:
+def uses(loop: Loop) -> Counter[Tensor]:
+    """How often a step reads each tensor; one from outside is never read for the last time."""
     left: Counter[Tensor] = Counter(t for line in loop.body for t in reads(line))
     made = {t for line in loop.body for t in targets(line)}
     for tensor in [t for t in left if t not in made]:

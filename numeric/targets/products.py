@@ -48,19 +48,24 @@ def _plain(printer: Printer, line: Contraction, left: Dims, right: Dims) -> str:
     if len(over) == 1 and not over[0].axis.variadic:
         first = _view(printer, a, (*rows, *over))
         second = _as_matrix(printer, b, right, over, columns)
-        code = f"{first} @ {second}"
+        code = printer.product(first, second)
         if len(columns) > 1:
-            code = f"({code}).reshape{printer.shape(result)}"
+            code = f"{_closed(code)}.reshape{printer.shape(result)}"
     else:
         first = _as_rows(printer, a, left, over, rows, transposed=True)
         second = _as_rows(printer, b, right, over, columns, transposed=False)
-        code = f"{first} @ {second}"
+        code = printer.product(first, second)
         if len(rows) != 1 or len(columns) != 1 or any(i.axis.variadic for i in result):
-            code = f"({code}).reshape{printer.shape(result)}"
+            code = f"{_closed(code)}.reshape{printer.shape(result)}"
     if result == line.indices:
         return code
     closed = code.endswith(")") and ").reshape(" in code
-    return printer.transposed(code if closed else f"({code})", result, line.indices)
+    return printer.transposed(code if closed else _closed(code), result, line.indices)
+
+
+def _closed(code: str) -> str:
+    """The code in parentheses, unless it is a single call."""
+    return f"({code})" if " @ " in code else code
 
 
 def _as_matrix(

@@ -71,8 +71,10 @@ class Writer:
     copying = "copy"
     functions: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, program: Straight, *, in_place: bool = True) -> None:
+    def __init__(self, program: Straight, *, in_place: bool = True, stem: str = "forward") -> None:
         self.program = program
+        self.stem = stem
+        self.routines: list[str] = []
         self.in_place = in_place
         self.body: list[str] = []
         self.indent = 1
@@ -271,6 +273,10 @@ class Writer:
 
     def empty(self, shape: str) -> str:
         raise NotImplementedError
+
+    def product(self, left: str, right: str) -> str:
+        """The product of an array and a matrix."""
+        return f"{left} @ {right}"
 
     def einsum(self, spec: str, left: str, right: str) -> str:
         return f'{self.module}.einsum("{spec}", {left}, {right})'

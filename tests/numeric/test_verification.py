@@ -103,8 +103,8 @@ class Spoiled(Kernel):
         super().__init__(right.program, right.target, right.label, right.defaults)
         self.changes = changes
 
-    def compiled(self, in_place: bool, zeros: frozenset[str]) -> Compiled:
-        made = super().compiled(in_place, zeros)
+    def compiled(self, in_place: bool, zeros: frozenset[str], *, native: bool = False) -> Compiled:
+        made = super().compiled(in_place, zeros, native=native)
         return replace(made, **{name: change(getattr(made, name)) for name, change in self.changes.items()})
 
 

@@ -1,0 +1,1 @@
+"""Elementwise blocks in C: compiled by the system's compiler, called on raw pointers, or read back."""
