@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gradproof.numeric.native.compiler import load
-from gradproof.numeric.native.products import Product, matmul
+from gradproof.numeric.native.products import Product, lies_in_memory, matmul
 from gradproof.numeric.native.reading import Routine, names
 
 
@@ -106,7 +106,7 @@ class Block:
         """The block on these arrays, for each of `count` steps: a function of the number of the step."""
         whole = [a if isinstance(a, Steps | Chosen) else a.contiguous() for a in arrays]
         plain = [_array_of(a) for a in whole]
-        if not all(type(a) in (torch.Tensor, torch.nn.Parameter) for a in plain):
+        if not all(lies_in_memory(a) for a in plain):
             return self.routine.bind(whole, sizes, scalars)
         dtype = next(a.dtype for a in plain if a.dtype != torch.bool)
         function = getattr(self.owner.library(dtype), self.routine.name)

@@ -25,13 +25,18 @@ def _library() -> Any:
     return operators if all(hasattr(operators, name) for name in needed) else None
 
 
+def lies_in_memory(array: Any) -> bool:
+    """Whether the entries of a tensor lie at its address: not of one that answers operators itself."""
+    kind: Any = type(array)
+    own = kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__  # pyright: ignore[reportAttributeAccessIssue]
+    return own and array.device.type == "cpu" and not array.is_nested
+
+
 def _suits(a: Any, b: Any) -> bool:
-    types = (torch.Tensor, torch.nn.Parameter)
     return (
-        type(a) in types
-        and type(b) in types
+        lies_in_memory(a)
+        and lies_in_memory(b)
         and a.dtype == b.dtype == torch.float32
-        and a.device.type == b.device.type == "cpu"
         and a.numel() * b.shape[-1] >= SMALLEST
         and torch.backends.mkldnn.enabled
         and _library() is not None
