@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C import _functorch as functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
 from gradproof.numeric.graphs import trace
@@ -39,6 +40,15 @@ class Bound(torch.autograd.Function):
     """
 
     generate_vmap_rule = True
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """As PyTorch does it; outside of transformations without a look at the signature, which takes as
+        long as an elementwise operation on 10^5 numbers.
+        """
+        if transforms_active():
+            return super().apply(*args)
+        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))
 
     @staticmethod
     def forward(kernel: Kernel, call: Call, saves: bool, *arrays: Any) -> tuple[Any, ...]:

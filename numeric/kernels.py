@@ -15,12 +15,15 @@ from typing import Any
 from gradproof.numeric.arrays import Library, library
 from gradproof.numeric.derivatives import tangent_program
 from gradproof.numeric.rewriting import Row
-from gradproof.numeric.shapes import Shapes, check_shape, measure
+from gradproof.numeric.shapes import Shape, Shapes, check_shape, measure
 from gradproof.numeric.sources import Source, write_source
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
 from gradproof.symbolic.operation import Operation, Program, Recurrence, find, flat, operations
+
+REMEMBERED = 256
+"""How many combinations of shapes a kernel remembers."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,11 @@ class Compiled:
     jvp: Callable[..., Any]
     saved: tuple[Tensor, ...]
     sizes: tuple[Axis, ...]
+    given: tuple[int | None, ...]
+    """For each saved tensor its place among the inputs, or None."""
 
 
-def build(source: Source, label: str) -> Compiled:
+def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     """Compile a generated source as a module that is found by its name; tracebacks show its lines."""
     filename = f"<gradproof {label}>"
     name = f"gradproof.generated.{label} {hashlib.sha256(source.text.encode()).hexdigest()[:12]}"
@@ -68,7 +73,8 @@ def build(source: Source, label: str) -> Compiled:
     module = sys.modules[name] = ModuleType(name)
     # The text was generated above from expressions, never typed by a user.
     exec(compile(source.text, filename, "exec"), vars(module))
-    return Compiled(module.forward, module.vjp, module.jvp, source.saved, source.sizes)
+    given = tuple(inputs.index(t) if t in inputs else None for t in source.saved)
+    return Compiled(module.forward, module.vjp, module.jvp, source.saved, source.sizes, given)
 
 
 class Kernel:
@@ -90,6 +96,8 @@ class Kernel:
         self.variants: dict[tuple[str, bool, frozenset[str]], Compiled] = {}
         self.sources: dict[tuple[str, bool, frozenset[str]], Source] = {}
         self.places: dict[tuple[frozenset[str], bool], tuple[int | None, ...]] = {}
+        self.measured: dict[tuple[Shape, ...], Shapes] = {}
+        self.lookups = [n for n, t in enumerate(program.inputs) if t.over is not None and t.domain == "index"]
         if target != "numpy":
             from gradproof.numeric import binding, graphs
 
@@ -138,7 +146,9 @@ class Kernel:
             extra = "" if in_place else " pure"
             fixed = "".join(f" {name}=0" for name in sorted(zeros))
             self.variants[key] = build(
-                self.source_of(in_place, zeros, target), f"{target} {self.label}{fixed}{extra}"
+                self.source_of(in_place, zeros, target),
+                f"{target} {self.label}{fixed}{extra}",
+                self.program.inputs,
             )
         return self.variants[key]
 
@@ -170,10 +180,9 @@ class Kernel:
                 f"{self.label} takes {len(self.program.inputs)} inputs ({wanted}), found {len(inputs)}"
             )
         arrays = [self.array(v, t) for v, t in zip(inputs, self.program.inputs, strict=True)]
-        shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
-        for a, t in zip(arrays, self.program.inputs, strict=True):
-            if t.over is not None and t.domain == "index":
-                self.check_places(a, t, shapes.sizes[t.over][0])
+        shapes = self.measure(tuple(tuple(a.shape) for a in arrays))
+        for n in self.lookups:
+            self.check_places(arrays[n], self.program.inputs[n], shapes)
         real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
         result, compute = self.library.common(real)
         zeros = frozenset(
@@ -186,8 +195,20 @@ class Kernel:
         plain = self.library.plain(arrays, compute)
         return Call(shapes, given, result, compute, device, passed, zeros, plain), arrays
 
+    def measure(self, shapes: tuple[Shape, ...]) -> Shapes:
+        """The sizes of the axes; shapes that were seen are looked up (symbols of a compiler are not)."""
+        if any(type(n) is not int for shape in shapes for n in shape):
+            return measure(self.label, self.program.inputs, shapes)
+        if shapes not in self.measured:
+            if len(self.measured) >= REMEMBERED:
+                self.measured.clear()
+            self.measured[shapes] = measure(self.label, self.program.inputs, shapes)
+        return self.measured[shapes]
+
     def filled(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of the program, those that were not given by their defaults."""
+        if not self.program.parameters and not parameters:
+            return {}
         names = [p.name for p in self.program.parameters]
         unknown = set(parameters) - set(names)
         if unknown:
@@ -203,11 +224,12 @@ class Kernel:
         except TypeError as error:
             raise TypeError(f"{self.label}: {tensor!r}: {error}") from None
 
-    def check_places(self, array: Any, tensor: Tensor, size: int) -> None:
+    def check_places(self, array: Any, tensor: Tensor, shapes: Shapes) -> None:
+        assert tensor.over is not None
+        size = shapes.sizes[tensor.over][0]
         found = self.library.extent(array)
         if found is not None and not 0 <= found[0] <= found[1] < size:
             beside = found[0] if found[0] < 0 else found[1]
-            assert tensor.over is not None
             raise IndexError(
                 f"{self.label}: {tensor!r} indexes the axis {tensor.over.name}, from 0 to {size - 1}; "
                 f"found {beside}"
@@ -261,10 +283,7 @@ class Kernel:
         entered = self.enter(call, arrays, self.program.inputs)
         outputs, saved = functions.forward(*entered, **call.parameters)
         left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
-        place = {t: n for n, t in enumerate(self.program.inputs)}
-        kept = tuple(
-            arrays[place[t]] if t in place else s for t, s in zip(functions.saved, saved, strict=False)
-        )
+        kept = tuple(s if n is None else arrays[n] for n, s in zip(functions.given, saved, strict=False))
         return tuple(left), kept
 
     def vjp(self, saved: Saved, *cotangents: Any) -> tuple[Any, ...]:
@@ -291,10 +310,9 @@ class Kernel:
         ]
         for c, t in zip(given, outputs, strict=True):
             check_shape(self.label, f"the cotangent of {t!r}", tuple(c.shape), call.shapes.of(t))
-        inputs = set(self.program.inputs)
         ready = [
-            self.enter(call, [k], [t])[0] if t in inputs else k
-            for k, t in zip(kept, functions.saved, strict=True)
+            k if n is None else self.enter(call, [k], [t])[0]
+            for k, t, n in zip(kept, functions.saved, functions.given, strict=True)
         ]
         sizes = [call.shapes.size(axis) for axis in functions.sizes]
         made = functions.vjp((*ready, *sizes), *self.enter(call, given, outputs), **call.parameters)

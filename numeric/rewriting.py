@@ -8,12 +8,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gradproof.symbolic.expressions import (
+    ONE,
+    Add,
     Call,
     Entry,
     Expr,
     Index,
     Mul,
     Number,
+    Power,
     Tensor,
     bracket,
     entry,
@@ -35,6 +38,15 @@ def magnitude(x: Expr) -> Expr:
 def positive_part(x: Expr) -> Expr:
     """`max(x, 0)`."""
     return where(bracket(">", x, 0), x, 0)
+
+
+def one_less_square(expr: Expr) -> Expr | None:
+    """The `t` of `1 - t^2`, where it is an entry."""
+    if not (isinstance(expr, Add) and len(expr.terms) == 2 and expr.terms[0] is ONE):
+        return None
+    square = -expr.terms[1]
+    found = isinstance(square, Power) and square.exponent == 2 and isinstance(square.base, Entry)
+    return square.base if found else None
 
 
 @dataclass(frozen=True)

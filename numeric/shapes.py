@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
@@ -26,7 +27,7 @@ class Shapes:
         found = self.sizes[axis]
         return (found or (1,)) if axis.variadic else found[0]
 
-    @property
+    @cached_property
     def unbatched(self) -> bool:
         """Whether the batch axes stand for no axis at all."""
         return any(axis.variadic and not size for axis, size in self.sizes.items())

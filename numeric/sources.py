@@ -67,6 +67,13 @@ def select(condition, x, y):
     x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
     return (y ^ (mask & (x ^ y))).view(like.dtype)
 ''',
+    "row_sum": '''
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+''',
     "add_at": '''
 def add_at(a, at, amount, axis):
     """Add an amount at one position of each row along an axis, in place."""

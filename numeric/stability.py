@@ -13,6 +13,7 @@ from gradproof.numeric.rewriting import Context, Row, magnitude, positive_part
 from gradproof.numeric.stable_functions import (
     log_sigmoid,
     note_sigmoid,
+    note_square,
     one_plus_tanh,
     quotient_to_sigmoid,
     sigmoid_complement,
@@ -135,6 +136,12 @@ ROWS: tuple[Row, ...] = (
         "1 + tanh(x) = 2 s(2x): no cancellation where tanh is near -1",
         one_plus_tanh,
         _pair(lambda x: ONE + call("tanh", x), lambda x: 2 * _sigmoid(2 * x)),
+    ),
+    Row(
+        "one less a square",
+        "1 - t^2 = (1 - t)(1 + t): the square is not rounded (PyTorch takes both steps in one)",
+        note_square,
+        _pair(lambda t: ONE - t**2, lambda t: (ONE - t) * (ONE + t)),
     ),
     Row(
         "softplus",

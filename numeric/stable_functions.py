@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradproof.numeric.rewriting import Context, magnitude, positive_part, with_coefficient
+from gradproof.numeric.rewriting import Context, magnitude, one_less_square, positive_part, with_coefficient
 from gradproof.symbolic.expressions import (
     ONE,
     Add,
@@ -80,6 +80,12 @@ def log_sigmoid(node: Expr, _: Context) -> Expr | None:
         if isinstance(inner, Call) and inner.function == "sigmoid":
             return -call("softplus", -inner.arguments[0])
     return None
+
+
+def note_square(node: Expr, context: Context) -> None:
+    """`1 - t^2`, which every target computes without rounding the square."""
+    if one_less_square(node) is not None:
+        context.applied.add("one less a square")
 
 
 def quotient_to_sigmoid(node: Expr, _: Context) -> Expr | None:

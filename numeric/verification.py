@@ -230,7 +230,8 @@ def _verify(operation: Operation, targets: Sequence[str], seed: int, depth: Dept
             yield from _guarded(name, target, check)
     yield from check_accuracy(operation, targets, seed, depth)
     for target in targets:
-        yield check_extremes(Subject(operation, lower(operation, target)), seed, depth)
+        subject = Subject(operation, lower(operation, target))
+        yield from _guarded("extremes", target, lambda s=subject: check_extremes(s, seed, depth))
 
 
 def _guarded(name: str, target: str, check: Callable[[], Evidence | None]) -> list[Evidence]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -142,7 +143,9 @@ class Printer(Writer):
             self.assign(line.target, dims, code, owned=owned)
             return
         if tree.truth or not self.large(dims):
-            self.assign(line.target, dims, self.text(tree), owned=True)
+            self.assign(
+                line.target, dims, self.text(tree if tree.truth else self.fused(tree, dims)), owned=True
+            )
             return
         self.spine(line.target, dims, self.fused(tree, dims), out)
         self.owned.add(line.target)
@@ -193,7 +196,8 @@ class Printer(Writer):
             )
             for s, p in steps
         ]
-        written = out or self.takes_over(node, dims, _leaves(tree))
+        later = [self.text(a) for s, p in steps for n, a in enumerate(s.args) if n != p]
+        written = out or self.takes_over(node, dims, _leaves(tree), " ".join(later))
         code = self.text(node)
         if written and self.in_place and (made := self.into(node, dims, written)):
             code = made
@@ -253,15 +257,21 @@ class Printer(Writer):
                 return place
         return None
 
-    def takes_over(self, node: Node, dims: Dims, reads: Counter[str]) -> str:
-        """The name of an argument that nobody reads any more, whose memory the result can have."""
+    def takes_over(self, node: Node, dims: Dims, reads: Counter[str], later: str) -> str:
+        """The name of an argument that nobody reads any more, whose memory the result can have.
+
+        What is written out within the arguments is computed before; within what comes `later` it is not.
+        """
         for arg in node.args:
             e = arg.entry
             if e is None or arg.dims != dims or arg.truth or arg.code != self.name(e.tensor):
                 continue
             if reads[arg.code] > sum(a.code == arg.code for a in node.args):
                 continue
-            if e.tensor in self.owned and self.left[e.tensor] == 1 and e.tensor.dtype == "real":
+            left = self.left[e.tensor]
+            if not re.search(rf"\b{re.escape(arg.code)}\b", later):
+                left -= self.waiting.count(e.tensor)
+            if e.tensor in self.owned and left == 1 and e.tensor.dtype == "real":
                 return arg.code
         return ""
 

@@ -47,6 +47,9 @@ class NumpyPrinter(Printer):
     def call(self, op: str, args: list[str], node: Node) -> str:
         if node.scalar:
             return super().call(op, args, node)
+        if op == "one less square":
+            (x,) = (f"({a})" if not a.isidentifier() else a for a in args)
+            return f"((1 - {x}) * (1 + {x}))"
         if op in ("sigmoid", "erf", "erfc"):
             self.helpers |= {op, "precise"} if op == "sigmoid" else {op}
         if op in self.precise and not self.double:

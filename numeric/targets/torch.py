@@ -27,6 +27,7 @@ class TorchPrinter(Printer):
         "cos": "torch.cos",
         "tanh": "torch.tanh",
         "sigmoid": "torch.sigmoid",
+        "plain sigmoid": "torch.sigmoid",
         "erf": "torch.erf",
         "erfc": "torch.erfc",
         "sqrt": "torch.sqrt",
@@ -47,6 +48,8 @@ class TorchPrinter(Printer):
     }
 
     def call(self, op: str, args: list[str], node: Node) -> str:
+        if op == "one less square":
+            return f"torch.addcmul({self.number('1')}, {args[0]}, {args[0]}, value=-1)"
         if op in ("addcmul", "subcmul"):
             return f"torch.addcmul({', '.join(args)}{', value=-1' if op == 'subcmul' else ''})"
         if op in ("maximum", "minimum") and not node.scalar:
@@ -67,7 +70,10 @@ class TorchPrinter(Printer):
         return f"{tight}.to({self.real()}.dtype)" if op == "cast" else f"{self.real()}.new_full((), {code})"
 
     def fused(self, tree: Node, dims: Dims) -> Node:
-        """`a + b * c` is one pass over memory."""
+        """`a + b * c` is one pass over memory; a number that is added needs no tail of a sigmoid."""
+        constant = any(a.scalar and a.op == "leaf" for a in tree.args)
+        if tree.op in ("add", "sub") and constant:
+            tree = replace(tree, args=tuple(_without_tails(a) for a in tree.args))
         args = tuple(self.fused(a, dims) for a in tree.args)
         tree = replace(tree, args=args) if args != tree.args else tree
         if tree.op not in ("add", "sub") or tree.dims != dims:
@@ -75,8 +81,13 @@ class TorchPrinter(Printer):
         for place in (1, 0) if tree.op == "add" else (1,):
             product, other = tree.args[place], tree.args[1 - place]
             arrays = product.op == "mul" and not any(a.scalar for a in product.args)
-            if arrays and product.dims == dims and not other.scalar and not other.truth:
-                return Node("addcmul" if tree.op == "add" else "subcmul", (other, *product.args), dims)
+            if not arrays or product.dims != dims or other.truth:
+                continue
+            if other.scalar:
+                if other.op != "leaf":
+                    continue
+                other = Node("raw", code=self.number(other.code))
+            return Node("addcmul" if tree.op == "add" else "subcmul", (other, *product.args), dims)
         return tree
 
     def into(self, node: Node, dims: Dims, written: str) -> str:
@@ -88,6 +99,9 @@ class TorchPrinter(Printer):
             if written == node.args[0].code:
                 return f"{written}.addcmul_({args.removeprefix(written + ', ')}{sign})"
             return f"torch.addcmul({args}{sign}, out={written})"
+        if node.op == "one less square":
+            x = self.argument(node.args[0], dims)
+            return f"torch.addcmul({self.number('1')}, {x}, {x}, value=-1, out={written})"
         if node.op not in self.outs or (node.op == "sigmoid" and self.program.tails):
             return ""
         first, *rest = node.args
@@ -99,6 +113,10 @@ class TorchPrinter(Printer):
             first, rest = rest[0], [first]
         args = [self.argument(a, dims) for a in (first, *rest)]
         return f"{self.outs[node.op]}({', '.join(args)}, out={written})"
+
+    def number(self, code: str) -> str:
+        """A number as a tensor without axes."""
+        return f"{self.real()}.new_full((), {code})"
 
     def real(self) -> str:
         """An input whose dtype and device new arrays take."""
@@ -135,6 +153,9 @@ class TorchPrinter(Printer):
             if possible:
                 made += f" if {self.sizes.size(possible[0].axis)} else {code}.sum({axes})"
             return made
+        if self.double and self.in_place and axes == "-1" and not tree.truth:
+            self.helpers.add("row_sum")
+            return f"row_sum({self.text(tree)})"
         if tree.truth or self.double:
             dtype = "torch.float64" if self.double else f"{self.real()}.dtype"
             return f"{code}.sum({axes}{', ' if axes else ''}dtype={dtype})"
@@ -236,3 +257,10 @@ class TorchPrinter(Printer):
 
     def is_condition(self, node: Node) -> bool:
         return node.op in COMPARISONS
+
+
+def _without_tails(node: Node) -> Node:
+    """A product that a number is added to: beside that, what torch.sigmoid flushes to 0 has no digits."""
+    if node.op == "mul":
+        return replace(node, args=tuple(_without_tails(a) for a in node.args))
+    return replace(node, op="plain sigmoid") if node.op == "sigmoid" else node

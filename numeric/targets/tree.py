@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from gradproof.numeric.canonical import one_plus_erf
 from gradproof.numeric.lines import MINUS_INFINITY
-from gradproof.numeric.rewriting import magnitude
+from gradproof.numeric.rewriting import magnitude, one_less_square
 from gradproof.symbolic.expressions import (
     ONE,
     Add,
@@ -190,6 +190,8 @@ class Trees:
         if (found := one_plus_erf(expr)) is not None:
             constant, x = found
             return self.make("mul", self.make("erfc", self(-x)), self.literal(constant.value))
+        if (base := one_less_square(expr)) is not None and not (node := self.real(self(base))).scalar:
+            return self.make("one less square", node)
         groups: dict[Dims, list[tuple[bool, Node]]] = {}
         for term in expr.terms:
             minus, positive = _sign(term)

@@ -45,6 +45,7 @@ RESERVED = {
     "lead",
     "matrix",
     "rows",
+    "row_sum",
     "add_at",
     "erf",
     "sigmoid",

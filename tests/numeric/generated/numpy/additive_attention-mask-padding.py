@@ -51,8 +51,7 @@ def vjp(saved, dy):
     dp = dy @ memory.swapaxes(-1, -2)                         # [batch..., query, key]
     dscores = p * (dp - (dp * p).sum(-1)[..., None])          # [batch..., query, key]
     du = dscores[..., None] * w_score                         # [batch..., query, key, alignment]
-    dstored_terms = u * u                                     # [batch..., query, key, alignment]
-    dstored_terms = np.subtract(1, dstored_terms, out=dstored_terms)
+    dstored_terms = ((1 - u) * (1 + u))                       # [batch..., query, key, alignment]
     dstored_terms *= du
     dstored = dstored_terms.sum(-3)                           # [batch..., key, alignment]
     dasked = dstored_terms.sum(-2)                            # [batch..., query, alignment]
@@ -89,8 +88,7 @@ def jvp(inputs, tangents):
     asked_dot = query_dot @ w_query.T + asked_dot_sum         # [batch..., query, alignment]
     stored_dot_sum = memory @ w_memory_dot.T                  # [batch..., key, alignment]
     stored_dot = memory_dot @ w_memory.T + stored_dot_sum     # [batch..., key, alignment]
-    u_dot = u * u                                             # [batch..., query, key, alignment]
-    u_dot = np.subtract(1, u_dot, out=u_dot)
+    u_dot = ((1 - u) * (1 + u))                               # [batch..., query, key, alignment]
     u_dot *= asked_dot[..., None, :] + stored_dot[..., None, :, :]
     scores_dot_sum = u @ w_score_dot                          # [batch..., query, key]
     scores_dot = u_dot @ w_score + scores_dot_sum             # [batch..., query, key]

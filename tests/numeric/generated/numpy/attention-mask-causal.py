@@ -42,7 +42,7 @@ def vjp(saved, dy):
     q, k, v, p = saved
     embed = q.shape[-1]
     dp = dy @ v.swapaxes(-1, -2)                              # [batch..., query, key]
-    dscores = dp - (dp * p).sum(-1)[..., None]                # [batch..., query, key]
+    dscores = np.subtract(dp, (dp * p).sum(-1)[..., None], out=dp)  # [batch..., query, key]
     dscores *= p
     dq = dscores @ k                                          # [batch..., query, embed]
     dq /= math.sqrt(embed)
@@ -74,7 +74,7 @@ def jvp(inputs, tangents):
     scores_dot = q @ k_dot.swapaxes(-1, -2)                   # [batch..., query, key]
     scores_dot += scores_dot_sum
     scores_dot /= math.sqrt(embed)
-    p_dot = scores_dot - (p * scores_dot).sum(-1)[..., None]  # [batch..., query, key]
+    p_dot = np.subtract(scores_dot, (p * scores_dot).sum(-1)[..., None], out=scores_dot)  # [batch..., query, key]
     p_dot *= p
     y_dot_sum = p @ v_dot                                     # [batch..., query, value]
     y_dot = p_dot @ v                                         # [batch..., query, value]

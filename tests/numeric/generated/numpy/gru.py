@@ -81,7 +81,7 @@ def vjp(saved, dh, dh_last):
         part = 1 - z_t                                        # [batch..., hidden]
         dc_t = dh_t_total * part                              # [batch..., hidden]
         dz_t = dh_t_total * (h_before_steps[t] - c_t)         # [batch..., hidden]
-        part2 = 1 - c_t * c_t                                 # [batch..., hidden]
+        part2 = ((1 - c_t) * (1 + c_t))                       # [batch..., hidden]
         dr_t = a_steps[t][..., 2, :] * dc_t * part2           # [batch..., hidden]
         da_t = da_steps2[t]                                   # [batch..., gate3, hidden]
         da_t[..., 0, :] = dr_t * r_t * (1 - r_t)
@@ -96,7 +96,7 @@ def vjp(saved, dh, dh_last):
     ds_steps2 = np.empty((time, *lead, 3, hidden), h0.dtype)  # [time, batch..., gate3, hidden]
     ds_steps2[..., 0, :] = dr_steps2 * r_steps * (1 - r_steps)
     ds_steps2[..., 1, :] = dz_steps2 * z_steps * (1 - z_steps)
-    ds_steps2[..., 2, :] = dc_steps2 * (1 - c_steps * c_steps)
+    ds_steps2[..., 2, :] = dc_steps2 * ((1 - c_steps) * (1 + c_steps))
     dx_steps = (matrix(ds_steps2, 2) @ matrix(w_ih, 1)).reshape(time, *lead, input)  # [time, batch..., input]
     db_hh = da_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]
     db_ih = ds_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]
@@ -155,7 +155,7 @@ def jvp(inputs, tangents):
         r_t_dot = r_t * (1 - r_t) * (a_t_dot[..., 0, :] + s_t_dot[..., 0, :])  # [batch..., hidden]
         part = 1 - z_t                                        # [batch..., hidden]
         z_t_dot = part * z_t * (a_t_dot[..., 1, :] + s_t_dot[..., 1, :])  # [batch..., hidden]
-        c_t_dot = (1 - c_t * c_t) * (s_t_dot[..., 2, :] + a_steps[t][..., 2, :] * r_t_dot + a_t_dot[..., 2, :] * r_t)  # [batch..., hidden]
+        c_t_dot = ((1 - c_t) * (1 + c_t)) * (s_t_dot[..., 2, :] + a_steps[t][..., 2, :] * r_t_dot + a_t_dot[..., 2, :] * r_t)  # [batch..., hidden]
         h_t_dot = c_t_dot * part + h_before_dot * z_t + z_t_dot * (h_before_steps[t] - c_t)  # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot = h_t_dot

@@ -53,7 +53,7 @@ def vjp(saved, dh):
     part = 1 - z                                              # [batch..., hidden]
     dc = dh * part                                            # [batch..., hidden]
     dz = dh * (h0 - c)                                        # [batch..., hidden]
-    part2 = 1 - c * c                                         # [batch..., hidden]
+    part2 = ((1 - c) * (1 + c))                               # [batch..., hidden]
     dr = a[..., 2, :] * dc * part2                            # [batch..., hidden]
     part3 = dr * r * (1 - r)                                  # [batch..., hidden]
     part4 = dz * part * z                                     # [batch..., hidden]
@@ -97,6 +97,6 @@ def jvp(inputs, tangents):
     a_dot += b_hh_dot
     r_dot = r * (1 - r) * (a_dot[..., 0, :] + s_dot[..., 0, :])  # [batch..., hidden]
     z_dot = part * z * (a_dot[..., 1, :] + s_dot[..., 1, :])  # [batch..., hidden]
-    c_dot = (1 - c * c) * (s_dot[..., 2, :] + a[..., 2, :] * r_dot + a_dot[..., 2, :] * r)  # [batch..., hidden]
+    c_dot = ((1 - c) * (1 + c)) * (s_dot[..., 2, :] + a[..., 2, :] * r_dot + a_dot[..., 2, :] * r)  # [batch..., hidden]
     h_dot = c_dot * part + h0_dot * z + z_dot * (h0 - c)      # [batch..., hidden]
     return (h_dot,)

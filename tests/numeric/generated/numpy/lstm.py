@@ -84,11 +84,11 @@ def vjp(saved, dh, dh_last, dc_last):
         u_t = u_steps[t]
         z_t = z_steps[t]
         dh_t_total = dh_after + dh_steps[t]                   # [batch..., hidden]
-        dc_t = dc_after + dh_t_total * o_t * (1 - u_t * u_t)  # [batch..., hidden]
+        dc_t = dc_after + dh_t_total * o_t * ((1 - u_t) * (1 + u_t))  # [batch..., hidden]
         da_t = da_steps2[t]                                   # [batch..., gate, hidden]
         da_t[..., 0, :] = dc_t * i_t * z_t * (1 - i_t)
         da_t[..., 1, :] = c_before_steps[t] * dc_t * f_t * (1 - f_t)
-        da_t[..., 2, :] = dc_t * i_t * (1 - z_t * z_t)
+        da_t[..., 2, :] = dc_t * i_t * ((1 - z_t) * (1 + z_t))
         da_t[..., 3, :] = dh_t_total * o_t * u_t * (1 - o_t)
         dh_before = (matrix(da_t, 2) @ w_hh_matrix).reshape(*lead, hidden)  # [batch..., hidden]
         dc_before = dc_t * f_t                                # [batch..., hidden]
@@ -161,10 +161,10 @@ def jvp(inputs, tangents):
         a_t_dot = a_t_dot_in[t] + (h_before_dot @ w_hh_matrix2).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
         i_t_dot = a_t_dot[..., 0, :] * i_t * (1 - i_t)        # [batch..., hidden]
         f_t_dot = a_t_dot[..., 1, :] * f_t * (1 - f_t)        # [batch..., hidden]
-        z_t_dot = a_t_dot[..., 2, :] * (1 - z_t * z_t)        # [batch..., hidden]
+        z_t_dot = a_t_dot[..., 2, :] * ((1 - z_t) * (1 + z_t))  # [batch..., hidden]
         o_t_dot = a_t_dot[..., 3, :] * o_t * (1 - o_t)        # [batch..., hidden]
         c_t_dot = c_before_steps[t] * f_t_dot + c_before_dot * f_t + i_t * z_t_dot + i_t_dot * z_t  # [batch..., hidden]
-        u_t_dot = c_t_dot * (1 - u_t * u_t)                   # [batch..., hidden]
+        u_t_dot = c_t_dot * ((1 - u_t) * (1 + u_t))           # [batch..., hidden]
         h_t_dot = o_t * u_t_dot + o_t_dot * u_t               # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot, c_before_dot = h_t_dot, c_t_dot

@@ -52,11 +52,11 @@ def vjp(saved, dh, dc):
     lead = x.shape[:-1]
     hidden = h0.shape[-1]
     input = x.shape[-1]
-    dc_total = dc + dh * o * (1 - u * u)                      # [batch..., hidden]
+    dc_total = dc + dh * o * ((1 - u) * (1 + u))              # [batch..., hidden]
     da = np.empty((*lead, 4, hidden), x.dtype)                # [batch..., gate, hidden]
     da[..., 0, :] = dc_total * i * z * (1 - i)
     da[..., 1, :] = c0 * dc_total * f * (1 - f)
-    da[..., 2, :] = dc_total * i * (1 - z * z)
+    da[..., 2, :] = dc_total * i * ((1 - z) * (1 + z))
     da[..., 3, :] = dh * o * u * (1 - o)
     dx = (matrix(da, 2) @ matrix(w_x, 1)).reshape(*lead, input)  # [batch..., input]
     dh0 = (matrix(da, 2) @ matrix(w_h, 1)).reshape(*lead, hidden)  # [batch..., hidden]
@@ -91,9 +91,9 @@ def jvp(inputs, tangents):
     a_dot += bias_dot
     i_dot = a_dot[..., 0, :] * i * (1 - i)                    # [batch..., hidden]
     f_dot = a_dot[..., 1, :] * f * (1 - f)                    # [batch..., hidden]
-    z_dot = a_dot[..., 2, :] * (1 - z * z)                    # [batch..., hidden]
+    z_dot = a_dot[..., 2, :] * ((1 - z) * (1 + z))            # [batch..., hidden]
     o_dot = a_dot[..., 3, :] * o * (1 - o)                    # [batch..., hidden]
     c_dot = c0 * f_dot + c0_dot * f + i * z_dot + i_dot * z   # [batch..., hidden]
-    u_dot = c_dot * (1 - u * u)                               # [batch..., hidden]
+    u_dot = c_dot * ((1 - u) * (1 + u))                       # [batch..., hidden]
     h_dot = o * u_dot + o_dot * u                             # [batch..., hidden]
     return (h_dot, c_dot)

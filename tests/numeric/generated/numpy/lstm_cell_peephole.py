@@ -54,7 +54,7 @@ def vjp(saved, dh, dc):
     input = x.shape[-1]
     do = dh * u                                               # [batch..., hidden]
     part = 1 - o                                              # [batch..., hidden]
-    dc_total = dc + dh * o * (1 - u * u) + do * o * part * w_c[2]  # [batch..., hidden]
+    dc_total = dc + dh * o * ((1 - u) * (1 + u)) + do * o * part * w_c[2]  # [batch..., hidden]
     df = c0 * dc_total                                        # [batch..., hidden]
     di = dc_total * z                                         # [batch..., hidden]
     part2 = 1 - i                                             # [batch..., hidden]
@@ -62,7 +62,7 @@ def vjp(saved, dh, dc):
     da = np.empty((*lead, 4, hidden), x.dtype)                # [batch..., gate, hidden]
     da[..., 0, :] = di * i * part2
     da[..., 1, :] = df * f * part3
-    da[..., 2, :] = dc_total * i * (1 - z * z)
+    da[..., 2, :] = dc_total * i * ((1 - z) * (1 + z))
     da[..., 3, :] = do * o * part
     dx = (matrix(da, 2) @ matrix(w_ih, 1)).reshape(*lead, input)  # [batch..., input]
     dh0 = (matrix(da, 2) @ matrix(w_hh, 1)).reshape(*lead, hidden)  # [batch..., hidden]
@@ -104,9 +104,9 @@ def jvp(inputs, tangents):
     a_dot += b_hh_dot + b_ih_dot
     i_dot = i * (1 - i) * (a_dot[..., 0, :] + c0 * w_c_dot[0] + c0_dot * w_c[0])  # [batch..., hidden]
     f_dot = f * (1 - f) * (a_dot[..., 1, :] + c0 * w_c_dot[1] + c0_dot * w_c[1])  # [batch..., hidden]
-    z_dot = a_dot[..., 2, :] * (1 - z * z)                    # [batch..., hidden]
+    z_dot = a_dot[..., 2, :] * ((1 - z) * (1 + z))            # [batch..., hidden]
     c_dot = c0 * f_dot + c0_dot * f + i * z_dot + i_dot * z   # [batch..., hidden]
     o_dot = o * (1 - o) * (a_dot[..., 3, :] + c * w_c_dot[2] + c_dot * w_c[2])  # [batch..., hidden]
-    u_dot = c_dot * (1 - u * u)                               # [batch..., hidden]
+    u_dot = c_dot * ((1 - u) * (1 + u))                       # [batch..., hidden]
     h_dot = o * u_dot + o_dot * u                             # [batch..., hidden]
     return (h_dot, c_dot)

@@ -64,7 +64,7 @@ def vjp(saved, dy):
     key_size = key.shape[-2]
     dheads = np.moveaxis((dy @ matrix(w_o, 2)).reshape(*lead, query_size, head, head_dim), -3, -2)  # [batch..., head, query, head_dim]
     dheads_p = dheads @ v.swapaxes(-1, -2)                    # [batch..., head, query, key]
-    dheads_scores = dheads_p - (dheads_p * heads_p).sum(-1)[..., None]  # [batch..., head, query, key]
+    dheads_scores = np.subtract(dheads_p, (dheads_p * heads_p).sum(-1)[..., None], out=dheads_p)  # [batch..., head, query, key]
     dheads_scores *= heads_p
     dv = heads_p.swapaxes(-1, -2) @ dheads                    # [batch..., head, key, head_dim]
     dk = dheads_scores.swapaxes(-1, -2) @ q                   # [batch..., head, key, head_dim]
@@ -128,7 +128,7 @@ def jvp(inputs, tangents):
     heads_scores_dot = q @ k_dot.swapaxes(-1, -2)             # [batch..., head, query, key]
     heads_scores_dot += heads_scores_dot_sum
     heads_scores_dot /= math.sqrt(head_dim)
-    heads_p_dot = heads_scores_dot - (heads_p * heads_scores_dot).sum(-1)[..., None]  # [batch..., head, query, key]
+    heads_p_dot = np.subtract(heads_scores_dot, (heads_p * heads_scores_dot).sum(-1)[..., None], out=heads_scores_dot)  # [batch..., head, query, key]
     heads_p_dot *= heads_p
     heads_dot_sum = heads_p @ v_dot                           # [batch..., head, query, head_dim]
     heads_dot = heads_p_dot @ v                               # [batch..., head, query, head_dim]

@@ -50,7 +50,7 @@ def vjp(saved, dh, dh_last):
     da_steps2 = np.empty((time, *lead, hidden), h0.dtype)     # [time, batch..., hidden]
     dh_after = dh_last
     for t in reversed(range(time)):
-        da_t = (1 - np.square(h_steps[t])) * (dh_after + dh_steps[t])  # [batch..., hidden]
+        da_t = ((1 - (h_steps[t])) * (1 + (h_steps[t]))) * (dh_after + dh_steps[t])  # [batch..., hidden]
         dh_before = da_t @ w_hh                               # [batch..., hidden]
         da_steps2[t] = da_t
         dh_after = dh_before
@@ -95,7 +95,7 @@ def jvp(inputs, tangents):
     h_before_dot = h0_dot
     for t in range(time):
         a_t_dot = a_t_dot_in[t] + h_before_dot @ w_hh_matrix2  # [batch..., hidden]
-        h_t_dot = a_t_dot * (1 - np.square(h_steps[t]))       # [batch..., hidden]
+        h_t_dot = a_t_dot * ((1 - (h_steps[t])) * (1 + (h_steps[t])))  # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot = h_t_dot
     h_last_dot = h_before_dot

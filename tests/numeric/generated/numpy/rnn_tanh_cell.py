@@ -33,8 +33,7 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
 def vjp(saved, dh):
     x, h0, w_ih, w_hh, h = saved
     lead = x.shape[:-1]
-    da = h * h                                                # [batch..., hidden]
-    da = np.subtract(1, da, out=da)
+    da = ((1 - h) * (1 + h))                                  # [batch..., hidden]
     da *= dh
     dx = da @ w_ih                                            # [batch..., input]
     dh0 = da @ w_hh                                           # [batch..., hidden]
@@ -60,7 +59,6 @@ def jvp(inputs, tangents):
     a_dot += h0_dot @ w_hh.T
     a_dot += a_dot_sum
     a_dot += b_hh_dot + b_ih_dot
-    h_dot = np.square(h, out=h)                               # [batch..., hidden]
-    h_dot = np.subtract(1, h_dot, out=h_dot)
+    h_dot = ((1 - h) * (1 + h))                               # [batch..., hidden]
     h_dot *= a_dot
     return (h_dot,)

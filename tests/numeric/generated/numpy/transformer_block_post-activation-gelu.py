@@ -116,7 +116,7 @@ def vjp(saved, dy, *, eps=1e-05):
     dr1 *= middle_rstd[..., None]
     dattended_heads = np.moveaxis((dr1 @ matrix(w_o, 2)).reshape(*lead, time, head, head_dim), -3, -2)  # [batch..., head, time, head_dim]
     dattended_heads_p = dattended_heads @ attended_v.swapaxes(-1, -2)  # [batch..., head, time, time]
-    dattended_heads_scores = dattended_heads_p - (attended_heads_p * dattended_heads_p).sum(-1)[..., None]  # [batch..., head, time, time]
+    dattended_heads_scores = np.subtract(dattended_heads_p, (attended_heads_p * dattended_heads_p).sum(-1)[..., None], out=dattended_heads_p)  # [batch..., head, time, time]
     dattended_heads_scores *= attended_heads_p
     dattended_v = attended_heads_p.swapaxes(-1, -2) @ dattended_heads  # [batch..., head, time, head_dim]
     dattended_k = dattended_heads_scores.swapaxes(-1, -2) @ attended_q  # [batch..., head, time, head_dim]
@@ -219,7 +219,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_dot = attended_q @ attended_k_dot.swapaxes(-1, -2)  # [batch..., head, time, time]
     attended_heads_scores_dot += attended_heads_scores_dot_sum
     attended_heads_scores_dot /= math.sqrt(head_dim)
-    attended_heads_p_dot = attended_heads_scores_dot - (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None]  # [batch..., head, time, time]
+    attended_heads_p_dot = np.subtract(attended_heads_scores_dot, (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None], out=attended_heads_scores_dot)  # [batch..., head, time, time]
     attended_heads_p_dot *= attended_heads_p
     attended_heads_dot_sum = attended_heads_p @ attended_v_dot  # [batch..., head, time, head_dim]
     attended_heads_dot = attended_heads_p_dot @ attended_v    # [batch..., head, time, head_dim]

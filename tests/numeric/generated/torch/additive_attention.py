@@ -11,6 +11,13 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+
+
 def forward(query, memory, w_query, w_memory, w_score):
     r"""Additive attention (Bahdanau, Cho, Bengio 2015).
 
@@ -28,7 +35,7 @@ the memory under the softmax of the scores. A query that may look at nothing has
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = scores - scores_max[..., None]           # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
+    scores_sumexp = row_sum(exp_scores_shifted).to(query.dtype)  # [batch..., query]
     p = exp_scores_shifted / scores_sumexp[..., None]         # [batch..., query, key]
     y = p @ memory                                            # [batch..., query, memory]
     return (y,), (query, memory, w_query, w_memory, w_score, u, p)
@@ -40,8 +47,7 @@ def vjp(saved, dy):
     dp = dy @ memory.mT                                       # [batch..., query, key]
     dscores = p * (dp - (dp * p).sum(-1)[..., None])          # [batch..., query, key]
     du = dscores[..., None] * w_score                         # [batch..., query, key, alignment]
-    dstored_terms = u * u                                     # [batch..., query, key, alignment]
-    dstored_terms = 1 - dstored_terms
+    dstored_terms = torch.addcmul(query.new_full((), 1), u, u, value=-1)  # [batch..., query, key, alignment]
     dstored_terms *= du
     dstored = dstored_terms.sum(-3)                           # [batch..., key, alignment]
     dasked = dstored_terms.sum(-2)                            # [batch..., query, alignment]
@@ -67,14 +73,13 @@ def jvp(inputs, tangents):
     scores_max = scores.amax(-1) if key else scores.sum(-1)   # [batch..., query]
     scores_shifted = scores - scores_max[..., None]           # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted)            # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., query]
+    scores_sumexp = row_sum(exp_scores_shifted).to(query.dtype)  # [batch..., query]
     p = exp_scores_shifted / scores_sumexp[..., None]         # [batch..., query, key]
     asked_dot_sum = query @ w_query_dot.T                     # [batch..., query, alignment]
     asked_dot = query_dot @ w_query.T + asked_dot_sum         # [batch..., query, alignment]
     stored_dot_sum = memory @ w_memory_dot.T                  # [batch..., key, alignment]
     stored_dot = memory_dot @ w_memory.T + stored_dot_sum     # [batch..., key, alignment]
-    u_dot = u * u                                             # [batch..., query, key, alignment]
-    u_dot = 1 - u_dot
+    u_dot = torch.addcmul(query.new_full((), 1), u, u, value=-1)  # [batch..., query, key, alignment]
     u_dot *= asked_dot[..., None, :] + stored_dot[..., None, :, :]
     scores_dot_sum = u @ w_score_dot                          # [batch..., query, key]
     scores_dot = u_dot @ w_score + scores_dot_sum             # [batch..., query, key]

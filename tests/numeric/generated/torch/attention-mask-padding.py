@@ -18,6 +18,13 @@ def select(condition, x, y):
     return (y ^ (mask & (x ^ y))).view(like.dtype)
 
 
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+
+
 def forward(q, k, v, allowed):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1).
 
@@ -36,7 +43,7 @@ key has output 0.
     scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
+    scores_sumexp = row_sum(exp_scores_shifted).to(q.dtype)   # [batch..., query]
     p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     y = p @ v                                                 # [batch..., query, value]
     return (y,), (q, k, v, p)
@@ -46,7 +53,7 @@ def vjp(saved, dy):
     q, k, v, p = saved
     embed = q.shape[-1]
     dp = dy @ v.mT                                            # [batch..., query, key]
-    dscores = dp - (dp * p).sum(-1)[..., None]                # [batch..., query, key]
+    dscores = torch.sub(dp, (dp * p).sum(-1)[..., None], out=dp)  # [batch..., query, key]
     dscores *= p
     dq = dscores @ k                                          # [batch..., query, embed]
     dq /= math.sqrt(embed)
@@ -69,13 +76,13 @@ def jvp(inputs, tangents):
     scores_top = torch.where(scores_max > -math.inf, scores_max, 0)  # [batch..., query]
     scores_shifted = torch.sub(scores_seen, scores_top[..., None], out=scores_seen)  # [batch..., query, key]
     exp_scores_shifted = torch.exp(scores_shifted, out=scores_shifted)  # [batch..., query, key]
-    scores_sumexp = exp_scores_shifted.sum(-1, dtype=torch.float64).to(q.dtype)  # [batch..., query]
+    scores_sumexp = row_sum(exp_scores_shifted).to(q.dtype)   # [batch..., query]
     p = torch.mul(exp_scores_shifted, torch.where(some, 1 / scores_sumexp, 0)[..., None], out=exp_scores_shifted)  # [batch..., query, key]
     scores_dot_sum = q_dot @ k.mT                             # [batch..., query, key]
     scores_dot = q @ k_dot.mT                                 # [batch..., query, key]
     scores_dot += scores_dot_sum
     scores_dot /= math.sqrt(embed)
-    p_dot = scores_dot - (p * scores_dot).sum(-1)[..., None]  # [batch..., query, key]
+    p_dot = torch.sub(scores_dot, (p * scores_dot).sum(-1)[..., None], out=scores_dot)  # [batch..., query, key]
     p_dot *= p
     y_dot_sum = p @ v_dot                                     # [batch..., query, value]
     y_dot = p_dot @ v                                         # [batch..., query, value]

@@ -32,7 +32,7 @@ def vjp(saved, dy, *, eps=1e-05):
     lead = xhat.shape[:-1]
     dxhat = dy * weight                                       # [examples..., features]
     dx_sum = dxhat.sum(tuple(range(len(lead))))               # [features]
-    dx = torch.addcmul(dxhat, xhat, (dxhat * xhat).sum(tuple(range(len(lead)))) / math.prod(lead), value=-1)  # [examples..., features]
+    dx = dxhat.addcmul_(xhat, (dxhat * xhat).sum(tuple(range(len(lead)))) / math.prod(lead), value=-1)  # [examples..., features]
     dx -= dx_sum / math.prod(lead)
     dx *= rstd
     dweight = (dy * xhat).sum(tuple(range(len(lead))))        # [features]

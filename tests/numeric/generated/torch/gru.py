@@ -34,8 +34,8 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
         a_t = (h_before @ w_hh_matrix).reshape(*lead, 3, hidden) + b_hh  # [batch..., gate3, hidden]
         r_t = torch.sigmoid(a_t[..., 0, :] + s_t[..., 0, :])  # [batch..., hidden]
         z_t = torch.sigmoid(a_t[..., 1, :] + s_t[..., 1, :])  # [batch..., hidden]
-        c_t = torch.tanh(s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
-        h_t = c_t * (1 - z_t) + h_before * z_t                # [batch..., hidden]
+        c_t = torch.tanh(torch.addcmul(s_t[..., 2, :], a_t[..., 2, :], r_t))  # [batch..., hidden]
+        h_t = torch.addcmul(c_t * (1 - z_t), h_before, z_t)   # [batch..., hidden]
         a_steps[t] = a_t
         r_steps[t] = r_t
         z_steps[t] = z_t
@@ -69,13 +69,13 @@ def vjp(saved, dh, dh_last):
         part = 1 - z_t                                        # [batch..., hidden]
         dc_t = dh_t_total * part                              # [batch..., hidden]
         dz_t = dh_t_total * (h_before_steps[t] - c_t)         # [batch..., hidden]
-        part2 = 1 - c_t * c_t                                 # [batch..., hidden]
+        part2 = torch.addcmul(h0.new_full((), 1), c_t, c_t, value=-1)  # [batch..., hidden]
         dr_t = a_steps[t][..., 2, :] * dc_t * part2           # [batch..., hidden]
         da_t = da_steps2[t]                                   # [batch..., gate3, hidden]
         da_t[..., 0, :] = dr_t * r_t * (1 - r_t)
         da_t[..., 1, :] = dz_t * part * z_t
         da_t[..., 2, :] = dc_t * part2 * r_t
-        dh_before = (matrix(da_t, 2) @ w_hh_matrix).reshape(*lead, hidden) + dh_t_total * z_t  # [batch..., hidden]
+        dh_before = torch.addcmul((matrix(da_t, 2) @ w_hh_matrix).reshape(*lead, hidden), dh_t_total, z_t)  # [batch..., hidden]
         dc_steps2[t] = dc_t
         dz_steps2[t] = dz_t
         dr_steps2[t] = dr_t
@@ -84,7 +84,7 @@ def vjp(saved, dh, dh_last):
     ds_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
     ds_steps2[..., 0, :] = dr_steps2 * r_steps * (1 - r_steps)
     ds_steps2[..., 1, :] = dz_steps2 * z_steps * (1 - z_steps)
-    ds_steps2[..., 2, :] = dc_steps2 * (1 - c_steps * c_steps)
+    ds_steps2[..., 2, :] = dc_steps2 * torch.addcmul(h0.new_full((), 1), c_steps, c_steps, value=-1)
     dx_steps = (matrix(ds_steps2, 2) @ matrix(w_ih, 1)).reshape(time, *lead, input)  # [time, batch..., input]
     db_hh = da_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]
     db_ih = ds_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]
@@ -115,8 +115,8 @@ def jvp(inputs, tangents):
         a_t = (h_before @ w_hh_matrix).reshape(*lead, 3, hidden) + b_hh  # [batch..., gate3, hidden]
         r_t = torch.sigmoid(a_t[..., 0, :] + s_t[..., 0, :])  # [batch..., hidden]
         z_t = torch.sigmoid(a_t[..., 1, :] + s_t[..., 1, :])  # [batch..., hidden]
-        c_t = torch.tanh(s_t[..., 2, :] + a_t[..., 2, :] * r_t)  # [batch..., hidden]
-        h_t = c_t * (1 - z_t) + h_before * z_t                # [batch..., hidden]
+        c_t = torch.tanh(torch.addcmul(s_t[..., 2, :], a_t[..., 2, :], r_t))  # [batch..., hidden]
+        h_t = torch.addcmul(c_t * (1 - z_t), h_before, z_t)   # [batch..., hidden]
         a_steps[t] = a_t
         r_steps[t] = r_t
         z_steps[t] = z_t
@@ -143,8 +143,8 @@ def jvp(inputs, tangents):
         r_t_dot = r_t * (1 - r_t) * (a_t_dot[..., 0, :] + s_t_dot[..., 0, :])  # [batch..., hidden]
         part = 1 - z_t                                        # [batch..., hidden]
         z_t_dot = part * z_t * (a_t_dot[..., 1, :] + s_t_dot[..., 1, :])  # [batch..., hidden]
-        c_t_dot = (1 - c_t * c_t) * (s_t_dot[..., 2, :] + a_steps[t][..., 2, :] * r_t_dot + a_t_dot[..., 2, :] * r_t)  # [batch..., hidden]
-        h_t_dot = c_t_dot * part + h_before_dot * z_t + z_t_dot * (h_before_steps[t] - c_t)  # [batch..., hidden]
+        c_t_dot = torch.addcmul(x.new_full((), 1), c_t, c_t, value=-1) * torch.addcmul(torch.addcmul(s_t_dot[..., 2, :], a_steps[t][..., 2, :], r_t_dot), a_t_dot[..., 2, :], r_t)  # [batch..., hidden]
+        h_t_dot = torch.addcmul(torch.addcmul(c_t_dot * part, h_before_dot, z_t), z_t_dot, h_before_steps[t] - c_t)  # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot = h_t_dot
     h_last_dot = h_before_dot

@@ -27,9 +27,9 @@ $n = \tanh(W_{in} x + b_{in} + r (W_{hn} h_0 + b_{hn}))$, $h = (1 - z) n + z h_0
     a += b_hh
     r = torch.sigmoid(a[..., 0, :] + s[..., 0, :])            # [batch..., hidden]
     z = torch.sigmoid(a[..., 1, :] + s[..., 1, :])            # [batch..., hidden]
-    c = torch.tanh(s[..., 2, :] + a[..., 2, :] * r)           # [batch..., hidden]
+    c = torch.tanh(torch.addcmul(s[..., 2, :], a[..., 2, :], r))  # [batch..., hidden]
     part = 1 - z                                              # [batch..., hidden]
-    h = c * part + h0 * z                                     # [batch..., hidden]
+    h = torch.addcmul(c * part, h0, z)                        # [batch..., hidden]
     return (h,), (x, h0, w_ih, w_hh, a, r, z, c)
 
 
@@ -41,7 +41,7 @@ def vjp(saved, dh):
     part = 1 - z                                              # [batch..., hidden]
     dc = dh * part                                            # [batch..., hidden]
     dz = dh * (h0 - c)                                        # [batch..., hidden]
-    part2 = 1 - c * c                                         # [batch..., hidden]
+    part2 = torch.addcmul(x.new_full((), 1), c, c, value=-1)  # [batch..., hidden]
     dr = a[..., 2, :] * dc * part2                            # [batch..., hidden]
     part3 = dr * r * (1 - r)                                  # [batch..., hidden]
     part4 = dz * part * z                                     # [batch..., hidden]
@@ -54,7 +54,7 @@ def vjp(saved, dh):
     ds[..., 1, :] = part4
     ds[..., 2, :] = dc * part2
     dx = (matrix(ds, 2) @ matrix(w_ih, 1)).reshape(*lead, input)  # [batch..., input]
-    dh0 = (matrix(da, 2) @ matrix(w_hh, 1)).reshape(*lead, hidden) + dh * z  # [batch..., hidden]
+    dh0 = torch.addcmul((matrix(da, 2) @ matrix(w_hh, 1)).reshape(*lead, hidden), dh, z)  # [batch..., hidden]
     dw_ih = (matrix(ds, 2).T @ matrix(x, 1)).reshape(3, hidden, input)  # [gate3, hidden, input]
     dw_hh = (matrix(da, 2).T @ matrix(h0, 1)).reshape(3, hidden, hidden)  # [gate3, hidden, hidden]
     db_ih = ds.sum(tuple(range(len(lead))))                   # [gate3, hidden]
@@ -73,7 +73,7 @@ def jvp(inputs, tangents):
     a += b_hh
     r = torch.sigmoid(a[..., 0, :] + s[..., 0, :])            # [batch..., hidden]
     z = torch.sigmoid(a[..., 1, :] + s[..., 1, :])            # [batch..., hidden]
-    c = torch.tanh(s[..., 2, :] + a[..., 2, :] * r)           # [batch..., hidden]
+    c = torch.tanh(torch.addcmul(s[..., 2, :], a[..., 2, :], r))  # [batch..., hidden]
     part = 1 - z                                              # [batch..., hidden]
     s_dot_sum = (x_dot @ matrix(w_ih, 1).T).reshape(*lead, 3, hidden)  # [batch..., gate3, hidden]
     s_dot = (x @ matrix(w_ih_dot, 1).T).reshape(*lead, 3, hidden)  # [batch..., gate3, hidden]
@@ -85,6 +85,6 @@ def jvp(inputs, tangents):
     a_dot += b_hh_dot
     r_dot = r * (1 - r) * (a_dot[..., 0, :] + s_dot[..., 0, :])  # [batch..., hidden]
     z_dot = part * z * (a_dot[..., 1, :] + s_dot[..., 1, :])  # [batch..., hidden]
-    c_dot = (1 - c * c) * (s_dot[..., 2, :] + a[..., 2, :] * r_dot + a_dot[..., 2, :] * r)  # [batch..., hidden]
-    h_dot = c_dot * part + h0_dot * z + z_dot * (h0 - c)      # [batch..., hidden]
+    c_dot = torch.addcmul(x.new_full((), 1), c, c, value=-1) * torch.addcmul(torch.addcmul(s_dot[..., 2, :], a[..., 2, :], r_dot), a_dot[..., 2, :], r)  # [batch..., hidden]
+    h_dot = torch.addcmul(torch.addcmul(c_dot * part, h0_dot, z), z_dot, h0 - c)  # [batch..., hidden]
     return (h_dot,)

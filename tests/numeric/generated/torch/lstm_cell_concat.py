@@ -29,7 +29,7 @@ $W [h_0, x] = W_h h_0 + W_x x$; its gradient is $[\partial W_h \mid \partial W_x
     f = torch.sigmoid(a[..., 1, :])                           # [batch..., hidden]
     z = torch.tanh(a[..., 2, :])                              # [batch..., hidden]
     o = torch.sigmoid(a[..., 3, :])                           # [batch..., hidden]
-    c = c0 * f + i * z                                        # [batch..., hidden]
+    c = torch.addcmul(c0 * f, i, z)                           # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     h = o * u                                                 # [batch..., hidden]
     return (h, c), (x, h0, c0, w_h, w_x, i, f, z, o, u)
@@ -40,11 +40,11 @@ def vjp(saved, dh, dc):
     lead = x.shape[:-1]
     hidden = h0.shape[-1]
     input = x.shape[-1]
-    dc_total = dc + dh * o * (1 - u * u)                      # [batch..., hidden]
+    dc_total = torch.addcmul(dc, dh * o, torch.addcmul(x.new_full((), 1), u, u, value=-1))  # [batch..., hidden]
     da = x.new_empty((*lead, 4, hidden))                      # [batch..., gate, hidden]
     da[..., 0, :] = dc_total * i * z * (1 - i)
     da[..., 1, :] = c0 * dc_total * f * (1 - f)
-    da[..., 2, :] = dc_total * i * (1 - z * z)
+    da[..., 2, :] = dc_total * i * torch.addcmul(x.new_full((), 1), z, z, value=-1)
     da[..., 3, :] = dh * o * u * (1 - o)
     dx = (matrix(da, 2) @ matrix(w_x, 1)).reshape(*lead, input)  # [batch..., input]
     dh0 = (matrix(da, 2) @ matrix(w_h, 1)).reshape(*lead, hidden)  # [batch..., hidden]
@@ -68,7 +68,7 @@ def jvp(inputs, tangents):
     f = torch.sigmoid(a[..., 1, :])                           # [batch..., hidden]
     z = torch.tanh(a[..., 2, :])                              # [batch..., hidden]
     o = torch.sigmoid(a[..., 3, :])                           # [batch..., hidden]
-    c = c0 * f + i * z                                        # [batch..., hidden]
+    c = torch.addcmul(c0 * f, i, z)                           # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     a_dot_sum = (x_dot @ matrix(w_x, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
     a_dot_sum2 = (x @ matrix(w_x_dot, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
@@ -79,9 +79,9 @@ def jvp(inputs, tangents):
     a_dot += bias_dot
     i_dot = a_dot[..., 0, :] * i * (1 - i)                    # [batch..., hidden]
     f_dot = a_dot[..., 1, :] * f * (1 - f)                    # [batch..., hidden]
-    z_dot = a_dot[..., 2, :] * (1 - z * z)                    # [batch..., hidden]
+    z_dot = a_dot[..., 2, :] * torch.addcmul(x.new_full((), 1), z, z, value=-1)  # [batch..., hidden]
     o_dot = a_dot[..., 3, :] * o * (1 - o)                    # [batch..., hidden]
-    c_dot = c0 * f_dot + c0_dot * f + i * z_dot + i_dot * z   # [batch..., hidden]
-    u_dot = c_dot * (1 - u * u)                               # [batch..., hidden]
-    h_dot = o * u_dot + o_dot * u                             # [batch..., hidden]
+    c_dot = torch.addcmul(torch.addcmul(torch.addcmul(c0 * f_dot, c0_dot, f), i, z_dot), i_dot, z)  # [batch..., hidden]
+    u_dot = c_dot * torch.addcmul(x.new_full((), 1), u, u, value=-1)  # [batch..., hidden]
+    h_dot = torch.addcmul(o * u_dot, o_dot, u)                # [batch..., hidden]
     return (h_dot, c_dot)

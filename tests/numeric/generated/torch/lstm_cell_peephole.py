@@ -25,11 +25,11 @@ peepholes are in the order i, f, o.
     a = (h0 @ matrix(w_hh, 1).T).reshape(*lead, 4, hidden)    # [batch..., gate, hidden]
     a += a_sum
     a += b_hh + b_ih
-    i = torch.sigmoid(a[..., 0, :] + c0 * w_c[0])             # [batch..., hidden]
-    f = torch.sigmoid(a[..., 1, :] + c0 * w_c[1])             # [batch..., hidden]
+    i = torch.sigmoid(torch.addcmul(a[..., 0, :], c0, w_c[0]))  # [batch..., hidden]
+    f = torch.sigmoid(torch.addcmul(a[..., 1, :], c0, w_c[1]))  # [batch..., hidden]
     z = torch.tanh(a[..., 2, :])                              # [batch..., hidden]
-    c = c0 * f + i * z                                        # [batch..., hidden]
-    o = torch.sigmoid(a[..., 3, :] + c * w_c[2])              # [batch..., hidden]
+    c = torch.addcmul(c0 * f, i, z)                           # [batch..., hidden]
+    o = torch.sigmoid(torch.addcmul(a[..., 3, :], c, w_c[2]))  # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     h = o * u                                                 # [batch..., hidden]
     return (h, c), (x, h0, c0, w_ih, w_hh, w_c, i, f, z, c, o, u)
@@ -42,7 +42,7 @@ def vjp(saved, dh, dc):
     input = x.shape[-1]
     do = dh * u                                               # [batch..., hidden]
     part = 1 - o                                              # [batch..., hidden]
-    dc_total = dc + dh * o * (1 - u * u) + do * o * part * w_c[2]  # [batch..., hidden]
+    dc_total = torch.addcmul(torch.addcmul(dc, dh * o, torch.addcmul(x.new_full((), 1), u, u, value=-1)), do * o * part, w_c[2])  # [batch..., hidden]
     df = c0 * dc_total                                        # [batch..., hidden]
     di = dc_total * z                                         # [batch..., hidden]
     part2 = 1 - i                                             # [batch..., hidden]
@@ -50,11 +50,11 @@ def vjp(saved, dh, dc):
     da = x.new_empty((*lead, 4, hidden))                      # [batch..., gate, hidden]
     da[..., 0, :] = di * i * part2
     da[..., 1, :] = df * f * part3
-    da[..., 2, :] = dc_total * i * (1 - z * z)
+    da[..., 2, :] = dc_total * i * torch.addcmul(x.new_full((), 1), z, z, value=-1)
     da[..., 3, :] = do * o * part
     dx = (matrix(da, 2) @ matrix(w_ih, 1)).reshape(*lead, input)  # [batch..., input]
     dh0 = (matrix(da, 2) @ matrix(w_hh, 1)).reshape(*lead, hidden)  # [batch..., hidden]
-    dc0 = dc_total * f + df * f * part3 * w_c[1] + di * i * part2 * w_c[0]  # [batch..., hidden]
+    dc0 = torch.addcmul(torch.addcmul(dc_total * f, df * f * part3, w_c[1]), di * i * part2, w_c[0])  # [batch..., hidden]
     dw_ih = (matrix(da, 2).T @ matrix(x, 1)).reshape(4, hidden, input)  # [gate, hidden, input]
     dw_hh = (matrix(da, 2).T @ matrix(h0, 1)).reshape(4, hidden, hidden)  # [gate, hidden, hidden]
     db_ih = da.sum(tuple(range(len(lead))))                   # [gate, hidden]
@@ -77,11 +77,11 @@ def jvp(inputs, tangents):
     a = (h0 @ matrix(w_hh, 1).T).reshape(*lead, 4, hidden)    # [batch..., gate, hidden]
     a += a_sum
     a += b_hh + b_ih
-    i = torch.sigmoid(a[..., 0, :] + c0 * w_c[0])             # [batch..., hidden]
-    f = torch.sigmoid(a[..., 1, :] + c0 * w_c[1])             # [batch..., hidden]
+    i = torch.sigmoid(torch.addcmul(a[..., 0, :], c0, w_c[0]))  # [batch..., hidden]
+    f = torch.sigmoid(torch.addcmul(a[..., 1, :], c0, w_c[1]))  # [batch..., hidden]
     z = torch.tanh(a[..., 2, :])                              # [batch..., hidden]
-    c = c0 * f + i * z                                        # [batch..., hidden]
-    o = torch.sigmoid(a[..., 3, :] + c * w_c[2])              # [batch..., hidden]
+    c = torch.addcmul(c0 * f, i, z)                           # [batch..., hidden]
+    o = torch.sigmoid(torch.addcmul(a[..., 3, :], c, w_c[2]))  # [batch..., hidden]
     u = torch.tanh(c)                                         # [batch..., hidden]
     a_dot_sum = (x_dot @ matrix(w_ih, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
     a_dot_sum2 = (x @ matrix(w_ih_dot, 1).T).reshape(*lead, 4, hidden)  # [batch..., gate, hidden]
@@ -90,11 +90,11 @@ def jvp(inputs, tangents):
     a_dot += (h0_dot @ matrix(w_hh, 1).T).reshape(*lead, 4, hidden)
     a_dot += a_dot_sum
     a_dot += b_hh_dot + b_ih_dot
-    i_dot = i * (1 - i) * (a_dot[..., 0, :] + c0 * w_c_dot[0] + c0_dot * w_c[0])  # [batch..., hidden]
-    f_dot = f * (1 - f) * (a_dot[..., 1, :] + c0 * w_c_dot[1] + c0_dot * w_c[1])  # [batch..., hidden]
-    z_dot = a_dot[..., 2, :] * (1 - z * z)                    # [batch..., hidden]
-    c_dot = c0 * f_dot + c0_dot * f + i * z_dot + i_dot * z   # [batch..., hidden]
-    o_dot = o * (1 - o) * (a_dot[..., 3, :] + c * w_c_dot[2] + c_dot * w_c[2])  # [batch..., hidden]
-    u_dot = c_dot * (1 - u * u)                               # [batch..., hidden]
-    h_dot = o * u_dot + o_dot * u                             # [batch..., hidden]
+    i_dot = i * (1 - i) * torch.addcmul(torch.addcmul(a_dot[..., 0, :], c0, w_c_dot[0]), c0_dot, w_c[0])  # [batch..., hidden]
+    f_dot = f * (1 - f) * torch.addcmul(torch.addcmul(a_dot[..., 1, :], c0, w_c_dot[1]), c0_dot, w_c[1])  # [batch..., hidden]
+    z_dot = a_dot[..., 2, :] * torch.addcmul(x.new_full((), 1), z, z, value=-1)  # [batch..., hidden]
+    c_dot = torch.addcmul(torch.addcmul(torch.addcmul(c0 * f_dot, c0_dot, f), i, z_dot), i_dot, z)  # [batch..., hidden]
+    o_dot = o * (1 - o) * torch.addcmul(torch.addcmul(a_dot[..., 3, :], c, w_c_dot[2]), c_dot, w_c[2])  # [batch..., hidden]
+    u_dot = c_dot * torch.addcmul(x.new_full((), 1), u, u, value=-1)  # [batch..., hidden]
+    h_dot = torch.addcmul(o * u_dot, o_dot, u)                # [batch..., hidden]
     return (h_dot, c_dot)

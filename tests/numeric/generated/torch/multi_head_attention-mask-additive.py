@@ -11,6 +11,13 @@ def matrix(a, columns):
     return a.reshape(math.prod(a.shape[:split]), math.prod(a.shape[split:]))
 
 
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+
+
 def forward(query, key, value, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, bias):
     """Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
@@ -37,7 +44,7 @@ projected once more.
     heads_scores_max = heads_scores.amax(-1) if key_size else heads_scores.sum(-1)  # [batch..., head, query]
     heads_scores_shifted = torch.sub(heads_scores, heads_scores_max[..., None], out=heads_scores)  # [batch..., head, query, key]
     exp_heads_scores_shifted = torch.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
-    heads_scores_sumexp = exp_heads_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., head, query]
+    heads_scores_sumexp = row_sum(exp_heads_scores_shifted).to(query.dtype)  # [batch..., head, query]
     heads_p = torch.div(exp_heads_scores_shifted, heads_scores_sumexp[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]
     y = (matrix(heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, query_size, embed)  # [batch..., query, embed]
@@ -55,7 +62,7 @@ def vjp(saved, dy):
     key_size = key.shape[-2]
     dheads = (dy @ matrix(w_o, 2)).reshape(*lead, query_size, head, head_dim).movedim(-3, -2)  # [batch..., head, query, head_dim]
     dheads_p = dheads @ v.mT                                  # [batch..., head, query, key]
-    dheads_scores = dheads_p - (dheads_p * heads_p).sum(-1)[..., None]  # [batch..., head, query, key]
+    dheads_scores = torch.sub(dheads_p, (dheads_p * heads_p).sum(-1)[..., None], out=dheads_p)  # [batch..., head, query, key]
     dheads_scores *= heads_p
     dv = heads_p.mT @ dheads                                  # [batch..., head, key, head_dim]
     dk = dheads_scores.mT @ q                                 # [batch..., head, key, head_dim]
@@ -98,7 +105,7 @@ def jvp(inputs, tangents):
     heads_scores_max = heads_scores.amax(-1) if key_size else heads_scores.sum(-1)  # [batch..., head, query]
     heads_scores_shifted = torch.sub(heads_scores, heads_scores_max[..., None], out=heads_scores)  # [batch..., head, query, key]
     exp_heads_scores_shifted = torch.exp(heads_scores_shifted, out=heads_scores_shifted)  # [batch..., head, query, key]
-    heads_scores_sumexp = exp_heads_scores_shifted.sum(-1, dtype=torch.float64).to(query.dtype)  # [batch..., head, query]
+    heads_scores_sumexp = row_sum(exp_heads_scores_shifted).to(query.dtype)  # [batch..., head, query]
     heads_p = torch.div(exp_heads_scores_shifted, heads_scores_sumexp[..., None], out=exp_heads_scores_shifted)  # [batch..., head, query, key]
     heads = heads_p @ v                                       # [batch..., head, query, head_dim]
     q_dot_sum = (query @ matrix(w_q_dot, 1).T).reshape(*lead, query_size, head, head_dim).movedim(-3, -2)  # [batch..., head, query, head_dim]
@@ -118,7 +125,7 @@ def jvp(inputs, tangents):
     heads_scores_dot /= math.sqrt(head_dim)
     heads_scores_dot += bias_dot
     heads_scores_dot += heads_scores_dot_sum / math.sqrt(head_dim)
-    heads_p_dot = heads_scores_dot - (heads_p * heads_scores_dot).sum(-1)[..., None]  # [batch..., head, query, key]
+    heads_p_dot = torch.sub(heads_scores_dot, (heads_p * heads_scores_dot).sum(-1)[..., None], out=heads_scores_dot)  # [batch..., head, query, key]
     heads_p_dot *= heads_p
     heads_dot_sum = heads_p @ v_dot                           # [batch..., head, query, head_dim]
     heads_dot = heads_p_dot @ v                               # [batch..., head, query, head_dim]

@@ -44,7 +44,7 @@ def vjp(saved, dh, dh_last):
     da_steps2 = h0.new_empty((time, *lead, hidden))           # [time, batch..., hidden]
     dh_after = dh_last
     for t in reversed(range(time)):
-        da_t = (1 - torch.square(h_steps[t])) * (dh_after + dh_steps[t])  # [batch..., hidden]
+        da_t = torch.addcmul(h0.new_full((), 1), h_steps[t], h_steps[t], value=-1) * (dh_after + dh_steps[t])  # [batch..., hidden]
         dh_before = da_t @ w_hh                               # [batch..., hidden]
         da_steps2[t] = da_t
         dh_after = dh_before
@@ -89,7 +89,7 @@ def jvp(inputs, tangents):
     h_before_dot = h0_dot
     for t in range(time):
         a_t_dot = a_t_dot_in[t] + h_before_dot @ w_hh_matrix2  # [batch..., hidden]
-        h_t_dot = a_t_dot * (1 - torch.square(h_steps[t]))    # [batch..., hidden]
+        h_t_dot = a_t_dot * torch.addcmul(x.new_full((), 1), h_steps[t], h_steps[t], value=-1)  # [batch..., hidden]
         h_t_dot_steps[t] = h_t_dot
         h_before_dot = h_t_dot
     h_last_dot = h_before_dot

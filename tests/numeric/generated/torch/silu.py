@@ -26,9 +26,8 @@ def forward(x):
 def vjp(saved, dy):
     x, s = saved
     dx_part = -x                                              # [batch...]
-    dx_part = sigmoid(dx_part)
-    dx_part *= x
-    dx_part += 1
+    dx_part = torch.sigmoid(dx_part, out=dx_part)
+    dx_part = torch.addcmul(x.new_full((), 1), x, dx_part, out=dx_part)
     dx = dy * s                                               # [batch...]
     dx *= dx_part
     return (dx,)

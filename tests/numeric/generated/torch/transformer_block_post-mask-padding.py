@@ -24,6 +24,13 @@ def select(condition, x, y):
     return (y ^ (mask & (x ^ y))).view(like.dtype)
 
 
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+
+
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, allowed, *, eps=1e-05):
     r"""A Transformer block that normalizes after each part (Vaswani et al. 2017).
 
@@ -52,7 +59,7 @@ with self-attention.
     attended_heads_scores_top = torch.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
-    attended_heads_scores_sumexp = e.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch..., head, time]
+    attended_heads_scores_sumexp = row_sum(e).to(x.dtype)     # [batch..., head, time]
     attended_heads_p = torch.mul(e, torch.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
@@ -63,7 +70,7 @@ with self-attention.
     r1_scaled = torch.mul(r1, r1_scale[..., None], out=r1)    # [batch..., time, embed]
     middle_mean_scaled = r1_scaled.sum(-1) / embed            # [batch..., time]
     part = torch.sub(r1_scaled, middle_mean_scaled[..., None], out=r1_scaled)  # [batch..., time, embed]
-    middle_var_scaled = (part * part).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    middle_var_scaled = row_sum(part * part) / embed          # [batch..., time]
     r1_root = (1 / torch.sqrt(middle_var_scaled + r1_scale.double() * r1_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     middle_rstd = r1_root * r1_scale                          # [batch..., time]
     middle_xhat = torch.mul(part, r1_root[..., None], out=part)  # [batch..., time, embed]
@@ -79,7 +86,7 @@ with self-attention.
     r2_scaled = torch.mul(r2, r2_scale[..., None], out=r2)    # [batch..., time, embed]
     y_mean_scaled = r2_scaled.sum(-1) / embed                 # [batch..., time]
     r2_scaled_less_y_mean_scaled = torch.sub(r2_scaled, y_mean_scaled[..., None], out=r2_scaled)  # [batch..., time, embed]
-    y_var_scaled = (r2_scaled_less_y_mean_scaled * r2_scaled_less_y_mean_scaled).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    y_var_scaled = row_sum(r2_scaled_less_y_mean_scaled * r2_scaled_less_y_mean_scaled) / embed  # [batch..., time]
     r2_root = (1 / torch.sqrt(y_var_scaled + r2_scale.double() * r2_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     y_rstd = r2_root * r2_scale                               # [batch..., time]
     y_xhat = torch.mul(r2_scaled_less_y_mean_scaled, r2_root[..., None], out=r2_scaled_less_y_mean_scaled)  # [batch..., time, embed]
@@ -98,7 +105,7 @@ def vjp(saved, dy, *, eps=1e-05):
     fed_u = torch.clamp(fed_a, min=0)                         # [batch..., time, inner]
     dy_xhat = dy * ln2_weight                                 # [batch..., time, embed]
     dr2_sum = dy_xhat.sum(-1)                                 # [batch..., time]
-    dr2 = torch.addcmul(dy_xhat, y_xhat, ((dy_xhat * y_xhat).sum(-1) / embed)[..., None], value=-1)  # [batch..., time, embed]
+    dr2 = dy_xhat.addcmul_(y_xhat, ((dy_xhat * y_xhat).sum(-1) / embed)[..., None], value=-1)  # [batch..., time, embed]
     dr2 -= (dr2_sum / embed)[..., None]
     dr2 *= y_rstd[..., None]
     dfed_u = dr2 @ w2                                         # [batch..., time, inner]
@@ -112,7 +119,7 @@ def vjp(saved, dy, *, eps=1e-05):
     dr1 *= middle_rstd[..., None]
     dattended_heads = (dr1 @ matrix(w_o, 2)).reshape(*lead, time, head, head_dim).movedim(-3, -2)  # [batch..., head, time, head_dim]
     dattended_heads_p = dattended_heads @ attended_v.mT       # [batch..., head, time, time]
-    dattended_heads_scores = dattended_heads_p - (attended_heads_p * dattended_heads_p).sum(-1)[..., None]  # [batch..., head, time, time]
+    dattended_heads_scores = torch.sub(dattended_heads_p, (attended_heads_p * dattended_heads_p).sum(-1)[..., None], out=dattended_heads_p)  # [batch..., head, time, time]
     dattended_heads_scores *= attended_heads_p
     dattended_v = attended_heads_p.mT @ dattended_heads       # [batch..., head, time, head_dim]
     dattended_k = dattended_heads_scores.mT @ attended_q      # [batch..., head, time, head_dim]
@@ -166,7 +173,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_top = torch.where(attended_heads_scores_max > -math.inf, attended_heads_scores_max, 0)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores_seen, attended_heads_scores_top[..., None], out=attended_heads_scores_seen)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
-    attended_heads_scores_sumexp = e.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch..., head, time]
+    attended_heads_scores_sumexp = row_sum(e).to(x.dtype)     # [batch..., head, time]
     attended_heads_p = torch.mul(e, torch.where(attended_heads_some, 1 / attended_heads_scores_sumexp, 0)[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
@@ -178,7 +185,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r1_scaled = r1 * r1_scale[..., None]                      # [batch..., time, embed]
     middle_mean_scaled = r1_scaled.sum(-1) / embed            # [batch..., time]
     part = torch.sub(r1_scaled, middle_mean_scaled[..., None], out=r1_scaled)  # [batch..., time, embed]
-    middle_var_scaled = (part * part).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    middle_var_scaled = row_sum(part * part) / embed          # [batch..., time]
     r1_root = (1 / torch.sqrt(middle_var_scaled + r1_scale.double() * r1_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     middle_rstd = r1_root * r1_scale                          # [batch..., time]
     middle_xhat = torch.mul(part, r1_root[..., None], out=part)  # [batch..., time, embed]
@@ -195,7 +202,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     r2_scaled = r2 * r2_scale[..., None]                      # [batch..., time, embed]
     y_mean_scaled = r2_scaled.sum(-1) / embed                 # [batch..., time]
     r2_scaled_less_y_mean_scaled = torch.sub(r2_scaled, y_mean_scaled[..., None], out=r2_scaled)  # [batch..., time, embed]
-    y_var_scaled = (r2_scaled_less_y_mean_scaled * r2_scaled_less_y_mean_scaled).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    y_var_scaled = row_sum(r2_scaled_less_y_mean_scaled * r2_scaled_less_y_mean_scaled) / embed  # [batch..., time]
     r2_root = (1 / torch.sqrt(y_var_scaled + r2_scale.double() * r2_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     y_rstd = r2_root * r2_scale                               # [batch..., time]
     y_xhat = torch.mul(r2_scaled_less_y_mean_scaled, r2_root[..., None], out=r2_scaled_less_y_mean_scaled)  # [batch..., time, embed]
@@ -215,7 +222,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_dot = attended_q @ attended_k_dot.mT  # [batch..., head, time, time]
     attended_heads_scores_dot += attended_heads_scores_dot_sum
     attended_heads_scores_dot /= math.sqrt(head_dim)
-    attended_heads_p_dot = attended_heads_scores_dot - (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None]  # [batch..., head, time, time]
+    attended_heads_p_dot = torch.sub(attended_heads_scores_dot, (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None], out=attended_heads_scores_dot)  # [batch..., head, time, time]
     attended_heads_p_dot *= attended_heads_p
     attended_heads_dot_sum = attended_heads_p @ attended_v_dot  # [batch..., head, time, head_dim]
     attended_heads_dot = attended_heads_p_dot @ attended_v    # [batch..., head, time, head_dim]

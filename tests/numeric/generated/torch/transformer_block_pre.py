@@ -24,6 +24,13 @@ def select(condition, x, y):
     return (y ^ (mask & (x ^ y))).view(like.dtype)
 
 
+def row_sum(a):
+    """The sum over the last axis in float64; long rows are added up eight entries at a time before that."""
+    if a.dtype == torch.float32 and a.shape[-1] >= 256 and a.shape[-1] % 8 == 0:
+        a = a.unflatten(-1, (8, -1)).sum(-2)
+    return a.sum(-1, dtype=torch.float64)
+
+
 def forward(x, ln1_weight, ln1_bias, w_q, w_k, w_v, b_q, b_k, b_v, w_o, b_o, ln2_weight, ln2_bias, w1, b1, w2, b2, *, eps=1e-05):
     r"""A Transformer block that normalizes before each part (Xiong et al. 2020; GPT-2).
 
@@ -42,7 +49,7 @@ with self-attention.
     x_scaled = x * x_scale[..., None]                         # [batch..., time, embed]
     n1_mean_scaled = x_scaled.sum(-1) / embed                 # [batch..., time]
     x_scaled_less_n1_mean_scaled = torch.sub(x_scaled, n1_mean_scaled[..., None], out=x_scaled)  # [batch..., time, embed]
-    n1_var_scaled = (x_scaled_less_n1_mean_scaled * x_scaled_less_n1_mean_scaled).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    n1_var_scaled = row_sum(x_scaled_less_n1_mean_scaled * x_scaled_less_n1_mean_scaled) / embed  # [batch..., time]
     x_root = (1 / torch.sqrt(n1_var_scaled + x_scale.double() * x_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     n1_rstd = x_root * x_scale                                # [batch..., time]
     n1_xhat = torch.mul(x_scaled_less_n1_mean_scaled, x_root[..., None], out=x_scaled_less_n1_mean_scaled)  # [batch..., time, embed]
@@ -58,7 +65,7 @@ with self-attention.
     attended_heads_scores_max = attended_heads_scores.amax(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
-    attended_heads_scores_sumexp = e.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch..., head, time]
+    attended_heads_scores_sumexp = row_sum(e).to(x.dtype)     # [batch..., head, time]
     attended_heads_p = torch.div(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
@@ -69,7 +76,7 @@ with self-attention.
     middle_scaled = middle * middle_scale[..., None]          # [batch..., time, embed]
     n2_mean_scaled = middle_scaled.sum(-1) / embed            # [batch..., time]
     part = torch.sub(middle_scaled, n2_mean_scaled[..., None], out=middle_scaled)  # [batch..., time, embed]
-    n2_var_scaled = (part * part).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    n2_var_scaled = row_sum(part * part) / embed              # [batch..., time]
     middle_root = (1 / torch.sqrt(n2_var_scaled + middle_scale.double() * middle_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     n2_rstd = middle_root * middle_scale                      # [batch..., time]
     n2_xhat = torch.mul(part, middle_root[..., None], out=part)  # [batch..., time, embed]
@@ -103,7 +110,7 @@ def vjp(saved, dy, *, eps=1e-05):
     dmiddle = torch.addcmul(dy, dmiddle, n2_rstd[..., None], out=dmiddle)
     dattended_heads = (dmiddle @ matrix(w_o, 2)).reshape(*lead, time, head, head_dim).movedim(-3, -2)  # [batch..., head, time, head_dim]
     dattended_heads_p = dattended_heads @ attended_v.mT       # [batch..., head, time, time]
-    dattended_heads_scores = dattended_heads_p - (attended_heads_p * dattended_heads_p).sum(-1)[..., None]  # [batch..., head, time, time]
+    dattended_heads_scores = torch.sub(dattended_heads_p, (attended_heads_p * dattended_heads_p).sum(-1)[..., None], out=dattended_heads_p)  # [batch..., head, time, time]
     dattended_heads_scores *= attended_heads_p
     dattended_v = attended_heads_p.mT @ dattended_heads       # [batch..., head, time, head_dim]
     dattended_k = dattended_heads_scores.mT @ attended_q      # [batch..., head, time, head_dim]
@@ -153,7 +160,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     x_scaled = x * x_scale[..., None]                         # [batch..., time, embed]
     n1_mean_scaled = x_scaled.sum(-1) / embed                 # [batch..., time]
     x_scaled_less_n1_mean_scaled = torch.sub(x_scaled, n1_mean_scaled[..., None], out=x_scaled)  # [batch..., time, embed]
-    n1_var_scaled = (x_scaled_less_n1_mean_scaled * x_scaled_less_n1_mean_scaled).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    n1_var_scaled = row_sum(x_scaled_less_n1_mean_scaled * x_scaled_less_n1_mean_scaled) / embed  # [batch..., time]
     x_root = (1 / torch.sqrt(n1_var_scaled + x_scale.double() * x_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     n1_rstd = x_root * x_scale                                # [batch..., time]
     n1_xhat = torch.mul(x_scaled_less_n1_mean_scaled, x_root[..., None], out=x_scaled_less_n1_mean_scaled)  # [batch..., time, embed]
@@ -169,7 +176,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_max = attended_heads_scores.amax(-1) if time else attended_heads_scores.sum(-1)  # [batch..., head, time]
     attended_heads_scores_shifted = torch.sub(attended_heads_scores, attended_heads_scores_max[..., None], out=attended_heads_scores)  # [batch..., head, time, time]
     e = torch.exp(attended_heads_scores_shifted, out=attended_heads_scores_shifted)  # [batch..., head, time, time]
-    attended_heads_scores_sumexp = e.sum(-1, dtype=torch.float64).to(x.dtype)  # [batch..., head, time]
+    attended_heads_scores_sumexp = row_sum(e).to(x.dtype)     # [batch..., head, time]
     attended_heads_p = torch.div(e, attended_heads_scores_sumexp[..., None], out=e)  # [batch..., head, time, time]
     attended_heads = attended_heads_p @ attended_v            # [batch..., head, time, head_dim]
     attended = (matrix(attended_heads.movedim(-3, -2), 2) @ matrix(w_o, 2).T).reshape(*lead, time, embed)  # [batch..., time, embed]
@@ -181,7 +188,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     middle_scaled = middle * middle_scale[..., None]          # [batch..., time, embed]
     n2_mean_scaled = middle_scaled.sum(-1) / embed            # [batch..., time]
     part = torch.sub(middle_scaled, n2_mean_scaled[..., None], out=middle_scaled)  # [batch..., time, embed]
-    n2_var_scaled = (part * part).sum(-1, dtype=torch.float64) / embed  # [batch..., time]
+    n2_var_scaled = row_sum(part * part) / embed              # [batch..., time]
     middle_root = (1 / torch.sqrt(n2_var_scaled + middle_scale.double() * middle_scale.double() * eps)).to(x.dtype)  # [batch..., time]
     n2_rstd = middle_root * middle_scale                      # [batch..., time]
     n2_xhat = torch.mul(part, middle_root[..., None], out=part)  # [batch..., time, embed]
@@ -215,7 +222,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     attended_heads_scores_dot = attended_q @ attended_k_dot.mT  # [batch..., head, time, time]
     attended_heads_scores_dot += attended_heads_scores_dot_sum
     attended_heads_scores_dot /= math.sqrt(head_dim)
-    attended_heads_p_dot = attended_heads_scores_dot - (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None]  # [batch..., head, time, time]
+    attended_heads_p_dot = torch.sub(attended_heads_scores_dot, (attended_heads_p * attended_heads_scores_dot).sum(-1)[..., None], out=attended_heads_scores_dot)  # [batch..., head, time, time]
     attended_heads_p_dot *= attended_heads_p
     attended_heads_dot_sum = attended_heads_p @ attended_v_dot  # [batch..., head, time, head_dim]
     attended_heads_dot = attended_heads_p_dot @ attended_v    # [batch..., head, time, head_dim]
