@@ -48,7 +48,8 @@ class Bound(torch.autograd.Function):
         """
         if transforms_active():
             return super().apply(*args)
-        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))
+        plain: Any = super(torch.autograd.Function, cls)
+        return plain.apply(*unwrap_dead_wrappers(args))
 
     @staticmethod
     def forward(kernel: Kernel, call: Call, saves: bool, *arrays: Any) -> tuple[Any, ...]:

@@ -45,8 +45,9 @@ def one_less_square(expr: Expr) -> Expr | None:
     if not (isinstance(expr, Add) and len(expr.terms) == 2 and expr.terms[0] is ONE):
         return None
     square = -expr.terms[1]
-    found = isinstance(square, Power) and square.exponent == 2 and isinstance(square.base, Entry)
-    return square.base if found else None
+    if isinstance(square, Power) and square.exponent == 2 and isinstance(square.base, Entry):
+        return square.base
+    return None
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,9 @@ class Routine:
         args = [self.text(a, env, 0.5) for a in node.args]
         if node.op == "square":
             return f"square({args[0]})"
+        if node.op == "one less square":
+            x = self.text(node.args[0], env, 6)
+            return f"((1 - {x}) * (1 + {x}))"
         if node.op not in CALLS:
             raise NotPrintedError(node.op)
         return f"{CALLS[node.op]}({', '.join(args)})"

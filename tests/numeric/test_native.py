@@ -128,7 +128,7 @@ def test_text_is_executed_exactly(op: Operation) -> None:
     assert trial.agrees
 
 
-@pytest.mark.parametrize(("right", "wrong"), [("1 - square(", "1 + square("), ("+ dh_t_in", "- dh_t_in")])
+@pytest.mark.parametrize(("right", "wrong"), [("((1 - h_t", "((2 - h_t"), ("+ dh_t_in", "- dh_t_in")])
 def test_changed_text_is_noticed(right: str, wrong: str) -> None:
     kernel = Kernel(find("rnn").program, "c", f"rnn with {wrong}", {})
     module = vars(sys.modules[kernel.compiled(True, frozenset()).vjp.__module__])

@@ -73,7 +73,7 @@ void vjp_1(void **arrays, const long long *sizes, const real *scalars)
             dc_t_out[b * hidden + n] = dc_t;
             const real dz_t = dh_t_total * (h_before_in[b * hidden + n] - c_t_in[b * hidden + n]);
             dz_t_out[b * hidden + n] = dz_t;
-            const real part2 = 1 - square(c_t_in[b * hidden + n]);
+            const real part2 = ((1 - c_t_in[b * hidden + n]) * (1 + c_t_in[b * hidden + n]));
             const real dr_t = a_t_in[(b * 3 + 2) * hidden + n] * dc_t * part2;
             dr_t_out[b * hidden + n] = dr_t;
             const real da_t_0 = dr_t * r_t_in[b * hidden + n] * (1 - r_t_in[b * hidden + n]);
@@ -154,7 +154,7 @@ void jvp_2(void **arrays, const long long *sizes, const real *scalars)
             const real a_t_dot_0 = a_t_dot_in_t_in[b * 3 * hidden + n] + a_t_dot_sum_in[b * 3 * hidden + n];
             const real r_t_dot = r_t_in[b * hidden + n] * (1 - r_t_in[b * hidden + n]) * (a_t_dot_0 + s_t_dot_in[b * 3 * hidden + n]);
             const real a_t_dot_2 = a_t_dot_in_t_in[(b * 3 + 2) * hidden + n] + a_t_dot_sum_in[(b * 3 + 2) * hidden + n];
-            const real c_t_dot = (1 - square(c_t_in[b * hidden + n])) * (s_t_dot_in[(b * 3 + 2) * hidden + n] + a_t_in[(b * 3 + 2) * hidden + n] * r_t_dot + a_t_dot_2 * r_t_in[b * hidden + n]);
+            const real c_t_dot = ((1 - c_t_in[b * hidden + n]) * (1 + c_t_in[b * hidden + n])) * (s_t_dot_in[(b * 3 + 2) * hidden + n] + a_t_in[(b * 3 + 2) * hidden + n] * r_t_dot + a_t_dot_2 * r_t_in[b * hidden + n]);
             const real part = 1 - z_t_in[b * hidden + n];
             const real a_t_dot_1 = a_t_dot_in_t_in[(b * 3 + 1) * hidden + n] + a_t_dot_sum_in[(b * 3 + 1) * hidden + n];
             const real z_t_dot = part * z_t_in[b * hidden + n] * (a_t_dot_1 + s_t_dot_in[(b * 3 + 1) * hidden + n]);
@@ -240,7 +240,7 @@ def vjp(saved, dh, dh_last):
     ds_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
     ds_steps2[..., 0, :] = dr_steps2 * r_steps * (1 - r_steps)
     ds_steps2[..., 1, :] = dz_steps2 * z_steps * (1 - z_steps)
-    ds_steps2[..., 2, :] = dc_steps2 * (1 - c_steps * c_steps)
+    ds_steps2[..., 2, :] = dc_steps2 * torch.addcmul(h0.new_full((), 1), c_steps, c_steps, value=-1)
     dx_steps = native.matmul(matrix(ds_steps2, 2), matrix(w_ih, 1)).reshape(time, *lead, input)  # [time, batch..., input]
     db_hh = da_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]
     db_ih = ds_steps2.sum(tuple(range(1 + len(lead))))        # [gate3, hidden]

@@ -71,12 +71,12 @@ void vjp_1(void **arrays, const long long *sizes, const real *scalars)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
             const real dh_t_total = dh_after_in[b * hidden + n] + dh_t_in[b * hidden + n];
-            const real dc_t = dc_after_in[b * hidden + n] + dh_t_total * o_t_in[b * hidden + n] * (1 - square(u_t_in[b * hidden + n]));
+            const real dc_t = dc_after_in[b * hidden + n] + dh_t_total * o_t_in[b * hidden + n] * ((1 - u_t_in[b * hidden + n]) * (1 + u_t_in[b * hidden + n]));
             const real da_t_0 = dc_t * i_t_in[b * hidden + n] * z_t_in[b * hidden + n] * (1 - i_t_in[b * hidden + n]);
             da_t_out[b * 4 * hidden + n] = da_t_0;
             const real da_t_1 = c_before_in[b * hidden + n] * dc_t * f_t_in[b * hidden + n] * (1 - f_t_in[b * hidden + n]);
             da_t_out[(b * 4 + 1) * hidden + n] = da_t_1;
-            const real da_t_2 = dc_t * i_t_in[b * hidden + n] * (1 - square(z_t_in[b * hidden + n]));
+            const real da_t_2 = dc_t * i_t_in[b * hidden + n] * ((1 - z_t_in[b * hidden + n]) * (1 + z_t_in[b * hidden + n]));
             da_t_out[(b * 4 + 2) * hidden + n] = da_t_2;
             const real da_t_3 = dh_t_total * o_t_in[b * hidden + n] * u_t_in[b * hidden + n] * (1 - o_t_in[b * hidden + n]);
             da_t_out[(b * 4 + 3) * hidden + n] = da_t_3;
@@ -144,12 +144,12 @@ void jvp_2(void **arrays, const long long *sizes, const real *scalars)
             const real a_t_dot_1 = a_t_dot_in_t_in[(b * 4 + 1) * hidden + n] + a_t_dot_sum_in[(b * 4 + 1) * hidden + n];
             const real f_t_dot = a_t_dot_1 * f_t_in[b * hidden + n] * (1 - f_t_in[b * hidden + n]);
             const real a_t_dot_2 = a_t_dot_in_t_in[(b * 4 + 2) * hidden + n] + a_t_dot_sum_in[(b * 4 + 2) * hidden + n];
-            const real z_t_dot = a_t_dot_2 * (1 - square(z_t_in[b * hidden + n]));
+            const real z_t_dot = a_t_dot_2 * ((1 - z_t_in[b * hidden + n]) * (1 + z_t_in[b * hidden + n]));
             const real a_t_dot_0 = a_t_dot_in_t_in[b * 4 * hidden + n] + a_t_dot_sum_in[b * 4 * hidden + n];
             const real i_t_dot = a_t_dot_0 * i_t_in[b * hidden + n] * (1 - i_t_in[b * hidden + n]);
             const real c_t_dot = c_before_in[b * hidden + n] * f_t_dot + c_before_dot_in[b * hidden + n] * f_t_in[b * hidden + n] + i_t_in[b * hidden + n] * z_t_dot + i_t_dot * z_t_in[b * hidden + n];
             c_t_dot_out[b * hidden + n] = c_t_dot;
-            const real u_t_dot = c_t_dot * (1 - square(u_t_in[b * hidden + n]));
+            const real u_t_dot = c_t_dot * ((1 - u_t_in[b * hidden + n]) * (1 + u_t_in[b * hidden + n]));
             const real a_t_dot_3 = a_t_dot_in_t_in[(b * 4 + 3) * hidden + n] + a_t_dot_sum_in[(b * 4 + 3) * hidden + n];
             const real o_t_dot = a_t_dot_3 * o_t_in[b * hidden + n] * (1 - o_t_in[b * hidden + n]);
             const real h_t_dot = o_t_in[b * hidden + n] * u_t_dot + o_t_dot * u_t_in[b * hidden + n];

@@ -41,7 +41,7 @@ void vjp_1(void **arrays, const long long *sizes, const real *scalars)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
-            const real da_t = (1 - square(h_t_in[b * hidden + n])) * (dh_after_in[b * hidden + n] + dh_t_in[b * hidden + n]);
+            const real da_t = ((1 - h_t_in[b * hidden + n]) * (1 + h_t_in[b * hidden + n])) * (dh_after_in[b * hidden + n] + dh_t_in[b * hidden + n]);
             da_t_out[b * hidden + n] = da_t;
         }
 }
@@ -74,7 +74,7 @@ void jvp_2(void **arrays, const long long *sizes, const real *scalars)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
             const real a_t_dot = a_t_dot_in_t_in[b * hidden + n] + a_t_dot_sum_in[b * hidden + n];
-            const real h_t_dot = a_t_dot * (1 - square(h_t_in[b * hidden + n]));
+            const real h_t_dot = a_t_dot * ((1 - h_t_in[b * hidden + n]) * (1 + h_t_in[b * hidden + n]));
             h_t_dot_out[b * hidden + n] = h_t_dot;
         }
 }
