@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from gradproof.train_command import make_command
+
 if TYPE_CHECKING:
     from gradproof.documents import Block
     from gradproof.symbolic.claims_file import Line
@@ -324,6 +326,77 @@ def report(
     if built.failures:
         return INTERNAL
     return _STATUS[built.verdict]
+
+
+train = typer.Typer(
+    name="train",
+    help="Train a model whose gradients are derived kernels, and go on with a run that was stopped.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(train)
+
+
+def _train(task: str, given: Mapping[str, Any]) -> int:
+    from gradproof.train_command import CommandError
+    from gradproof.train_command import train as train_task
+
+    try:
+        return train_task(task, given, _console(stderr=True))
+    except CommandError as problem:
+        raise MisuseError(str(problem)) from None
+
+
+for _task in ("char-lm", "classify", "translate"):
+    train.command(_task)(make_command(_task, _train))
+
+
+@train.command("resume")
+def resume_training(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run.")],
+    device: Annotated[str | None, typer.Option(help="Another device than the run began on.")] = None,
+) -> int:
+    """Go on with a run that was stopped or killed, to the losses that it would have had."""
+    from gradproof.train_command import CommandError, resume
+
+    try:
+        return resume(folder, device, _console(stderr=True))
+    except CommandError as problem:
+        raise MisuseError(str(problem)) from None
+
+
+@app.command()
+def generate(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="The folder of a run, or a checkpoint in it.")
+    ],
+    prompt: Annotated[str | None, typer.Option(help="What to go on from.")] = None,
+    length: Annotated[int, typer.Option(min=0, help="Characters or words to add.")] = 500,
+    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 bolder; 0: the likeliest.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw from the likeliest so many; 0: from all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest that have this probability.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    cache: Annotated[bool, typer.Option(help="Keep keys and values of a Transformer.")] = True,
+    json: Json = False,
+) -> None:
+    """Go on with a text, by a trained language model; what is made is printed at once."""
+    from gradproof.generate_command import CommandError, generate_text
+
+    pieces = generate_text(
+        checkpoint, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, device=device,
+        cache=cache,
+    )  # fmt: skip
+    try:
+        if json:
+            _print_json({"checkpoint": str(checkpoint), "seed": seed, "text": "".join(pieces)})
+            return
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+            sys.stdout.flush()
+    except CommandError as problem:
+        raise MisuseError(str(problem)) from None
+    typer.echo()
 
 
 # --- what the commands share

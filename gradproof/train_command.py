@@ -1,0 +1,230 @@
+"""`gradproof train`: options from the one table of a configuration, a run with a progress bar, and how it ended."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gradproof.models.configuration import (
+    DEFAULTS,
+    TASKS,
+    TrainingOptions,
+    make_configuration,
+    read_configuration,
+)
+from gradproof.models.mistakes import InputError
+
+if TYPE_CHECKING:
+    from gradproof.models.logs import StepRecord
+    from gradproof.models.training import Outcome, Trainer
+
+INTERRUPTED = 130
+
+HELP = {
+    "char-lm": "Train a language model: predict the next character, or word.\n\n"
+    "DATA is a text file, a folder with train, valid and test files (the layout of the Penn Treebank), or "
+    "datasets:NAME. Without it: the documentation of the language that Python carries with it.",
+    "classify": "Train a classifier of texts.\n\n"
+    "DATA is a CSV, TSV or JSONL file with a column of texts and one of labels, a folder with train, valid and test "
+    "files of that kind, or datasets:NAME. Without it: the language of names of countries, languages, months and "
+    "currencies, from the CLDR data in Babel.",
+    "translate": "Train a model from one text to another.\n\n"
+    "DATA is a TSV, CSV or JSONL file of pairs, a folder with train, valid and test files of that kind, or "
+    "datasets:NAME. Without it: written dates of many languages to ISO dates, from the CLDR data in Babel.",
+}
+
+
+class CommandError(ValueError):
+    """What was asked for cannot be done; the message says why and what to do."""
+
+
+def make_command(task: str, run: Callable[..., int]) -> Callable[..., int]:
+    """A command whose flags are the options of a task; `run(task, given)` gets those that were given."""
+
+    def command(**values: Any) -> int:
+        return run(task, {name: value for name, value in values.items() if value is not None})
+
+    parameters = [
+        _parameter("data", str | None, typer.Argument(metavar="[DATA]", help="What to train on.")),
+        _parameter("out", Path | None, typer.Option(help="The folder of the run. Default: runs/TASK-MODEL.")),
+        _parameter("config", Path | None, typer.Option(help="A TOML file; flags go before it.")),
+    ]
+    model, data = TASKS[task]
+    for part in (model, data, TrainingOptions):
+        hints = get_type_hints(part)
+        for option in fields(part):
+            if option.name == "data":
+                continue
+            default = DEFAULTS[task].get(option.name, option.default) if part is TrainingOptions else option.default
+            text = f"{option.metadata['help']} Default: {_shown(default)}."
+            parameters.append(_parameter(option.name, hints[option.name] | None, typer.Option(help=text)))
+    command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # pyright: ignore
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__name__, command.__doc__ = task.replace("-", "_"), HELP[task]
+    return command
+
+
+def _parameter(name: str, kind: Any, what: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, what]
+    )
+
+
+def _shown(default: Any) -> str:
+    return {"True": "yes", "False": "no", "": "none"}.get(f"{default}", f"{default}")
+
+
+def train(task: str, given: Mapping[str, Any], console: Console) -> int:
+    """Train as the flags say; the exit status."""
+    given = dict(given)
+    out, config = given.pop("out", None), given.pop("config", None)
+    try:
+        tables = read_configuration(config, task) if config is not None else {}
+        configuration = make_configuration(task, tables, given, str(config or "the command line"))
+        from gradproof.models.processes import end_processes, find_device, start_processes
+        from gradproof.models.runs import new_run
+
+        folder = out or Path("runs") / f"{task}-{configuration.model.model}"
+        processes = start_processes(find_device(configuration.training.device))
+        try:
+            return _run(new_run(configuration, folder, processes), console, resume=False)
+        finally:
+            end_processes()
+    except InputError as problem:
+        raise CommandError(str(problem)) from None
+
+
+def resume(folder: Path, device: str | None, console: Console) -> int:
+    """Go on with a run; the exit status."""
+    from gradproof.models.processes import end_processes, find_device, start_processes
+    from gradproof.models.runs import read_description, resumed_run
+
+    try:
+        configuration, _, _ = read_description(folder)
+        processes = start_processes(find_device(device or configuration.training.device))
+        try:
+            return _run(resumed_run(folder, device, processes), console, resume=True)
+        finally:
+            end_processes()
+    except InputError as problem:
+        raise CommandError(str(problem)) from None
+
+
+def _run(trainer: Trainer, console: Console, *, resume: bool) -> int:
+    from gradproof.models.training import DivergedError
+
+    first = trainer.processes.first
+    if first:
+        _introduce(trainer, console)
+    try:
+        with Display(trainer.options.steps, console) as display:
+            outcome = trainer.run(display if first else None, resume=resume)
+    except DivergedError as problem:
+        raise CommandError(str(problem)) from None
+    if first:
+        _conclude(trainer, outcome, console)
+    return INTERRUPTED if outcome.how == "interrupted" else 0
+
+
+def _introduce(trainer: Trainer, console: Console) -> None:
+    options = trainer.configuration
+    count = sum(p.numel() for p in trainer.task.model.parameters())
+    many = f", {trainer.processes.size} processes" if trainer.processes.size > 1 else ""
+    console.print(
+        f"{options.task} {options.model.model}: {count:,} parameters, seed {options.training.seed}, "
+        f"{trainer.device}, {options.training.dtype}{many}; {trainer.task.summary}; in {trainer.folder}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _conclude(trainer: Trainer, outcome: Outcome, console: Console) -> None:
+    standing, folder = outcome.standing, trainer.folder
+    if outcome.how == "interrupted":
+        console.print(
+            f"stopped after step {standing.step} of {trainer.options.steps}, everything saved. "
+            f"Go on with: gradproof train resume {folder}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return
+    early = "stopped early, " if outcome.how == "stopped early" else ""
+    shown = _metrics(outcome.results["validation"])
+    console.print(
+        f"{early}{standing.step} steps in {standing.seconds:.0f} s. Best at step {standing.best_step}: {shown} "
+        f"(validation, seed {trainer.options.seed})",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if outcome.results["test"]:
+        console.print(f"test: {_metrics(outcome.results['test'])}", markup=False, soft_wrap=True)
+    from gradproof.models.logs import CURVES
+
+    console.print(f"curves: {folder / CURVES}; use it with: gradproof generate {folder}", markup=False, soft_wrap=True)
+
+
+def _metrics(metrics: Mapping[str, Any]) -> str:
+    numbers = {n: v for n, v in metrics.items() if isinstance(v, int | float)}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in numbers.items())
+
+
+class Display:
+    """A progress bar on a terminal, a line for each evaluation; off a terminal the lines alone."""
+
+    def __init__(self, steps: int, console: Console) -> None:
+        self.console = console
+        columns = (
+            TextColumn("loss {task.fields[loss]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", total=steps, loss="", rate="")
+        self.loss: float | None = None
+        self.rate = Rate()
+
+    def __enter__(self) -> Self:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, problem, trace)
+
+    def stepped(self, record: StepRecord) -> None:
+        self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
+        speed = self.rate.after(record.predictions, record.seconds)
+        rate = f"{speed:,.0f} tokens/s" if speed else ""
+        self.bar.update(self.task, completed=record.step + 1, loss=f"{self.loss:.4f}", rate=rate)
+
+    def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.rate.pause()
+        training = "" if self.loss is None else f"training loss {self.loss:.4f}, "
+        speed = f", {self.rate.speed:,.0f} tokens/s" if self.rate.speed else ""
+        self.console.print(f"step {step}: {training}validation {_metrics(metrics)}{speed}", markup=False, soft_wrap=True)
+
+
+class Rate:
+    """Predictions in a second, as a moving mean over steps; a pause (an evaluation) does not count."""
+
+    def __init__(self) -> None:
+        self.before: float | None = None
+        self.speed = 0.0
+
+    def after(self, predictions: int, seconds: float) -> float:
+        if self.before is not None and seconds > self.before:
+            speed = predictions / (seconds - self.before)
+            self.speed = speed if not self.speed else 0.95 * self.speed + 0.05 * speed
+        self.before = seconds
+        return self.speed
+
+    def pause(self) -> None:
+        self.before = None

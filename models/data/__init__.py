@@ -1,0 +1,1 @@
+"""What is read: texts, tables, and what comes with Python and Babel."""
