@@ -372,7 +372,9 @@ def generate(
     ],
     prompt: Annotated[str | None, typer.Option(help="What to go on from.")] = None,
     length: Annotated[int, typer.Option(min=0, help="Characters or words to add.")] = 500,
-    temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 bolder; 0: the likeliest.")] = 0.8,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 safer, above 1 bolder; 0: the likeliest.")
+    ] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the likeliest so many; 0: from all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that have this probability.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
@@ -384,8 +386,8 @@ def generate(
     from gradproof.generate_command import CommandError, generate_text
 
     pieces = generate_text(
-        checkpoint, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, device=device,
-        cache=cache,
+        checkpoint, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        device=device, cache=cache,
     )  # fmt: skip
     try:
         if json:

@@ -60,11 +60,12 @@ def _continue(
     except ValueError as problem:
         raise InputError(str(problem)) from None
     vocabulary = vocabulary_from(trained.saved)
-    text = "\n" if not prompt else prompt
+    text = prompt or "\n"
     if unknown := vocabulary.unknown(text):
         what = "character" if vocabulary.unit == "char" else "word"
         raise InputError(
-            f"the prompt holds the {what} {unknown[0]!r}, which the text that the model was trained on does not; "
+            f"the prompt holds the {what} {unknown[0]!r}, which the text that the model was trained "
+            "on does not; "
             f"give a prompt without it"
         )
     yield prompt or ""

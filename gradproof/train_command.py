@@ -1,4 +1,4 @@
-"""`gradproof train`: options from the one table of a configuration, a run with a progress bar, and how it ended."""
+"""`gradproof train`: flags from the table of options, a run with a progress bar, and how it ended."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ HELP = {
     "DATA is a text file, a folder with train, valid and test files (the layout of the Penn Treebank), or "
     "datasets:NAME. Without it: the documentation of the language that Python carries with it.",
     "classify": "Train a classifier of texts.\n\n"
-    "DATA is a CSV, TSV or JSONL file with a column of texts and one of labels, a folder with train, valid and test "
-    "files of that kind, or datasets:NAME. Without it: the language of names of countries, languages, months and "
+    "DATA is a CSV, TSV or JSONL file with a column of texts and one of labels, a folder with train, "
+    "valid and test "
+    "files of that kind, or datasets:NAME. Without it: the language of names of countries, "
+    "languages, months and "
     "currencies, from the CLDR data in Babel.",
     "translate": "Train a model from one text to another.\n\n"
     "DATA is a TSV, CSV or JSONL file of pairs, a folder with train, valid and test files of that kind, or "
@@ -63,7 +65,9 @@ def make_command(task: str, run: Callable[..., int]) -> Callable[..., int]:
         for option in fields(part):
             if option.name == "data":
                 continue
-            default = DEFAULTS[task].get(option.name, option.default) if part is TrainingOptions else option.default
+            default = (
+                DEFAULTS[task].get(option.name, option.default) if part is TrainingOptions else option.default
+            )
             text = f"{option.metadata['help']} Default: {_shown(default)}."
             parameters.append(_parameter(option.name, hints[option.name] | None, typer.Option(help=text)))
     command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # pyright: ignore
@@ -157,7 +161,8 @@ def _conclude(trainer: Trainer, outcome: Outcome, console: Console) -> None:
     early = "stopped early, " if outcome.how == "stopped early" else ""
     shown = _metrics(outcome.results["validation"])
     console.print(
-        f"{early}{standing.step} steps in {standing.seconds:.0f} s. Best at step {standing.best_step}: {shown} "
+        f"{early}{standing.step} steps in {standing.seconds:.0f} s. Best at step "
+        f"{standing.best_step}: {shown} "
         f"(validation, seed {trainer.options.seed})",
         markup=False, soft_wrap=True,
     )  # fmt: skip
@@ -165,7 +170,9 @@ def _conclude(trainer: Trainer, outcome: Outcome, console: Console) -> None:
         console.print(f"test: {_metrics(outcome.results['test'])}", markup=False, soft_wrap=True)
     from gradproof.models.logs import CURVES
 
-    console.print(f"curves: {folder / CURVES}; use it with: gradproof generate {folder}", markup=False, soft_wrap=True)
+    console.print(
+        f"curves: {folder / CURVES}; use it with: gradproof generate {folder}", markup=False, soft_wrap=True
+    )
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
@@ -209,7 +216,9 @@ class Display:
         self.rate.pause()
         training = "" if self.loss is None else f"training loss {self.loss:.4f}, "
         speed = f", {self.rate.speed:,.0f} tokens/s" if self.rate.speed else ""
-        self.console.print(f"step {step}: {training}validation {_metrics(metrics)}{speed}", markup=False, soft_wrap=True)
+        self.console.print(
+            f"step {step}: {training}validation {_metrics(metrics)}{speed}", markup=False, soft_wrap=True
+        )
 
 
 class Rate:

@@ -1,8 +1,8 @@
 """Checkpoints: one safetensors file each, written whole or not at all, beside the run's description in JSON.
 
-A run's folder holds `run.json` (configuration, vocabulary, digest of the data), `configuration.toml` (the same configuration,
-for `--config`), `last.safetensors` (weights, optimizer, what the next step needs) and `best.safetensors` (the weights with
-the lowest validation loss). A file is written under another name, flushed to the disk, and renamed.
+A run's folder holds `run.json` (configuration, vocabulary, digest of the data), `configuration.toml` (for
+`--config`), `last.safetensors` (weights, optimizer, what the next step needs) and `best.safetensors` (the
+weights with the lowest validation loss). A file is written under another name, flushed, and renamed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Checkpoint:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix.`, without it."""
-        return {n.removeprefix(f"{prefix}."): t for n, t in self.tensors.items() if n.startswith(f"{prefix}.")}
+        return {
+            n.removeprefix(f"{prefix}."): t for n, t in self.tensors.items() if n.startswith(f"{prefix}.")
+        }
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -56,6 +58,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
     write_bytes(path, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
 
 
@@ -80,7 +83,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except SafetensorError as problem:
         raise InputError(
-            f"{path} is cut short or no safetensors file ({problem}); use another checkpoint of the run, or train again"
+            f"{path} is cut short or no safetensors file ({problem}); use another checkpoint of the "
+            "run, or train again"
         ) from None
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
@@ -97,7 +101,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         if not isinstance(made, dict) or not {"configuration", "task", "format"} <= made.keys():
             raise ValueError
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no run: there is no {RUN} in it; give the folder that --out named") from None
+        raise InputError(
+            f"{folder} holds no run: there is no {RUN} in it; give the folder that --out named"
+        ) from None
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
     except ValueError:

@@ -40,7 +40,9 @@ class ClassifierOptions:
     """A classifier of texts: its kind and sizes."""
 
     model: Literal["mlp", "lstm", "transformer"] = _option("lstm", "The kind of model.")
-    tokens: Literal["char", "word"] = _option("word", "What is read: characters, or words.")
+    tokens: Literal["char", "word"] = _option(
+        "word", "What is read: characters (of the data that come with the program), or words."
+    )
     layers: int = _option(1, "Layers.", 1)
     heads: int = _option(4, "Attention heads.", 1)
     width: int = _option(64, "Features of a token and of a layer.", 1)
@@ -55,7 +57,9 @@ class TranslationOptions:
     """A model from one text to another: its kind and sizes."""
 
     model: Literal["lstm", "transformer"] = _option("lstm", "The kind of model.")
-    tokens: Literal["char", "word"] = _option("word", "What is read and written: characters, or words.")
+    tokens: Literal["char", "word"] = _option(
+        "word", "What is read and written: characters (of the data that come with the program), or words."
+    )
     layers: int = _option(1, "Layers of the encoder, and of the decoder.", 1)
     heads: int = _option(4, "Attention heads.", 1)
     width: int = _option(128, "Features of a token and of a layer.", 1)
@@ -183,11 +187,12 @@ def make_configuration(
         mine = {f.name for f in fields(part)}
         values = {**table, **{n: v for n, v in given.items() if n in mine}}
         parts[name] = _fill(part, values, f"{where}: [{name}]")
+    named = {**tables.get("model", {}), **given}
+    if task != "char-lm" and not parts["data"].data and "tokens" not in named:
+        parts["model"] = replace(parts["model"], tokens="char")
     unknown = set(tables) - {"task", *parts}
     if unknown:
-        raise InputError(
-            f"{where} has a table [{min(unknown)}]; there are [data], [model] and [training]"
-        )
+        raise InputError(f"{where} has a table [{min(unknown)}]; there are [data], [model] and [training]")
     made = Configuration(task, **parts)
     _check(made)
     return made

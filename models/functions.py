@@ -59,8 +59,9 @@ class Function:
 
 
 def _named(label: str) -> Function:
-    import gradproof.models  # noqa: F401 (which makes them all)
+    from gradproof.models import import_layers
 
+    import_layers()
     return _functions[label]
 
 

@@ -15,8 +15,9 @@ from gradproof.models.language_model import LanguageModel, State, TransformerLan
 class Sampling:
     """How the next token is drawn.
 
-    The logits are divided by `temperature` (0: the likeliest is taken); of the tokens only the `top_k` likeliest
-    (0: all) and, of these, the fewest that together have the probability `top_p` (Holtzman et al. 2020) are left.
+    The logits are divided by `temperature` (0: the likeliest is taken); of the tokens only the `top_k`
+    likeliest (0: all) and, of these, the fewest that together have the probability `top_p` (Holtzman et
+    al. 2020) are left.
     """
 
     temperature: float = 1.0
@@ -71,9 +72,9 @@ def generate(
 ) -> Iterator[int]:
     """Go on from a prompt of at least one token, `length` tokens, one at a time.
 
-    A Transformer keeps the keys and values of the tokens before (`cache`). Where its context is full, it goes on
-    from the last half of it, read once more; without the cache in the same way, so that both give the same text.
-    Tokens in `banned` are never drawn.
+    A Transformer keeps the keys and values of the tokens before (`cache`). Where its context is full, it
+    goes on from the last half of it, read once more; without the cache in the same way, so that both give
+    the same text. Tokens in `banned` are never drawn.
     """
     sampling = sampling or Sampling()
     if not prompt:

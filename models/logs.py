@@ -123,8 +123,16 @@ def draw_curves(folder: Path) -> Path:
         figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
         try:
             every = max(1, len(steps) // 500)
-            axes.plot(steps[::every], losses[::every], color="#b8c4d6", linewidth=0.7, label="training, each step")
-            axes.plot(steps[::every], smooth(losses)[::every], color="#2f5d9b", linewidth=1.4, label="training, smoothed")
+            axes.plot(
+                steps[::every], losses[::every], color="#b8c4d6", linewidth=0.7, label="training, each step"
+            )
+            axes.plot(
+                steps[::every],
+                smooth(losses)[::every],
+                color="#2f5d9b",
+                linewidth=1.4,
+                label="training, smoothed",
+            )
             axes.plot(
                 [int(r["step"]) for r in validation],
                 [float(r["loss"]) for r in validation],

@@ -43,5 +43,6 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Op
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = lr

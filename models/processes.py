@@ -68,6 +68,7 @@ def start_processes(device: torch.device) -> Processes:
 
 
 def end_processes() -> None:
+    """Leave the other processes."""
     with suppress(ValueError, AssertionError):
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -12,11 +12,13 @@ from gradproof.models.checkpoints import BEST, LAST, load_tensors, read_checkpoi
 from gradproof.models.configuration import Configuration, make_configuration
 from gradproof.models.mistakes import InputError
 from gradproof.models.processes import Processes, find_device
+from gradproof.models.tasks.classification import Classification
 from gradproof.models.tasks.language_modelling import LanguageModelling
 from gradproof.models.tasks.task import Task, draw
+from gradproof.models.tasks.translation import Translation
 from gradproof.models.training import Trainer
 
-TASKS: dict[str, type[Any]] = {"char-lm": LanguageModelling}
+TASKS: dict[str, type[Any]] = {task.name: task for task in (LanguageModelling, Classification, Translation)}
 
 
 def make_task(configuration: Configuration, saved: dict[str, Any] | None = None) -> Task:
@@ -25,9 +27,7 @@ def make_task(configuration: Configuration, saved: dict[str, Any] | None = None)
     return TASKS[configuration.task](configuration, saved)
 
 
-def new_run(
-    configuration: Configuration, folder: Path, processes: Processes | None = None
-) -> Trainer:
+def new_run(configuration: Configuration, folder: Path, processes: Processes | None = None) -> Trainer:
     """A trainer in a folder that holds no run yet. Raises InputError where it does."""
     processes = processes or Processes()
     device = find_device(configuration.training.device)
@@ -55,8 +55,12 @@ def resumed_run(folder: Path, device: str | None = None, processes: Processes | 
     configuration, saved, digest = read_description(folder)
     task = make_task(configuration, saved)
     if task.data_digest != digest:
-        raise InputError(f"the data of {folder} have changed since the run began; put them back, or train again")
-    return Trainer(task, configuration, folder, find_device(device or configuration.training.device), processes)
+        raise InputError(
+            f"the data of {folder} have changed since the run began; put them back, or train again"
+        )
+    return Trainer(
+        task, configuration, folder, find_device(device or configuration.training.device), processes
+    )
 
 
 def read_description(folder: Path) -> tuple[Configuration, dict[str, Any], str]:
@@ -84,7 +88,9 @@ def load_trained(path: Path, device: str = "auto") -> Trained:
     """The model of a run's folder (its best weights), or of one checkpoint in it."""
     folder = path.parent if path.suffix == ".safetensors" else path
     if not path.exists():
-        raise InputError(f"{path}: there is no such checkpoint; give the folder that `gradproof train --out` named")
+        raise InputError(
+            f"{path}: there is no such checkpoint; give the folder that `gradproof train --out` named"
+        )
     configuration, saved, _ = read_description(folder)
     if path == folder:
         path = folder / (BEST if (folder / BEST).exists() else LAST)

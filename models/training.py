@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gradproof.models.checkpoints import (
     BEST,
+    FORMAT,
     LAST,
     RUN,
     TOML,
@@ -31,7 +32,6 @@ from gradproof.models.checkpoints import (
     write_checkpoint,
     write_json,
 )
-from gradproof.models.checkpoints import FORMAT
 from gradproof.models.configuration import Configuration
 from gradproof.models.diagnosis import find_fault
 from gradproof.models.logs import Log, StepRecord, draw_curves
@@ -172,7 +172,9 @@ class Trainer:
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         loss, carry = self._accumulate(step, batch, count)
-        told = self.processes.total(torch.stack((loss.double(), loss.new_tensor(float(self.stopping)).double())))
+        told = self.processes.total(
+            torch.stack((loss.double(), loss.new_tensor(float(self.stopping)).double()))
+        )
         gradients = [p.grad for p in self.task.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         mean, stops, size = torch.cat((told, norm.double()[None])).tolist()
@@ -187,7 +189,7 @@ class Trainer:
         return StepRecord(step, mean, size, rate, count, seconds)
 
     def _accumulate(self, step: int, batch: Batch, count: int) -> tuple[Tensor, Carry]:
-        """The gradient of this process's rows, part by part; their share of the mean loss, and what is carried on."""
+        """The gradient of this process's rows, part by part; their share of the loss, what is carried on."""
         parts = self.options.accumulate
         size = (self.rows.stop - self.rows.start) // parts
         total, left = torch.zeros((), device=self.device), list[Carry]()
@@ -244,7 +246,9 @@ class Trainer:
             listener.evaluated(self.standing.step, metrics)
         if self.processes.first and self.standing.stale == 0:
             facts = {"step": self.standing.step, "metrics": metrics}
-            write_checkpoint(self.folder / BEST, Checkpoint(_prefixed("model", tensors_of(self.task.model)), facts))
+            write_checkpoint(
+                self.folder / BEST, Checkpoint(_prefixed("model", tensors_of(self.task.model)), facts)
+            )
 
     def measured(self, measure: Callable[[torch.device], dict[str, Any]]) -> dict[str, Any]:
         """Metrics of the model without dropout and gradients."""
@@ -298,12 +302,16 @@ class Trainer:
         load_optimizer(self.optimizer, held.part("optimizer"))
         carry = held.part("carry")
         states = (carry[str(n)][:, self.rows].to(self.device) for n in range(len(carry)))
-        self.standing = Standing(**held.facts_of("step", "best", "best_step", "stale", "seconds"), carry=tuple(states))
+        self.standing = Standing(
+            **held.facts_of("step", "best", "best_step", "stale", "seconds"), carry=tuple(states)
+        )
 
     def conclude(self) -> dict[str, Any]:
         """Measure the best weights, write the results and the plot."""
         if (self.folder / BEST).exists():
-            load_tensors(self.task.model, read_checkpoint(self.folder / BEST).part("model"), str(self.folder / BEST))
+            load_tensors(
+                self.task.model, read_checkpoint(self.folder / BEST).part("model"), str(self.folder / BEST)
+            )
         results = {
             "step": self.standing.best_step,
             "validation": self.measured(self.task.evaluate),
@@ -317,7 +325,7 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Within it, Ctrl-C and SIGTERM let the step end and stop the run; a second Ctrl-C ends it at once."""
+        """Within it, Ctrl-C and SIGTERM stop the run after its step; a second Ctrl-C ends it at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.stopping and number == signal.SIGINT:

@@ -17,7 +17,7 @@ _FIELDS = re.compile(r"\n|[^\S\n]*([^\s]+)")
 
 
 def split(text: str, unit: Unit) -> list[str]:
-    r"""A text as tokens: its characters; its words and punctuation; or its fields between spaces and ends of lines.
+    r"""A text as tokens: its characters, its words and punctuation, or its fields between spaces.
 
     >>> split("It's 5.", "word")
     ["It's", '5', '.']

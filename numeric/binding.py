@@ -27,6 +27,9 @@ def apply(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) 
     if torch.compiler.is_compiling():
         return trace(kernel, inputs, parameters)
     call, arrays = kernel.call(inputs, parameters)
+    if torch.is_autocast_enabled(call.device.type):
+        with torch.autocast(call.device.type, enabled=False):  # within a kernel its own dtypes hold
+            return apply(kernel, inputs, parameters)
     # Under a transformation the backward pass starts from the inputs: nothing else is saved.
     made = Bound.apply(kernel, call, not transforms_active(), *arrays)
     return tuple(made[: len(kernel.program.outputs)])  # pyright: ignore[reportOptionalSubscript]

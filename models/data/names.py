@@ -12,7 +12,7 @@ SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "dev": "val
 
 
 def load_named(data: str, columns: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """The rows of `datasets:NAME` or `datasets:NAME:CONFIGURATION`, by part, each with the columns asked for."""
+    """The rows of `datasets:NAME` or `datasets:NAME:CONFIGURATION`, by part, with the columns asked for."""
     try:
         from datasets import load_dataset  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
@@ -30,9 +30,12 @@ def load_named(data: str, columns: Sequence[str]) -> dict[str, list[dict[str, st
         if missing:
             raise InputError(f"{data} has no column {missing[0]}; it has {', '.join(rows.column_names)}")
         names = {c: getattr(rows.features[c], "names", None) for c in columns}
-        parts[SPLITS[split]] = [
-            {c: names[c][row[c]] if names[c] else str(row[c]) for c in columns} for row in rows
-        ]
+        parts[SPLITS[split]] = [{c: _label(names[c], row[c]) for c in columns} for row in rows]
     if "train" not in parts:
         raise InputError(f"{data} has no split to train on; it has {', '.join(loaded)}")
     return parts
+
+
+def _label(names: Sequence[str] | None, value: Any) -> str:
+    """A value as text; a class by its name."""
+    return str(value) if names is None else names[value]

@@ -1,4 +1,4 @@
-"""Texts for language modelling: a file, a folder of three files, a data set by name, or Python's documentation."""
+"""Texts for language modelling: a file, a folder, a data set by name, or Python's documentation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def read_corpus(data: str, share: float) -> Corpus:
     if not data:
         return divide(documentation(), share, "Python's documentation")
     if data.startswith("datasets:"):
-        parts = {name: "\n".join(row["text"] for row in rows) for name, rows in load_named(data, ["text"]).items()}
+        parts = {
+            name: "\n".join(row["text"] for row in rows) for name, rows in load_named(data, ["text"]).items()
+        }
         return _corpus(parts, share, data)
     path = Path(data)
     if path.is_dir():
@@ -43,7 +45,8 @@ def divide(text: str, share: float, name: str) -> Corpus:
     cut = int(len(text) * (1 - share))
     if not 0 < cut < len(text):
         raise InputError(
-            f"{name}: {len(text)} characters leave nothing to train or nothing to validate on with --valid {share:g}"
+            f"{name}: {len(text)} characters leave nothing to train or nothing to validate on with "
+            f"--valid {share:g}"
         )
     return Corpus(text[:cut], text[cut:], None, name)
 
@@ -96,7 +99,8 @@ def find_parts(folder: Path, endings: tuple[str, ...] = (".txt", ".tokens", ".ra
         if len(fitting) > 1:
             listed = ", ".join(p.name for p in fitting)
             raise InputError(f"{folder} holds {listed}: which of them is {part}? Leave one, or give a file")
-        found.update({part: p for p in fitting})
+        if fitting:
+            found[part] = fitting[0]
     if "train" not in found:
         listed = ", ".join(p.name for p in files) or "no file that fits"
         raise InputError(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gradproof.models.configuration import Configuration, LanguageModelOptions
-from gradproof.models.data.texts import Corpus, read_corpus
+from gradproof.models.data.texts import read_corpus
 from gradproof.models.language_model import LanguageModel, make_language_model
+from gradproof.models.losses import CrossEntropyLoss
 from gradproof.models.mistakes import InputError
 from gradproof.models.tasks.task import Batch, Carry, Loss, Task, digest, generator
 from gradproof.models.vocabulary import UNKNOWN, Unit, Vocabulary
@@ -28,7 +29,7 @@ class LanguageModelling(Task):
     """
 
     name = "char-lm"
-    model: LanguageModel
+    model: LanguageModel  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:
         options = configuration.model
@@ -45,7 +46,7 @@ class LanguageModelling(Task):
         self.train, self.valid = (self.encode(t) for t in (self.corpus.train, self.corpus.valid))
         self.check_length()
         self.model = make_language_model(options, len(self.vocabulary))
-        self.criterion = nn.CrossEntropyLoss()
+        self.criterion = CrossEntropyLoss()
 
     @staticmethod
     def make_model(options: LanguageModelOptions, saved: dict[str, Any]) -> LanguageModel:
@@ -67,7 +68,8 @@ class LanguageModelling(Task):
                 unit = "characters" if self.options.tokens == "char" else "words"
                 times = f" for each of {streams} streams" if streams > 1 and part == "training" else ""
                 raise InputError(
-                    f"{self.corpus.name} is too short: {len(tokens)} {unit} for {part}, expected at least {needed} "
+                    f"{self.corpus.name} is too short: {len(tokens)} {unit} for {part}, expected at "
+                    f"least {needed} "
                     f"with a context of {context}{times}; give a longer text, or a smaller --context"
                     f"{' or --batch' if times else ''}"
                 )
@@ -88,7 +90,12 @@ class LanguageModelling(Task):
             starts = torch.randint(len(self.train) - context, (self.rows,), generator=draws)
             fresh = torch.ones(self.rows, dtype=torch.bool)
         places = starts[:, None] + torch.arange(context)
-        return {"tokens": self.train[places], "target": self.train[places + 1], "start": starts, "fresh": fresh}
+        return {
+            "tokens": self.train[places],
+            "target": self.train[places + 1],
+            "start": starts,
+            "fresh": fresh,
+        }
 
     def count(self, batch: Batch) -> int:
         return batch["target"].numel()
@@ -122,7 +129,7 @@ class LanguageModelling(Task):
         return {"loss": loss, "perplexity": math.exp(min(loss, 700)), "bits_per_character": bits}
 
     def windows(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets that cover every token but the first, once; for a recurrent net, streams in order."""
+        """Inputs and targets that cover every token but the first, once; for a recurrent net, in streams."""
         context = self.options.context
         count = len(tokens) - 1
         if self.model_carries:
@@ -144,7 +151,8 @@ class LanguageModelling(Task):
     def describe(self, batch: Batch) -> str:
         starts = batch["start"].tolist()
         shown = ", ".join(map(str, starts[:8])) + (", ..." if len(starts) > 8 else "")
-        return f"{len(starts)} windows of {self.options.context} tokens, from the tokens {shown} of the training text"
+        what = f"{len(starts)} windows of {self.options.context} tokens"
+        return f"{what}, from the tokens {shown} of the training text"
 
     def to_dict(self) -> dict[str, Any]:
         return {"vocabulary": list(self.vocabulary.tokens), "unit": self.vocabulary.unit}

@@ -205,3 +205,14 @@ def test_an_index_beside_its_axis_is_an_error(beside: int, target: str) -> None:
         lower("embedding", target)(*given)
     empty = (index[:0], weight) if target == "numpy" else (torch.tensor(index[:0]), torch.tensor(weight))
     assert lower("embedding", target)(*empty).shape == (0, 4)
+
+
+def test_within_a_kernel_autocast_casts_nothing() -> None:
+    kernel = lower("attention(mask=causal)", "torch")
+    q, k, v = (torch.randn(3, 5, 4, requires_grad=True) for _ in range(3))
+    expected = kernel(q, k, v)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = kernel(q, k, v)
+    assert torch.equal(y, expected)
+    y.sum().backward()
+    assert q.grad is not None
