@@ -370,25 +370,26 @@ def generate(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="The folder of a run, or a checkpoint in it.")
     ],
-    prompt: Annotated[str | None, typer.Option(help="What to go on from.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="The text to go on from, to label or to translate.")
+    ] = None,
     length: Annotated[int, typer.Option(min=0, help="Characters or words to add.")] = 500,
     temperature: Annotated[
         float, typer.Option(help="Below 1 safer, above 1 bolder; 0: the likeliest.")
     ] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the likeliest so many; 0: from all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that have this probability.")] = 1.0,
+    beam: Annotated[int, typer.Option(min=1, help="Beam of a translation's search.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     cache: Annotated[bool, typer.Option(help="Keep keys and values of a Transformer.")] = True,
     json: Json = False,
 ) -> None:
-    """Go on with a text, by a trained language model; what is made is printed at once."""
-    from gradproof.generate_command import CommandError, generate_text
+    """Go on with a text, label it or translate it, by a trained model; what is made is printed at once."""
+    from gradproof.generate_command import CommandError, Wishes, generate_text
 
-    pieces = generate_text(
-        checkpoint, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-        device=device, cache=cache,
-    )  # fmt: skip
+    wishes = Wishes(length, temperature, top_k, top_p, beam, seed, cache)
+    pieces = generate_text(checkpoint, prompt, wishes, device)
     try:
         if json:
             _print_json({"checkpoint": str(checkpoint), "seed": seed, "text": "".join(pieces)})

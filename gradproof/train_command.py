@@ -129,7 +129,7 @@ def _run(trainer: Trainer, console: Console, *, resume: bool) -> int:
     if first:
         _introduce(trainer, console)
     try:
-        with Display(trainer.options.steps, console) as display:
+        with Display(trainer.options.steps, trainer.task.unit, console) as display:
             outcome = trainer.run(display if first else None, resume=resume)
     except DivergedError as problem:
         raise CommandError(str(problem)) from None
@@ -183,8 +183,8 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
 class Display:
     """A progress bar on a terminal, a line for each evaluation; off a terminal the lines alone."""
 
-    def __init__(self, steps: int, console: Console) -> None:
-        self.console = console
+    def __init__(self, steps: int, unit: str, console: Console) -> None:
+        self.console, self.unit = console, unit
         columns = (
             TextColumn("loss {task.fields[loss]}"),
             BarColumn(),
@@ -209,13 +209,13 @@ class Display:
     def stepped(self, record: StepRecord) -> None:
         self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
         speed = self.rate.after(record.predictions, record.seconds)
-        rate = f"{speed:,.0f} tokens/s" if speed else ""
+        rate = f"{speed:,.0f} {self.unit}/s" if speed else ""
         self.bar.update(self.task, completed=record.step + 1, loss=f"{self.loss:.4f}", rate=rate)
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         self.rate.pause()
         training = "" if self.loss is None else f"training loss {self.loss:.4f}, "
-        speed = f", {self.rate.speed:,.0f} tokens/s" if self.rate.speed else ""
+        speed = f", {self.rate.speed:,.0f} {self.unit}/s" if self.rate.speed else ""
         self.console.print(
             f"step {step}: {training}validation {_metrics(metrics)}{speed}", markup=False, soft_wrap=True
         )

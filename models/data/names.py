@@ -36,6 +36,6 @@ def load_named(data: str, columns: Sequence[str]) -> dict[str, list[dict[str, st
     return parts
 
 
-def _label(names: Sequence[str] | None, value: Any) -> str:
+def _label(names: list[str] | None, value: Any) -> str:
     """A value as text; a class by its name."""
     return str(value) if names is None else names[value]

@@ -26,6 +26,7 @@ class Classification(Task):
     """Texts of at most `context` tokens, and their labels."""
 
     name = "classify"
+    unit = "texts"
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:
         options, data = configuration.model, configuration.data

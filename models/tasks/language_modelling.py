@@ -29,7 +29,7 @@ class LanguageModelling(Task):
     """
 
     name = "char-lm"
-    model: LanguageModel  # pyright: ignore[reportIncompatibleVariableOverride]
+    model: LanguageModel
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:
         options = configuration.model

@@ -31,7 +31,11 @@ class Task(ABC):
     """A task. Its batches depend on the seed and the step alone, so that a run can go on from any step."""
 
     name: str
-    model: nn.Module
+    unit = "tokens"
+    """What is predicted, for people."""
+
+    model: Any
+    """The module that is trained; each task knows its kind."""
     seed: int
 
     @abstractmethod

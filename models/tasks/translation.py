@@ -34,7 +34,7 @@ class Translation(Task):
     """Pairs of texts of at most `context` tokens; the decoder is trained on the true target."""
 
     name = "translate"
-    model: TranslationModel  # pyright: ignore[reportIncompatibleVariableOverride]
+    model: TranslationModel
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:
         options, data = configuration.model, configuration.data
