@@ -99,7 +99,7 @@ def train(task: str, given: Mapping[str, Any], console: Console) -> int:
         folder = out or Path("runs") / f"{task}-{configuration.model.model}"
         processes = start_processes(find_device(configuration.training.device))
         try:
-            return _run(new_run(configuration, folder, processes), console, resume=False)
+            return _run(new_run(configuration, folder, processes), console)
         finally:
             end_processes()
     except InputError as problem:
@@ -115,14 +115,14 @@ def resume(folder: Path, device: str | None, console: Console) -> int:
         configuration, _, _ = read_description(folder)
         processes = start_processes(find_device(device or configuration.training.device))
         try:
-            return _run(resumed_run(folder, device, processes), console, resume=True)
+            return _run(resumed_run(folder, device, processes), console)
         finally:
             end_processes()
     except InputError as problem:
         raise CommandError(str(problem)) from None
 
 
-def _run(trainer: Trainer, console: Console, *, resume: bool) -> int:
+def _run(trainer: Trainer, console: Console) -> int:
     from gradproof.models.training import DivergedError
 
     first = trainer.processes.first
@@ -130,7 +130,7 @@ def _run(trainer: Trainer, console: Console, *, resume: bool) -> int:
         _introduce(trainer, console)
     try:
         with Display(trainer.options.steps, trainer.task.unit, console) as display:
-            outcome = trainer.run(display if first else None, resume=resume)
+            outcome = trainer.run(display if first else None)
     except DivergedError as problem:
         raise CommandError(str(problem)) from None
     if first:

@@ -30,10 +30,6 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def facts_of(self, *names: str) -> dict[str, Any]:
-        """The facts of these names."""
-        return {name: self.facts[name] for name in names}
-
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix.`, without it."""
         return {

@@ -129,9 +129,9 @@ TASKS: dict[str, tuple[type[Options], type[DataOptions]]] = {
 """The tasks, and the options of each one's model and data."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "char-lm": {},
-    "classify": {"weight_decay": 0.01},
-    "translate": {"weight_decay": 0.01, "batch": 64},
+    "char-lm": {"lr": 3e-3, "steps": 2000},
+    "classify": {"lr": 3e-3, "weight_decay": 0.01},
+    "translate": {"lr": 2e-3, "weight_decay": 0.01, "batch": 64},
 }
 """Where a task has other defaults than TrainingOptions."""
 
@@ -175,7 +175,7 @@ def make_configuration(
 
     >>> made = make_configuration("char-lm", {"model": {"width": 32}}, {"layers": 3})
     >>> made.model.width, made.model.layers, made.training.lr
-    (32, 3, 0.001)
+    (32, 3, 0.003)
     """
     default = default_configuration(task)
     parts: dict[str, Any] = {}

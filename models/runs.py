@@ -48,7 +48,7 @@ def new_run(configuration: Configuration, folder: Path, processes: Processes | N
 
 
 def resumed_run(folder: Path, device: str | None = None, processes: Processes | None = None) -> Trainer:
-    """A trainer that goes on with a run, from its last checkpoint; `run(resume=True)` follows.
+    """A trainer that goes on with a run, from its last checkpoint.
 
     Raises InputError for a folder without a run, data that have changed, or a checkpoint that does not fit.
     """
@@ -58,9 +58,10 @@ def resumed_run(folder: Path, device: str | None = None, processes: Processes | 
         raise InputError(
             f"the data of {folder} have changed since the run began; put them back, or train again"
         )
-    return Trainer(
-        task, configuration, folder, find_device(device or configuration.training.device), processes
-    )
+    where = find_device(device or configuration.training.device)
+    trainer = Trainer(task, configuration, folder, where, processes)
+    trainer.restore()
+    return trainer
 
 
 def read_description(folder: Path) -> tuple[Configuration, dict[str, Any], str]:

@@ -116,13 +116,11 @@ class Trainer:
 
     # --- a run
 
-    def run(self, listener: Listener | None = None, *, resume: bool = False) -> Outcome:
+    def run(self, listener: Listener | None = None) -> Outcome:
         """Train to the last step, to an early stop, or until a signal asks to stop.
 
         Raises DivergedError for a loss that is not finite; the last checkpoint stays as it was.
         """
-        if resume:
-            self.restore()
         self.started = time.monotonic() - self.standing.seconds
         if self.processes.size > 1:
             self.model = DistributedDataParallel(self.task.model)
@@ -298,13 +296,14 @@ class Trainer:
         if not path.exists():
             return
         held = read_checkpoint(path)
+        names = ("step", "best", "best_step", "stale", "seconds")
+        if not {*names} <= held.facts.keys():
+            raise InputError(f"{path} holds weights alone; a run goes on from what it wrote as {LAST}")
         load_tensors(self.task.model, held.part("model"), str(path))
         load_optimizer(self.optimizer, held.part("optimizer"))
         carry = held.part("carry")
         states = (carry[str(n)][:, self.rows].to(self.device) for n in range(len(carry)))
-        self.standing = Standing(
-            **held.facts_of("step", "best", "best_step", "stale", "seconds"), carry=tuple(states)
-        )
+        self.standing = Standing(**{name: held.facts[name] for name in names}, carry=tuple(states))
 
     def conclude(self) -> dict[str, Any]:
         """Measure the best weights, write the results and the plot."""

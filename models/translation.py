@@ -13,9 +13,14 @@ from gradproof.models.classification import padding
 from gradproof.models.configuration import TranslationOptions
 from gradproof.models.functions import Function
 from gradproof.models.language_model import add_waves
-from gradproof.models.layers import Dropout, Embedding, Linear
+from gradproof.models.layers import Dropout, Embedding, LayerNorm, Linear
 from gradproof.models.recurrent import LSTM
-from gradproof.models.transformer import Transformer
+from gradproof.models.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 _attend = Function("additive_attention", "low", mask="padding")
 
@@ -108,22 +113,20 @@ class TransformerTranslationModel(TranslationModel):
         for embedding in (self.source, self.target):
             nn.init.normal_(embedding.weight, std=width**-0.5)
         self.dropout = Dropout(options.dropout)
-        self.transformer = Transformer(
-            width,
-            options.heads,
-            layers,
-            layers,
-            4 * width,
-            options.dropout,
-            batch_first=True,
-            norm_first=True,
-        )
+        sizes = (width, options.heads, 4 * width, options.dropout)
+        reader = TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
+        self.encoder = TransformerEncoder(reader, layers, LayerNorm(width), enable_nested_tensor=False)
+        writer = TransformerDecoderLayer(*sizes, batch_first=True, norm_first=True)
+        self.decoder = TransformerDecoder(writer, layers, LayerNorm(width))
+        for weight in (*self.encoder.parameters(), *self.decoder.parameters()):
+            if weight.ndim > 1:
+                nn.init.xavier_uniform_(weight)
         self.output = Linear(width, target)
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
         hidden = padding(source, lengths)
         x = self.dropout(add_waves(self.source(source)))
-        vectors = self.transformer.encoder(x, src_key_padding_mask=hidden)
+        vectors = self.encoder(x, src_key_padding_mask=hidden)
         return Memory(vectors, ~hidden), ()
 
     def decode(self, memory: Memory, state: State, target: Tensor) -> tuple[Tensor, State]:
@@ -133,9 +136,7 @@ class TransformerTranslationModel(TranslationModel):
         x = self.dropout(add_waves(self.target(whole)))
         time = whole.shape[1]
         later = torch.ones(time, time, dtype=torch.bool, device=target.device).triu(1)
-        y = self.transformer.decoder(
-            x, memory.vectors, tgt_mask=later, memory_key_padding_mask=~memory.allowed
-        )
+        y = self.decoder(x, memory.vectors, tgt_mask=later, memory_key_padding_mask=~memory.allowed)
         return self.output(y)[:, before:], (whole,)
 
 

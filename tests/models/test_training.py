@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_to_the_same_losses(
     make(text, whole, model=model, **options).run()
     trainer = make(text, parts, model=model, **options)
     assert trainer.run(StopAfter(trainer, 6)).how == "interrupted"
-    assert resumed_run(parts).run(resume=True).how == "finished"
+    assert resumed_run(parts).run().how == "finished"
     assert losses(parts) == losses(whole)
     assert validation(parts) == validation(whole)
     held, expected = read_checkpoint(parts / LAST).tensors, read_checkpoint(whole / LAST).tensors
@@ -128,7 +128,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
         if path.name not in left:
             path.unlink()
     (killed / "training.csv").write_text("step,loss\n0,1.5\n1,1.", encoding="utf-8")
-    resumed_run(killed).run(resume=True)
+    resumed_run(killed).run()
     assert losses(killed) == losses(whole)
 
 

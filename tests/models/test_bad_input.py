@@ -1,0 +1,262 @@
+"""What is said of input that cannot be used: what was found, what was expected, what to do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradproof.cli import MISUSE, run
+
+TEXT = "the cat sat on the mat, and the rat sat on the cat. " * 20
+SMALL = ["--width=8", "--layers=1", "--heads=2", "--context=8", "--batch=4", "--steps=2", "--warmup=1"]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a command which is misuse prints."""
+
+    def call(*arguments: object) -> str:
+        capsys.readouterr()
+        assert run([*map(str, arguments)]) == MISUSE
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        return line.removeprefix("gradproof: ")
+
+    return call
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    folder = tmp_path / "run"
+    assert run(["train", "char-lm", str(tmp_path / "text.txt"), *SMALL, f"--out={folder}"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "{path} is empty; a text to learn from was expected"),
+        (b" \n\n ", "{path} is empty; a text to learn from was expected"),
+        (b"abc\xff\xfe", "{path} is no text: its byte 3 is not UTF-8; give a text file, saved as UTF-8"),
+        (b"abc\0def", "{path} is no text: it holds the byte 0; give a text file, saved as UTF-8"),
+        (
+            b"too short",
+            "{path} is too short: 8 characters for training, expected at least 33 with a context of "
+            "8 for each "
+            "of 4 streams; give a longer text, or a smaller --context or --batch",
+        ),
+        (b"a", "{path}: 1 characters leave nothing to train or nothing to validate on with --valid 0.1"),
+    ],
+)
+def test_texts(content: bytes, message: str, tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    assert said("train", "char-lm", path, *SMALL, f"--out={tmp_path / 'run'}") == message.format(path=path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_are_not_there(tmp_path: Path, said: Callable[..., str]) -> None:
+    path, out = tmp_path / "none", f"--out={tmp_path / 'run'}"
+    assert said("train", "char-lm", path, out).startswith(f"{path}: there is no such file; give a text file")
+    assert said("train", "classify", path, out).startswith(f"{path}: there is no such file; give a CSV")
+    assert said("train", "resume", path) == (
+        f"{path} holds no run: there is no run.json in it; give the folder that --out named"
+    )
+    assert said("generate", path).startswith(f"{path}: there is no such checkpoint")
+
+
+def test_folders(tmp_path: Path, said: Callable[..., str]) -> None:
+    (tmp_path / "notes.txt").write_text(TEXT, encoding="utf-8")
+    assert said("train", "char-lm", tmp_path) == (
+        f"{tmp_path} holds notes.txt; expected are train.txt, valid.txt and test.txt"
+    )
+    for name in ("a.train.txt", "b.train.txt"):
+        (tmp_path / name).write_text(TEXT, encoding="utf-8")
+    assert said("train", "char-lm", tmp_path) == (
+        f"{tmp_path} holds a.train.txt, b.train.txt: which of them is train? Leave one, or give a file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "rows.csv",
+            "review,stars\ngood,5\nbad,1\n",
+            "{path}: there is no column 'label'; its columns are 'review', 'stars'; name the right "
+            "one with --label",
+        ),
+        (
+            "rows.csv",
+            "review,label\ngood,5\nbad\n",
+            "{path}, row 3: found 1 column, expected at least 2; is the file separated by commas?",
+        ),
+        ("rows.csv", 'review,label\n"good,5\n', "{path} is no CSV file: unexpected end of data"),
+        (
+            "rows.csv",
+            "review,label\ngood,5\nbetter,5\nbest,5\n",
+            "{path}: the column label holds only '5'; expected are two or more",
+        ),
+        (
+            "rows.jsonl",
+            '{"review": "good", "label": 5}\n{"review": "bad"}\n',
+            "{path}, line 2: there is no column 'label'; its columns are 'review'; name the right "
+            "one with --label",
+        ),
+        ("rows.jsonl", "good\n", "{path}, line 1 is no JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("rows.jsonl", "[1]\n", "{path}, line 1: found [1], expected an object with columns"),
+        (
+            "rows.txt",
+            "good 5\n",
+            "{path}: rows are read from files that end in .csv, .tsv, .jsonl; name it so",
+        ),
+    ],
+)
+def test_rows(name: str, content: str, message: str, tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    command = ["train", "classify", path, "--text=review", f"--out={tmp_path / 'run'}", *SMALL]
+    assert said(*command) == message.format(path=path)
+
+
+def test_pairs_that_are_too_long(tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{'a b ' * 9}{n}\tb\n" for n in range(20)), encoding="utf-8")
+    command = [
+        "train",
+        "translate",
+        path,
+        "--source=1",
+        "--target=2",
+        "--context=4",
+        f"--out={tmp_path / 'run'}",
+    ]
+    assert said(*command) == (
+        f"{path}: of 18 pairs for training none has at most 4 tokens in each text; choose a larger --context"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--model=transformer", "--width=10", "--heads=4"],
+            "a width of 10 does not divide into 4 heads: choose --width as a multiple of --heads",
+        ),
+        (
+            ["--model=transformer", "--width=6", "--heads=2", "--positions=rotary"],
+            "rotary positions need an even number of features in each head, found 3: choose another --width",
+        ),
+        (
+            ["--batch=10", "--accumulate=4"],
+            "a batch of 10 does not divide into 4 equal parts: choose --batch as a multiple of --accumulate",
+        ),
+        (["--dropout=1"], "the command line: [model] dropout: found 1.0, expected less than 1"),
+        (["--layers=0"], "the command line: [model] layers: found 0, expected at least 1"),
+        (
+            ["--device=tpu9"],
+            "there is no device tpu9; --device takes auto, cpu, cuda or cuda:1",
+        ),
+        (["--device=meta"], "the kernels run on cpu and cuda, not on meta; --device takes auto, cpu or cuda"),
+        (
+            ["--device=cuda:99"],
+            "there is no device cuda:99: of CUDA devices, none there; use --device auto or cpu",
+        ),
+    ],
+)
+def test_options(
+    flags: list[str], message: str, said: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert said("train", "char-lm", *flags) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[model]\nwidht = 3\n", "{path}: [model] has no option widht; did you mean width?"),
+        ("[model]\nwidth = '3'\n", "{path}: [model] width: found '3', expected int"),
+        ("[model]\nwidth = true\n", "{path}: [model] width: found True, expected int"),
+        (
+            "[model]\nmodel = 'gpt'\n",
+            "{path}: [model] model: found 'gpt', expected one of rnn, lstm, gru, transformer",
+        ),
+        ("[modle]\n", "{path} has a table [modle]; there are [data], [model] and [training]"),
+        ("model = 3\n", "{path}: [model] is a table of options, found 3"),
+        ("task = 'classify'\n", "{path} is of the task classify, not char-lm"),
+        (
+            "[model\n",
+            "{path} is no TOML file: Expected ']' at the end of a table declaration (at line 1, column 7)",
+        ),
+    ],
+)
+def test_configurations(content: str, message: str, tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(content, encoding="utf-8")
+    assert said("train", "char-lm", f"--config={path}") == message.format(path=path)
+
+
+def test_checkpoints(trained: Path, said: Callable[..., str]) -> None:
+    last, best = trained / "last.safetensors", trained / "best.safetensors"
+    whole = last.read_bytes()
+    for size in (0, 5, 400, len(whole) - 1):
+        last.write_bytes(whole[:size])
+        line = said("train", "resume", trained)
+        assert line.startswith(f"{last} is cut short or no safetensors file")
+        assert line.endswith("use another checkpoint of the run, or train again")
+    last.write_bytes(best.read_bytes())
+    assert said("train", "resume", trained) == (
+        f"{last} holds weights alone; a run goes on from what it wrote as last.safetensors"
+    )
+    best.write_bytes(b"PK\x03\x04 a pickle in a zip file")
+    assert said("generate", trained).startswith(f"{best} is cut short or no safetensors file")
+
+
+def test_a_checkpoint_of_another_model(trained: Path, said: Callable[..., str]) -> None:
+    path = trained / "run.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    described["configuration"]["model"]["width"] = 16
+    path.write_text(json.dumps(described), encoding="utf-8")
+    assert said("generate", trained) == (
+        f"{trained / 'best.safetensors'} is of another model: embedding.weight has the shape [15, 8], "
+        "expected "
+        f"[15, 16]; use a checkpoint of this configuration"
+    )
+    described["configuration"]["model"] |= {"width": 8, "layers": 2}
+    path.write_text(json.dumps(described), encoding="utf-8")
+    assert said("generate", trained) == (
+        f"{trained / 'best.safetensors'} is of another model: it lacks layers.bias_hh_l1; use a "
+        "checkpoint of this "
+        f"configuration"
+    )
+    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    assert said("generate", trained) == (
+        f"{path} is cut short or not what gradproof train writes; train again"
+    )
+
+
+def test_runs_and_their_data(trained: Path, said: Callable[..., str]) -> None:
+    text = trained.parent / "text.txt"
+    assert said("train", "char-lm", text, f"--out={trained}") == (
+        f"{trained} holds a run already: `gradproof train resume {trained}` goes on with it; give "
+        "another --out "
+        f"for a new one"
+    )
+    text.write_text(TEXT.replace("cat", "dog"), encoding="utf-8")
+    assert said("train", "resume", trained) == (
+        f"the data of {trained} have changed since the run began; put them back, or train again"
+    )
+
+
+def test_prompts(trained: Path, said: Callable[..., str]) -> None:
+    assert said("generate", trained, "--prompt=the zebra") == (
+        "the prompt holds the character 'z', which the text that the model was trained on does not; "
+        "give a prompt "
+        "without it"
+    )
+    assert said("generate", trained, "--prompt=the", "--top-p=0") == (
+        "expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found 0.8, 0 and 0"
+    )
