@@ -51,7 +51,7 @@ class RecurrentClassifier(nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         _, (h, _) = self.layers(self.dropout(self.embedding(tokens)), lengths=lengths)
-        return self.output(self.dropout(torch.cat(tuple(h[-self.directions :]), -1)))
+        return self.output(self.dropout(torch.cat(h.unbind(0)[-self.directions :], -1)))
 
 
 class TransformerClassifier(nn.Module):

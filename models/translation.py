@@ -90,7 +90,7 @@ class RecurrentTranslationModel(TranslationModel):
         y, last = self.encoder(self.dropout(self.source(source)), lengths=lengths)
         state: list[Tensor] = []
         for part, bridge in zip(last, self.bridge, strict=True):
-            both = torch.cat((part[0::2], part[1::2]), -1)  # [layers, batch, 2 * width]
+            both = torch.cat(part.unflatten(0, (-1, 2)).unbind(1), -1)  # [layers, batch, 2 * width]
             state.append(self.activation(bridge(both)).transpose(0, 1))
         return Memory(y, ~padding(source, lengths)), tuple(state)
 
