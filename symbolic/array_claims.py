@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gradproof.symbolic.array_decision import Question, decide_arrays, spread
+from gradproof.symbolic.array_decision import Question, decide_arrays, equal, spread
+from gradproof.symbolic.array_entries import proved_by_entries
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
@@ -113,7 +114,12 @@ def judge_case(case: Case, until: float) -> Verdict:
     if found is not None:
         until = min(until, time.perf_counter() + SECONDS_AWAY)
         search = replace(search, until=until)
-    verdict = decide_arrays(Question(case.truth, body, known, case.suppose, until), search)
+    question = Question(case.truth, body, known, case.suppose, until)
+    if found is None and (left or not equal(question)):
+        verdict = proved_by_entries(case, body, min(SECONDS_AWAY, until - time.perf_counter()))
+        if verdict is not None:
+            return _with_sizes(verdict, case)
+    verdict = decide_arrays(question, search)
     if found is not None:
         witness, kink = found
         away = {
@@ -192,10 +198,13 @@ def derivative_case(reading: Reading) -> Case:
         weighted = Formula(mul(entry(reading.cotangent, *over), value), function.demands)
         whole = total_of(weighted, over)
         needs = total_of(function, over)
-        return _case(reading, output, "VJP", list(first.axes), at, whole.value, needs, dot)
+        number = total_of(Formula(mul(entry(reading.cotangent, *over), function.value)), over).value
+        made = _case(reading, output, "VJP", list(first.axes), at, whole.value, needs, dot)
+        return replace(made, weighted=number)
     if kind == "jacobian":
         what = "gradient" if not axes else "Jacobian"
-        return _case(reading, output, what, [*axes, *first.axes], [*over, *at], value, function, dot)
+        made = _case(reading, output, what, [*axes, *first.axes], [*over, *at], value, function, dot)
+        return made if axes else replace(made, weighted=function.value)
     second = reading.by[len(reading.by) - 1]
     then = [fresh_index(a) for a in second.axes]
     dot = _unit(second, then)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
 
 from gradproof.symbolic.array_witnesses import Search
+from gradproof.symbolic.arrays import moved
 from gradproof.symbolic.decision import Equations, difference, oriented, prove_regions
 from gradproof.symbolic.definedness import Demand, compare, covers, demands, tidied
 from gradproof.symbolic.expressions import (
@@ -30,6 +33,7 @@ from gradproof.symbolic.expressions import (
     fresh,
     index,
     mul,
+    number,
     refresh,
     rewrite,
     substitute,
@@ -42,7 +46,7 @@ from gradproof.symbolic.positions import integral
 from gradproof.symbolic.signs import holds
 from gradproof.symbolic.verdict import Ground, Verdict
 
-MAX_CLEARED = 4
+MAX_CLEARED, MAX_PLACES = 4, 27
 FEW_PRODUCTS = 4000
 """How many products a hint is worth."""
 
@@ -74,7 +78,7 @@ def decide_arrays(question: Question, search: Search) -> Verdict:
         if witness is not None:
             return Verdict("refuted", witness=witness)
         loose = verdict
-        for attempt in (_by_clearing, _by_logistic, _by_cases):
+        for attempt in (_by_places, _by_clearing, _by_logistic, _by_cases):
             verdict = attempt(question)
             if verdict is not None and verdict.verdict == "proved":
                 return verdict
@@ -118,6 +122,23 @@ def _by_normal_form(question: Question, *, logistic: bool, limit: int = MAX_PROD
     except TooLargeError as problem:
         return Verdict("undecided", reason=f"the normal form is too large: {problem}")
     return None if remainder else proved(question, nf)
+
+
+def _by_places(question: Question) -> Verdict | None:
+    """Place by place of the free indices over axes of a small fixed size."""
+    free = question.left.value.free | question.right.value.free
+    small = sorted((i for i in free if i.axis.size is not None), key=lambda i: i.name)
+    many = prod(i.axis.size or 1 for i in small)
+    if not small or many > MAX_PLACES:
+        return None
+    verdict: Verdict | None = None
+    for places in product(*(range(i.axis.size or 1) for i in small)):
+        at: dict[Index, Expr] = {i: number(n) for i, n in zip(small, places, strict=True)}
+        left, right = moved(question.left, at), moved(question.right, at)
+        verdict = _by_normal_form(replace(question, left=left, right=right), logistic=False)
+        if verdict is None or verdict.verdict != "proved":
+            return None
+    return verdict
 
 
 def _by_logistic(question: Question) -> Verdict | None:

@@ -63,6 +63,8 @@ class Case:
     cotangent: Tensor | None = None
     directions: tuple[Tensor, ...] = ()
     sizes: tuple[Axis, ...] = ()
+    weighted: Expr | None = None
+    """The number that a VJP or a gradient is the derivative of."""
 
 
 @dataclass(frozen=True)

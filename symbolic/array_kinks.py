@@ -32,6 +32,7 @@ from gradproof.symbolic.expressions import (
     add,
     bracket,
     mul,
+    parameter,
     refresh,
     rewrite,
     total,
@@ -134,6 +135,28 @@ def _smooth(kink: Kink) -> bool:
     try:
         places = list(_places(add(kink.flag.left, mul(-1, kink.flag.right))))
         return bool(places) and all(_smooth_at(kink.body, *place) for place in places)
+    except (OpenBranchError, TooLargeError, ZeroDivisionError):
+        return _smooth_in(kink)
+
+
+def _smooth_in(kink: Kink) -> bool:
+    """The same with what is compared with 0 as one variable: it is smooth itself, being no case."""
+    assert isinstance(kink.flag, Bracket)
+    whole = kink.flag.left
+    if kink.flag.right is not ZERO or any(isinstance(n, Bracket | Where) for n in walk(whole)):
+        return False
+    if any(isinstance(n, Reduce) and n.kind == "max" for n in walk(whole)):
+        return False
+    alone, nf = parameter("§u"), NormalForm()
+    target = nf.tidy(whole)
+
+    def visit(node: Expr) -> Expr:
+        same = type(node) is type(whole) and node.free <= whole.free and nf.tidy(node) is target
+        return alone if same else node
+
+    body = rewrite(kink.body, visit)
+    try:
+        return _smooth_at(body, alone, ZERO)
     except (OpenBranchError, TooLargeError, ZeroDivisionError):
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from gradproof.symbolic.array_calls import ARRAY_TABLE, Build, Given, enter
@@ -26,7 +27,7 @@ from gradproof.symbolic.arrays import (
     unary,
 )
 from gradproof.symbolic.definedness import Demand
-from gradproof.symbolic.expressions import ZERO, Index, Number, bracket
+from gradproof.symbolic.expressions import ZERO, Index, Number, bracket, number
 from gradproof.symbolic.formulas import (
     Formula,
     exact,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from gradproof.symbolic.array_reader import ArrayReader
 
 HALF = Fraction(1, 2)
+MAX_WRITTEN = 3
+"""Determinants of matrices of a fixed size up to this one are written out."""
 
 
 def _dot(x: Array, y: Array) -> Array:
@@ -201,8 +204,24 @@ def inverse_of(x: Array) -> Array:
 def determinant_of(x: Array) -> Array:
     """The determinant of every matrix over the last two axes."""
     apart, row, column = _matrix(x, "a determinant")
+    if row.axis.size is not None and row.axis.size <= MAX_WRITTEN:
+        return _written_determinant(apart)
     body = Formula(determinant(apart.value, row, column), total_of(apart.body, [row, column]).demands)
     return Array(apart.axes[:-2], apart.indices[:-2], body)
+
+
+def _written_determinant(x: Array) -> Array:
+    """The determinant of matrices of a small fixed size, as a sum over permutations."""
+    count = x.axes[-1].size if x.axes[-1] is not None else 0
+    assert count
+    body = exact(0)
+    for order in permutations(range(count)):
+        swaps = sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])
+        term = exact((-1) ** swaps)
+        for place, other in enumerate(order):
+            term = term * x.at([*x.indices[:-2], number(place), number(other)])
+        body = body + term
+    return Array(x.axes[:-2], x.indices[:-2], body)
 
 
 def cofactors_of(x: Array) -> Array:

@@ -58,7 +58,9 @@ class Search:
 
     def __post_init__(self) -> None:
         inside = [d.subject for d in self.known] + [g for d in self.known for g in d.guards]
-        self.reads = Reads([*self.formulas, *inside, *(s for pair in self.equations for s in pair)])
+        sides = [*self.formulas, *inside, *(s for pair in self.equations for s in pair)]
+        bound = {i.axis for d in self.known for i in d.bound}
+        self.reads = Reads(sides, axes=[*bound, *(d.axis for d in self.known if d.axis is not None)])
 
     def find(self, left: Formula, right: Formula, few: bool = False) -> Witness | None:
         """A witness whose two sides are separated by ball arithmetic, the simplest first."""
@@ -170,7 +172,7 @@ class Reads:
 
     def __post_init__(self) -> None:
         tensors: set[Tensor] = set()
-        axes: set[Axis] = set()
+        axes: set[Axis] = set(self.axes)
         parameters: set[Parameter] = set()
         pending = list(self.sides)
         seen: set[Expr] = set()

@@ -19,6 +19,7 @@ from gradproof.symbolic.expressions import (
     Index,
     MatrixFunction,
     Structure,
+    add,
     bracket,
     call,
     entry,
@@ -34,6 +35,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.inverses import is_inverse
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import Monomial, Poly, scale, to_expr
+from gradproof.symbolic.rank_updates import Update, turned, update, without_inner
 from gradproof.symbolic.signs import nonnegative, positive
 
 
@@ -81,8 +83,39 @@ def determinant(matrix: Expr, row: Index, column: Index) -> Expr:
         if chain is not None and value > 0:
             parts = [_determinant_of(f) for f in chain]
             return mul(_power_of_size(value, row), *parts)
+    found = update(poly, row, column)
+    made = None if found is None else _determinant_of_update(found, poly, row, column)
+    if made is not None:
+        return made
     content = _content(poly) if poly else Fraction(1)
     return mul(_power_of_size(content, row), _opaque("determinant", scale(poly, 1 / content), row, column))
+
+
+def _determinant_of_update(found: Update, poly: Poly, row: Index, column: Index) -> Expr | None:
+    """By the matrix determinant lemma, or by Sylvester's identity in the order that comes first."""
+    if found.inner is None and found.scale is not None:
+        inside = substitute(without_inner(found), {row: column})
+        return mul(_power_of_size(found.scale, row), add(ONE, mul(1 / found.scale, total(inside, column))))
+    between: Expr | None = None
+    if found.matrix is not None:
+        r, c = _names(row.axis, [found.matrix, found.left, found.right, found.factor])
+        plain = substitute(found.matrix, {row: r, column: c})
+        between = substitute(inverse(plain, r, c), {r: column, c: row})
+    if found.inner is None:
+        assert found.matrix is not None and between is not None
+        inside = mul(found.factor, found.right, between, found.left)
+        return mul(determinant(found.matrix, row, column), add(ONE, total(inside, column, row)))
+    if found.matrix is None and found.scale != 1:
+        return None
+    used = {row, column, found.inner, *found.left.free, *found.right.free, *found.factor.free}
+    first = fresh(used, index("r", found.inner.axis))
+    second = fresh({*used, first}, index("c", found.inner.axis))
+    matrix = add(bracket("==", first, second), turned(found, row, column, (first, second), between))
+    if found.matrix is not None:
+        return mul(determinant(found.matrix, row, column), determinant(matrix, first, second))
+    here = _opaque("determinant", poly, row, column)
+    there = _opaque("determinant", NormalForm()(matrix), first, second)
+    return min(here, there, key=lambda made: (len(made.key), made.key))
 
 
 def differential(made: Entry, moved: Expr, row: Index, column: Index) -> Expr:

@@ -782,7 +782,7 @@ def factor_content(poly: Poly, *, signed: bool) -> tuple[Fraction, dict[Expr, Fr
             if a not in left:
                 left[a] = -e
         kept = tuple(sorted(((a, e) for a, e in left.items() if e), key=lambda f: f[0].key))
-        base[Monomial(kept, m.bound)] = v / content
+        base[canonical(dict(kept), m.bound) if outside and m.bound else Monomial(kept, m.bound)] = v / content
     return content, outside, base
 
 

@@ -67,6 +67,15 @@ FALSE_IDENTITIES = {
     "a square root loses a sign": ("sqrt(x**2)", "x"),
     "0/0": ("x", "x**2/x"),
     "an axis is no number": ("sum(x)/n", "sum(x)/2"),
+    "an update of low rank, its vectors exchanged": ("det(A + outer(x, y))", "det(A)*(1 + x @ inv(A) @ y)"),
+    "an update of low rank, cut in the wrong place": (
+        "det(eye(m) + X @ A @ X.T)",
+        "det(eye(n) + X.T @ X @ A @ A)",
+    ),
+    "an update of low rank of a matrix that may be singular": (
+        "inv(A + outer(x, y))",
+        "inv(A) - inv(A) @ outer(x, y) @ inv(A)/(1 + y @ inv(A) @ x)",
+    ),
     "a function of two numbers has two": ("besselj(0, x)", "besselj(0, y)"),
     "a parameter is a number, too": ("gammainc(1 + x**2, 2)", "gammainc(1 + x**2, 3)"),
     "a flip moves": ("flip(x)", "x"),
@@ -100,6 +109,26 @@ TRUE_IDENTITIES = [
     ),
     ("sum(x[i]*x[j]*A[i,j] for i in n for j in n)", "x @ A @ x", {}),
     ("Sum(x[i], (i, 1, n))", "Sum(x[i], (i, 0, n-1))", {}),
+    # determinants of updates of low rank
+    ("det(eye(n) + outer(x, y))", "1 + x @ y", {}),
+    ("det(2*eye(n) + 3*outer(x, y))", "2**n*(1 + 3/2*x @ y)", {}),
+    ("det(eye(n) + outer(A @ x, B @ y))", "1 + (A @ x) @ (B @ y)", {}),
+    ("det(eye(n) + X.T @ X)", "det(eye(m) + X @ X.T)", {}),
+    ("det(eye(n) + A @ B)", "det(eye(n) + B @ A)", {}),
+    ("det(A + outer(x, y))", "det(A)*(1 + y @ inv(A) @ x)", {"domain": {"A": "invertible"}}),
+    ("det(A.T + outer(x, y))", "det(A)*(1 + x @ inv(A) @ y)", {"domain": {"A": "invertible"}}),
+    ("inv(eye(n) + outer(x, y))", "eye(n) - outer(x, y)/(1 + x @ y)", {}),
+    (
+        "inv(A + outer(x, y))",
+        "inv(A) - inv(A) @ outer(x, y) @ inv(A)/(1 + y @ inv(A) @ x)",
+        {"domain": {"A": "invertible"}},
+    ),
+    (
+        "inv(A + X.T @ X)",
+        "inv(A) - inv(A) @ X.T @ inv(eye(m) + X @ inv(A) @ X.T) @ X @ inv(A)",
+        {"domain": {"A": "invertible"}},
+    ),
+    ("logsumexp(x) - max(x)", "log(sum(exp(x - max(x))))", {}),
     # what moves entries
     ("flip(flip(x))", "x", {}),
     ("sum(flip(x)*y)", "sum(x*flip(y))", {}),
@@ -134,6 +163,8 @@ STRICT = [
     ("vjp", "max(x)", "g*(x == max(x))", "no derivative"),
     ("vjp", "norm(x)*x", "outer(x, x) @ g/norm(x) + g*norm(x)", "the right side is undefined"),
     ("vjp", "det(A)", "g*det(A)*inv(A).T", None),
+    ("vjp", "sum(relu(x) + x*abs(x))", "g*((x > 0) + 2*abs(x))", "no derivative"),
+    ("vjp", "where(x > 0, where(x*y > 0, x, -x), -x)", "g*where(x > 0, sign(y), -1)", "no derivative"),
 ]
 
 
@@ -143,6 +174,22 @@ def test_points_without_derivative_and_points_without_value_count(
 ) -> None:
     verdict = judged(kind, function, claim, "A" if "A" in function else "x")
     assert verdict.verdict == "refuted" and verdict.reason == reason, verdict
+
+
+SMOOTH = [
+    ("huber(x)", "g*clip(x, -1, 1)"),
+    ("mean(huber(x - y))", "g*clip(x - y, -1, 1)/n"),
+    ("hardswish(x)*0 + celu(x, 2)", "g*where(x > 0, 1, exp(x/2))"),
+    ("sum(x)*abs(sum(x))", "2*g*abs(sum(x))"),
+    ("besselj(0, x)", "-g*besselj(1, x)"),
+    ("erfinv(tanh(x))", "g*sqrt(pi)/2*exp(erfinv(tanh(x))**2)*(1 - tanh(x)**2)"),
+]
+
+
+@pytest.mark.parametrize("function, claim", SMOOTH)
+def test_what_is_smooth_entry_by_entry_is_proved(function: str, claim: str) -> None:
+    assert judged("vjp", function, claim, "x").verdict == "proved"
+    assert judged("vjp", function, f"2*({claim})", "x").verdict == "refuted"
 
 
 def test_smooth_cases_are_no_kinks() -> None:
