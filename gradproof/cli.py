@@ -402,6 +402,34 @@ def generate(
     typer.echo()
 
 
+@app.command()
+def analyze(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(metavar="CHECKPOINT...", help="Folders of runs, or checkpoints in them.")
+    ],
+    prompt: Annotated[str | None, typer.Option(help="The text whose tokens are looked at.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("build/analysis"),
+    eigenvalues: Annotated[int, typer.Option(min=0, help="Of the Hessian, the largest so many.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Show what gradients tell of trained models: their flow through time, saliency, curvature."""
+    from gradproof.analyze_command import CommandError, analyze_checkpoints
+    from gradproof.report.analysis import write_analysis
+
+    try:
+        made = analyze_checkpoints(checkpoints, prompt, eigenvalues, device)
+        page = write_analysis(made, out)
+    except CommandError as problem:
+        raise MisuseError(str(problem)) from None
+    except OSError as problem:
+        raise MisuseError(f"--out {out}: nothing can be written there ({problem.strerror})") from None
+    if json:
+        _print_json({"models": made})
+    else:
+        typer.echo(f"written: {page}", err=True)
+
+
 # --- what the commands share
 
 

@@ -132,8 +132,9 @@ def adopt_attention(module: nn.Module) -> Iterator[tuple[str, PreTrainedModel, s
         if not isinstance(part, PreTrainedModel) or id(part) in done:
             continue
         done |= {id(m) for m in part.modules()}
-        if part._can_set_attn_implementation():
-            part.set_attn_implementation(NAME)
+        model: Any = part
+        if model._can_set_attn_implementation():
+            model.set_attn_implementation(NAME)
             yield path, part, None
         else:
             yield path, part, "its attention is computed by code of its own"

@@ -35,16 +35,17 @@ def pictures(form: Form) -> tuple[Picture, ...]:
     made: list[Picture] = []
     if form.function:
         caption = f"{form.label} and its derivative, computed by the NumPy kernel in float64."
-        made.append(Picture(_draw(form.function, "x", "", marks="lines"), caption))
+        made.append(Picture(draw(form.function, "x", "", marks="lines"), caption))
     if form.errors:
         kernel = form.errors[0].label.partition(", ")[2] or "kernel"
         caption = f"Errors of the {kernel} over the inputs, in units in the last place (ulp)."
         curves = [replace(c, label=c.label.partition(", ")[0]) for c in form.errors]
-        made.append(Picture(_draw(curves, "x", "error in ulp", marks="dots"), caption))
+        made.append(Picture(draw(curves, "x", "error in ulp", marks="dots"), caption))
     return tuple(made)
 
 
-def _draw(curves: Sequence[Curve], across: str, up: str, marks: str) -> str:
+def draw(curves: Sequence[Curve], across: str, up: str, marks: str, *, decades: bool = False) -> str:
+    """Curves as SVG, as lines or dots; `decades` makes the upward axis logarithmic."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -65,6 +66,8 @@ def _draw(curves: Sequence[Curve], across: str, up: str, marks: str) -> str:
         axes = figure.add_subplot()
         axes.patch.set_alpha(0)
         _plot(axes, curves, marks)
+        if decades:
+            axes.set_yscale("log")
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid(alpha=0.25, color=_INK, linewidth=0.6)
