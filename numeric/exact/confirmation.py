@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten, tree_map_only
 
+from gradproof.numeric.exact.bits import BitTensor
 from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.storages import ExactTensor
@@ -92,7 +93,7 @@ def _largest(leaves: list[Any]) -> float:
 def _real(run: Execution, tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
     """The real numbers of a tensor, laid out as it is."""
     if not tensor.is_floating_point():
-        return tensor
+        return tensor.integers() if isinstance(tensor, BitTensor) else tensor
     exact: ExactTensor = run.lift(tensor)
     entries = np.array(exact.storage_.value.reals, dtype=np.float64)
     meta = exact.meta
@@ -110,6 +111,8 @@ def _agree(mine: Any, real: torch.Tensor, close: float, rounding: float) -> bool
         finite = np.abs(wanted[np.isfinite(wanted)])
         scale = close * float(finite.max()) if finite.size else 0.0
         return bool(np.allclose(found, wanted, rtol=close, atol=scale + rounding, equal_nan=True))
+    if isinstance(mine, BitTensor):
+        return torch.equal(mine.integers(), real.to(torch.int64))
     if isinstance(mine, torch.Tensor):
         return mine.shape == real.shape and bool(torch.equal(mine.to(real.dtype), real))
     return True

@@ -2,23 +2,26 @@
 stand for.
 
 A float that is the correctly rounded value of an entry of a stated table may stand for it: a fraction or
-decimal of
-few digits, or a product of a fraction with roots of 2 and 3, powers of the root of pi, e, and the
-logarithms of 2 and 10.
+decimal of few digits, or a product of a fraction or decimal with roots of 2 and 3, powers of the root of pi,
+e, and the logarithms of 2 and 10. A product of powers alone may have been written down with 17 digits and
+rounded or cut off there (PyTorch's `log10` has 2.3025850929940456).
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from flint import arb
+from flint import arb, ctx
 
 from gradproof.numeric.exact import functions
 from gradproof.numeric.exact.duals import Dual
@@ -29,6 +32,9 @@ from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 MAX_DIGITS = 12
 """Decimals of at most so many digits are recognized."""
 MAX_DENOMINATOR = 1000
+FACTOR_DIGITS = 6
+"""Decimals of at most so many digits are recognized as factors of what is irrational."""
+WRITTEN_DIGITS = 17
 SINGLE_BITS = 16
 """A float of at most so many bits is meant as it stands; one of more may be rounded, to single precision
 if it fits.
@@ -185,7 +191,23 @@ def recognize(number: float) -> Symbol | None:
     single = np.float32(number)
     if float(single) == number and _digits(number) > SINGLE_BITS:
         return _signed(_single_table().get(abs(number)), number) or recognize(float(str(single)))
-    return _signed(_table().get(abs(number)), number)
+    return _signed(_table().get(abs(number)) or _decimal_multiple(abs(number)), number)
+
+
+def _decimal_multiple(number: float) -> Symbol | None:
+    """A decimal of few digits times an irrational entry of the table, the one of the fewest digits."""
+    if not sys.float_info.min < number < math.inf:
+        return None
+    found: list[tuple[int, int, Symbol]] = []
+    with _precision(200):
+        for order, (powers, base, near) in enumerate(_irrational()):
+            digits = f"{number / near:.{FACTOR_DIGITS}g}"
+            if abs(float(digits) * near - number) > 4 * math.ulp(number):
+                continue
+            factor = Fraction(digits)
+            if float((base * factor.numerator / factor.denominator).mid()) == number:
+                found.append((len(digits.split("e")[0]), order, Symbol(factor, *powers)))
+    return min(found, key=lambda f: f[:2])[2] if found else None
 
 
 def _signed(found: Symbol | None, number: float) -> Symbol | None:
@@ -209,40 +231,54 @@ def _single_table() -> dict[float, Symbol]:
 @lru_cache(maxsize=1)
 def _table() -> dict[float, Symbol]:
     """The floats of all entries, simplest entries first."""
-    from flint import ctx
-
     table: dict[float, Symbol] = {}
     ratios = sorted(
         {Fraction(n, d) for n in range(1, 13) for d in range(1, 13)},
         key=lambda f: f.numerator + f.denominator,
     )
-    before, ctx.prec = ctx.prec, 200
-    try:
-        irrational = [
-            powers
-            for twos in (-1, 0, 1)
-            for threes in (-1, 0, 1)
-            for pis in range(-4, 5)
-            for log2, log10, e in (
-                (0, 0, 0),
-                (1, 0, 0),
-                (-1, 0, 0),
-                (0, 1, 0),
-                (0, -1, 0),
-                (0, 0, 1),
-                (0, 0, -1),
-            )
-            if (powers := (twos, threes, pis, log2, log10, e)) != (0,) * 6
-        ]
-        irrational.sort(key=lambda powers: sum(map(abs, powers)))
-        for powers in irrational:
-            twos, threes, pis, log2, log10, e = powers
-            base = arb(2).sqrt() ** twos * arb(3).sqrt() ** threes * arb.const_sqrt_pi() ** pis
-            base = base * arb(2).log() ** log2 * arb(10).log() ** log10 * arb(1).exp() ** e
+    with _precision(200):
+        for powers, base, _ in _irrational():
             for ratio in ratios:
                 table.setdefault(
                     float((base * ratio.numerator / ratio.denominator).mid()), Symbol(ratio, *powers)
                 )
+        for powers, base, _ in _irrational():
+            exact = Decimal(base.str(40, radius=False))
+            for rounding in (ROUND_HALF_EVEN, ROUND_DOWN):
+                written = Context(WRITTEN_DIGITS, rounding).create_decimal(exact)
+                table.setdefault(float(written), Symbol(Fraction(1), *powers))
+    return table
+
+
+_LOGS_AND_E = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+
+
+@lru_cache(maxsize=1)
+def _irrational() -> list[tuple[tuple[int, ...], arb, float]]:
+    """The products of powers of the table, simplest first: the powers, the value, and the float near it."""
+    powers = [
+        (twos, threes, pis, *others)
+        for twos in (-1, 0, 1)
+        for threes in (-1, 0, 1)
+        for pis in range(-4, 5)
+        for others in _LOGS_AND_E
+    ]
+    powers = sorted(powers, key=lambda p: sum(map(abs, p)))[1:]
+    with _precision(200):
+        bases = [
+            math.prod(base**power for base, power in zip(_bases(), p, strict=True) if power) for p in powers
+        ]
+    return [(p, base, float(base.mid())) for p, base in zip(powers, bases, strict=True)]
+
+
+def _bases() -> tuple[arb, ...]:
+    return arb(2).sqrt(), arb(3).sqrt(), arb.const_sqrt_pi(), arb(2).log(), arb(10).log(), arb(1).exp()
+
+
+@contextmanager
+def _precision(bits: int) -> Iterator[None]:
+    before, ctx.prec = ctx.prec, bits
+    try:
+        yield
     finally:
         ctx.prec = before
-    return table

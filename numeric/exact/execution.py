@@ -36,6 +36,11 @@ HANDLERS: dict[Any, Handler] = {}
 arguments,
 floating-point tensors as `Value`, others as they are."""
 
+BIT_OPERATORS: set[Any] = set()
+"""What may be done with the bits of numbers (`operators/bits.py`)."""
+BIT_VIEWS: dict[Any, Handler] = {}
+"""What sees numbers as bits, or bits as numbers; called with the tensors themselves."""
+
 MAX_CONSTANT_ENTRIES = 1 << 20
 
 
@@ -89,6 +94,10 @@ class Execution(TorchDispatchMode):
             raise UndecidableError(f"complex numbers ({func}) at {user_line()}")
         if func is torch.ops.aten.lift_fresh.default:
             return self.lift(args[0])
+        if func in BIT_VIEWS and (func is torch.ops.aten.view.dtype or _are_bits(args[0])):
+            return BIT_VIEWS[func](self, *args)
+        if func not in BIT_OPERATORS and any(map(_are_bits, leaves)):
+            raise UndecidableError(f"the bits of a tensor ({func}) at {user_line()}")
         if torch.Tag.inplace_view in func.tags:
             return self._change_view(func, args, kwargs)
         if _handler(func) is None and _is_composite(func):
@@ -348,6 +357,10 @@ class Execution(TorchDispatchMode):
             self._record_mask(operand)
             return without_constant(value.of_unknown(Interval(0, 1) if operand.dtype == torch.bool else None))
         return self.constants.scalar(self.numbers, operand)
+
+
+def _are_bits(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, ExactTensor) and not tensor.is_floating_point()
 
 
 def mark_decided(tensor: torch.Tensor, how: str) -> None:

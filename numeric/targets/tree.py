@@ -221,7 +221,7 @@ class Trees:
         below: list[Node] = []
         masks = list(given)
         value = Fraction(1)
-        factors = expr.factors if isinstance(expr, Mul) else (expr,)
+        root, factors = _joined_roots(expr.factors if isinstance(expr, Mul) else (expr,))
         # What may vanish comes first: 0 * x * x is 0 also where x * x overflows.
         for factor in sorted(factors, key=_is_plain_power):
             if isinstance(factor, Number):
@@ -238,6 +238,12 @@ class Trees:
             else:
                 above.append(self.real(self(factor)))
         minus = value < 0
+        if root is not ONE:
+            above.append(self.make("sqrt", self(root)))
+        if root is not ONE and Fraction(repr(float(value))) == value:
+            if abs(value) != 1:
+                above.append(self.literal(abs(value)))
+            return self.quotient(above, below, masks, minus=minus)
         if abs(value).numerator != 1:
             above.append(self.literal(Fraction(abs(value).numerator)))
         if value.denominator != 1:
@@ -312,6 +318,21 @@ def _sign(term: Expr) -> tuple[bool, Expr]:
     if isinstance(term, Mul) and isinstance(term.factors[0], Number) and term.factors[0].value < 0:
         return True, -term
     return False, term
+
+
+def _joined_roots(factors: Sequence[Expr]) -> tuple[Expr, list[Expr]]:
+    """What stands under the roots of constants, such as 2/pi, and the other factors.
+
+    One root and one decimal are rounded once each; a quotient of two roots is a unit off too often.
+    """
+    inside, others = ONE, list[Expr]()
+    for factor in factors:
+        constant = isinstance(factor, Power) and isinstance(factor.base, Number | Constant)
+        if constant and isinstance(factor, Power) and factor.exponent.denominator == 2:
+            inside = mul(inside, power(factor.base, factor.exponent * 2))
+        else:
+            others.append(factor)
+    return (inside, others) if isinstance(inside, Mul) else (ONE, list(factors))
 
 
 def _is_plain_power(factor: Expr) -> bool:

@@ -2,6 +2,7 @@
 
 from gradproof.numeric.exact.operators import (
     attention,
+    bits,
     conversions,
     convolutions,
     distances,
@@ -22,6 +23,7 @@ from gradproof.numeric.exact.operators import (
 
 __all__ = [
     "attention",
+    "bits",
     "conversions",
     "convolutions",
     "distances",

@@ -43,7 +43,7 @@ def vjp(saved, dy):
     da *= -0.5
     da = precise(np.exp, da, out=da)
     da *= a
-    da *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    da *= math.sqrt(2 / math.pi) * 0.5
     da += u_cdf
     da *= du
     dx = da @ w1                                              # [batch..., embed]
@@ -71,7 +71,7 @@ def jvp(inputs, tangents):
     u_cdf_dot *= -0.5
     u_cdf_dot = precise(np.exp, u_cdf_dot, out=u_cdf_dot)
     u_cdf_dot *= a_dot
-    u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    u_cdf_dot *= math.sqrt(2 / math.pi) * 0.5
     u_dot = np.multiply(a, u_cdf_dot, out=a)                  # [batch..., inner]
     u_dot += a_dot * u_cdf
     y_dot_sum = u @ w2_dot.T                                  # [batch..., embed]

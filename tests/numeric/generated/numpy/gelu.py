@@ -33,7 +33,7 @@ def vjp(saved, dy):
     dx *= -0.5
     dx = precise(np.exp, dx, out=dx)
     dx *= x
-    dx *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    dx *= math.sqrt(2 / math.pi) * 0.5
     dx += cdf
     dx *= dy
     return (dx,)
@@ -49,7 +49,7 @@ def jvp(inputs, tangents):
     cdf_dot *= -0.5
     cdf_dot = precise(np.exp, cdf_dot, out=cdf_dot)
     cdf_dot *= x_dot
-    cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    cdf_dot *= math.sqrt(2 / math.pi) * 0.5
     y_dot = np.multiply(cdf, x_dot, out=cdf)                  # [batch...]
     y_dot += cdf_dot * x
     return (y_dot,)

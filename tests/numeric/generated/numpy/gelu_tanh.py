@@ -28,7 +28,7 @@ $y = \tfrac12 x \, (1 + \tanh(\sqrt{2/\pi} \, (x + 0.044715 \, x^3)))$.
     part *= x
     part *= 8943 / 200000
     part += x
-    s = np.multiply(part, math.sqrt(2) * 2 / math.sqrt(math.pi), out=part)  # [batch...]
+    s = np.multiply(part, math.sqrt(2 / math.pi) * 2, out=part)  # [batch...]
     s = sigmoid(s)
     y = s * x                                                 # [batch...]
     return (y,), (x, s)
@@ -40,16 +40,16 @@ def vjp(saved, dy):
     part *= x
     part *= 8943 / 200000
     part += x
-    s2 = np.multiply(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = np.multiply(part, math.sqrt(2 / math.pi) * -2, out=part)  # [batch...]
     s2 = sigmoid(s2)
     dx_part = s2 * s                                          # [batch...]
     dx_part *= x
-    dx_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
+    dx_part *= math.sqrt(2 / math.pi) * 4
     dx_part_ = s2 * s                                         # [batch...]
     dx_part_ *= x
     dx_part_ *= x
     dx_part_ *= x
-    dx_part_ *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
+    dx_part_ *= math.sqrt(2 / math.pi) * 0.53658
     dx = s * 2                                                # [batch...]
     dx += dx_part_
     dx += dx_part
@@ -65,18 +65,18 @@ def jvp(inputs, tangents):
     part *= x
     part *= 8943 / 200000
     part += x
-    s = part * (math.sqrt(2) * 2 / math.sqrt(math.pi))        # [batch...]
+    s = part * (math.sqrt(2 / math.pi) * 2)                   # [batch...]
     s = sigmoid(s)
-    s2 = np.multiply(part, math.sqrt(2) * 2 / (-math.sqrt(math.pi)), out=part)  # [batch...]
+    s2 = np.multiply(part, math.sqrt(2 / math.pi) * -2, out=part)  # [batch...]
     s2 = sigmoid(s2)
     t_dot_part = s2 * s                                       # [batch...]
     t_dot_part *= x_dot
-    t_dot_part *= math.sqrt(2) * 4 / math.sqrt(math.pi)
+    t_dot_part *= math.sqrt(2 / math.pi) * 4
     t_dot = s2 * s                                            # [batch...]
     t_dot *= x_dot
     t_dot *= x
     t_dot *= x
-    t_dot *= math.sqrt(2) * 26829 / (math.sqrt(math.pi) * 50000)
+    t_dot *= math.sqrt(2 / math.pi) * 0.53658
     t_dot += t_dot_part
     y_dot = np.multiply(t_dot, x, out=t_dot)                  # [batch...]
     y_dot *= 0.5

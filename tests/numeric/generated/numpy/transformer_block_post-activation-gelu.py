@@ -103,7 +103,7 @@ def vjp(saved, dy, *, eps=1e-05):
     dfed_a *= -0.5
     dfed_a = precise(np.exp, dfed_a, out=dfed_a)
     dfed_a *= fed_a
-    dfed_a *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    dfed_a *= math.sqrt(2 / math.pi) * 0.5
     dfed_a += fed_u_cdf
     dfed_a *= dfed_u
     dmiddle = dfed_a @ w1                                     # [batch..., time, embed]
@@ -247,7 +247,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     fed_u_cdf_dot *= -0.5
     fed_u_cdf_dot = precise(np.exp, fed_u_cdf_dot, out=fed_u_cdf_dot)
     fed_u_cdf_dot *= fed_a_dot
-    fed_u_cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    fed_u_cdf_dot *= math.sqrt(2 / math.pi) * 0.5
     fed_u_dot = np.multiply(fed_a, fed_u_cdf_dot, out=fed_a)  # [batch..., time, inner]
     fed_u_dot += fed_a_dot * fed_u_cdf
     fed_dot_sum = fed_u @ w2_dot.T                            # [batch..., time, embed]

@@ -26,7 +26,7 @@ def vjp(saved, dy):
     dx *= -0.5
     dx = torch.exp(dx, out=dx)
     dx *= x
-    dx *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    dx *= math.sqrt(2 / math.pi) * 0.5
     dx += cdf
     dx *= dy
     return (dx,)
@@ -42,7 +42,7 @@ def jvp(inputs, tangents):
     cdf_dot *= -0.5
     cdf_dot = torch.exp(cdf_dot, out=cdf_dot)
     cdf_dot *= x_dot
-    cdf_dot *= math.sqrt(2) * 0.5 / math.sqrt(math.pi)
+    cdf_dot *= math.sqrt(2 / math.pi) * 0.5
     y_dot = torch.mul(cdf, x_dot, out=cdf)                    # [batch...]
     y_dot.addcmul_(cdf_dot, x)
     return (y_dot,)
