@@ -43,6 +43,15 @@ derivative that nobody asked for.
 """
 REDRAWS = 3
 """How many numbers are drawn for a plan until its comparisons can be decided."""
+BUDGET = 3e7
+"""How many numbers the runs of one check compute, about: a few seconds for each ten millions. What a large
+program has no time for is listed as left out."""
+SHARES = {
+    "values": 0.15, "sizes": 0.3, "ranks": 0.1, "data": 0.1, "layouts": 0.2, "asked": 0.1, "cotangents": 0.1,
+    "kinks": 0.15, "sides": 0.2,
+}  # fmt: skip
+LEAST = 2
+"""How many plans of each kind are run in any case."""
 SEARCH = 48
 """How many further points are looked at for a side of a comparison that was not met."""
 
@@ -55,6 +64,8 @@ class Findings:
     kinks: list[tuple[Plan, Pair, KinkOutcome]] = field(default_factory=list[tuple[Plan, Pair, KinkOutcome]])
     not_accepted: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     raised: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
+    left_out: list[str] = field(default_factory=list[str])
+    """The plans that a large program has no time for."""
     undecided: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     dropped: list[tuple[Plan, str]] = field(default_factory=list[tuple[Plan, str]])
     """Plans whose numbers decide nothing, however they were drawn: they do not count as run."""
@@ -154,24 +165,38 @@ def _check(
     maker, findings = Maker(target, seed), Findings()
     runner = Runner(target.program, order, seed)
     inspect_example(target, runner, maker.example())
-    _run_all(target, runner, maker, findings)
-    if any(
-        outcome.kind in ("different", "unclear") for t in findings.trials for outcome in t.outcomes.values()
-    ):
-        meant = _again_as_meant(target, maker, order, seed)
-        if meant is not None:
-            runner, findings = meant
+    meant = _run_as_meant(target, maker, order, seed) if _differs_at(runner, maker.example()) else None
+    if meant is None:
+        _run_all(target, runner, maker, findings)
+        if _wrong(findings):
+            meant = _run_as_meant(target, maker, order, seed)
+    if meant is not None:
+        runner, findings = meant
     pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
     verdict = combine(pairs)
     return _result(target, pairs, verdict, findings, seed, time.perf_counter() - started)
 
 
-def _again_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
-    """The same trials with constants read as what they are rounded from, if that makes all equal."""
+def _differs_at(runner: Runner, plan: Plan) -> bool:
+    """Whether a run at one place finds a difference, with constants as they stand."""
+    try:
+        outcomes = runner.run_once(plan, 0).outcomes.values()
+    except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
+        return False
+    return any(outcome.kind in ("different", "unclear") for outcome in outcomes)
+
+
+def _wrong(findings: Findings) -> bool:
+    return any(o.kind in ("different", "unclear") for t in findings.trials for o in t.outcomes.values())
+
+
+def _run_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
+    """The trials with constants read as what they are rounded from, if that makes all equal."""
     runner, findings = Runner(target.program, order, seed, meant=True), Findings()
+    if _differs_at(runner, maker.example()):
+        return None
     _run_all(target, runner, maker, findings)
-    wrong = [o for t in findings.trials for o in t.outcomes.values() if o.kind in ("different", "unclear")]
-    return None if wrong else (runner, findings)
+    return None if _wrong(findings) else (runner, findings)
 
 
 def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -> None:
@@ -181,17 +206,18 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         points = itertools.chain(first, maker.values(), maker.cotangents(()), maker.layouts(), maker.far(()))
         findings.escaped.extend(itertools.islice(points, ESCAPES))
         return
-    plans = itertools.chain(
-        maker.values(),
-        maker.sizes(),
-        maker.ranks(),
-        maker.data(findings.branches.data_constants),
-        maker.layouts(),
-        maker.asked(),
-    )
-    _run(target, runner, findings, plans)
-    _run(target, runner, findings, maker.cotangents(_constants(findings)))
-    _run(target, runner, findings, maker.kinks(_constants(findings)))
+    groups: dict[str, Callable[[], Iterable[Plan]]] = {
+        "values": maker.values,
+        "sizes": maker.sizes,
+        "ranks": maker.ranks,
+        "data": lambda: maker.data(findings.branches.data_constants),
+        "layouts": maker.layouts,
+        "asked": maker.asked,
+        "cotangents": lambda: maker.cotangents(_constants(findings)),
+        "kinks": lambda: maker.kinks(_constants(findings)),
+    }
+    for name, plans in groups.items():
+        _run(target, runner, findings, plans(), SHARES[name] * BUDGET)
     _search_sides(target, runner, maker, findings)
 
 
@@ -200,8 +226,15 @@ def _constants(findings: Findings) -> frozenset[Any]:
     return frozenset(constants[:6])
 
 
-def _run(target: Target, runner: Runner, findings: Findings, plans: Iterable[Plan]) -> None:
-    for plan in plans:
+def _run(
+    target: Target, runner: Runner, findings: Findings, plans: Iterable[Plan], budget: float = BUDGET
+) -> None:
+    """Run plans until the budget is spent, a few of them in any case."""
+    limit = runner.spent + budget
+    for number, plan in enumerate(plans):
+        if number >= LEAST and runner.spent > limit:
+            findings.left_out.append(plan.name)
+            continue
         if plan.kind in RESIZED:  # a decomposition may take what the operator itself does not
             refusal = refusal_for_real(target, plan)
             if refusal is not None:
@@ -324,9 +357,10 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
         findings.elsewhere.impossible.update(looked.branches.impossible)
     except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
         pass  # bounds are a help; without them the side stays open
+    limit = runner.spent + SHARES["sides"] * BUDGET
     for plan in itertools.islice(maker.far(findings.branches.constants), SEARCH):
         missing = findings.missing()
-        if not missing:
+        if not missing or runner.spent > limit:
             return
         try:
             met = runner.look(plan).branches.outcomes
@@ -354,6 +388,7 @@ def _result(
         "accepted": [trial.plan.name for trial in findings.trials],
         "kinks": sorted({plan.name for plan, _, _ in findings.kinks}),
         "not decided": [{"variation": plan.name, "because": why} for plan, why in findings.dropped],
+        "left out": findings.left_out,
         "not accepted": [{"variation": plan.name, "because": why} for plan, why in findings.not_accepted],
     }
     notes = tuple(dict.fromkeys([*findings.notes, *(note for pair in pairs for note in pair.notes)]))

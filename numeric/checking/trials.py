@@ -20,11 +20,18 @@ from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Array, Dual, Shape
 from gradproof.numeric.exact.intervals import Intervals
-from gradproof.numeric.exact.programs import Argument, Evaluated, Program, Settings
+from gradproof.numeric.exact.programs import (
+    Argument,
+    BackwardError,
+    Evaluated,
+    ForwardError,
+    Program,
+    Settings,
+)
 from gradproof.numeric.exact.reals import Balls, Floats, RoundedAwayError
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import finite_entries
-from gradproof.numeric.exact.towers import draw_tower
+from gradproof.numeric.exact.towers import Tower, draw_tower
 from gradproof.numeric.exact.values import (
     AmbiguousError,
     CircularError,
@@ -40,6 +47,8 @@ FORWARD = -2
 """Marks pairs of a rule of forward mode."""
 MAX_DRAWS = 16
 """How often other residues are drawn where a root is needed that the first ones lack."""
+LOOKED_AT = 8
+"""How much more a number costs where the operators are run in floats as well."""
 MAX_SINGLES = 8
 """At most so many entries of an output are then taken one at a time."""
 
@@ -168,6 +177,13 @@ class Runner:
     """How many runs are left for other residues."""
     outputs: int = 0
     """How many entries the largest output of the last run had."""
+    _towers: dict[tuple[int, int, bool], tuple[Tower, int]] = field(
+        default_factory=dict[tuple[int, int, bool], tuple[Tower, int]]
+    )
+    spent: int = 0
+    """How many numbers all runs have computed."""
+    jointly: bool = True
+    """Whether all inputs are moved at once: what agrees then agrees for each of them."""
 
     def beside(self, plan: Plan, attempt: int, side: int) -> Trial:
         """The same draws as `run_once`, with comparisons decided a little beside the point."""
@@ -212,7 +228,14 @@ class Runner:
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
             try:
-                return self._formal(plan, attempt)
+                if self.jointly and plan.kind not in ("point", "asked"):
+                    together = self._formal(plan, attempt, jointly=True)
+                    if together.outcomes:
+                        return together
+                trial = self._formal(plan, attempt)
+                if any(outcome.kind in ("different", "unclear") for outcome in trial.outcomes.values()):
+                    self.jointly = False
+                return trial
             except CircularError:
                 self.circular = True
             except RoundedAwayError:
@@ -223,21 +246,31 @@ class Runner:
                 self.depth = error.depth
         raise AmbiguousError("the numbers drawn decide no comparison")
 
-    def _formal(self, plan: Plan, attempt: int, offsets: Random | None = None) -> Trial:
+    def _formal(
+        self, plan: Plan, attempt: int, offsets: Random | None = None, jointly: bool = False
+    ) -> Trial:
         assert self.depth is not None
-        random = Random(f"{self.seed}/{attempt}/tower")
-        tower = draw_tower(self.depth + 1, random, self.circular)
-        residues = Residues(tower, random.getrandbits(64))
-        found, settings, values = self._evaluate_with_values(plan, residues, attempt, offsets)
+        residues = self._residues(attempt)
+        found, settings, values = self._evaluate_with_values(plan, residues, attempt, offsets, False, jointly)
         if settings.numbers.depth > self.depth:
             raise LevelsError(settings.numbers.depth)
         trial = Trial(
             plan, {}, settings.branches, settings.used, settings.numbers.assumes, settings.constants.used,
             settings.numbers.depth, self.circular,
         )  # fmt: skip
-        pair_up(trial, residues, found, values)
+        (pair_up_jointly if jointly else pair_up)(trial, residues, found, values)
         self.outputs = max((prod(output.shape) for output in found.outputs), default=0)
         return trial
+
+    def _residues(self, attempt: int) -> Residues:
+        """Fresh residues over the tower of an attempt."""
+        assert self.depth is not None
+        key = (attempt, self.depth, self.circular)
+        if key not in self._towers:
+            random = Random(f"{self.seed}/{attempt}/tower")
+            tower = draw_tower(self.depth + 1, random, self.circular)
+            self._towers[key] = (tower, random.getrandbits(64))
+        return Residues(*self._towers[key])
 
     def look(self, plan: Plan, bounds: bool = False) -> Settings:
         """Run in floats alone: which comparisons are met, how deep exponentials are nested."""
@@ -254,20 +287,26 @@ class Runner:
         attempt: int,
         offsets: Random | None = None,
         bounds: bool = False,
+        jointly: bool = False,
     ) -> tuple[Evaluated, Settings, list[Value]]:
         numbers = Numbers(
             residues,
             Balls() if self.balls and offsets is None else Floats(),
             bounds=Intervals() if bounds else None,
         )
-        settings = Settings(numbers, Branches(), Constants(self.meant), plan.seed, plan.twice, plan.graph)
+        settings = Settings(
+            numbers, Branches(), Constants(self.meant), plan.seed, plan.twice, plan.graph, jointly
+        )
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
-            numbers, Random(f"{self.seed}/{attempt}/{plan.name}/residues"), len(wanted) + 1, offsets=offsets
+            numbers,
+            Random(f"{self.seed}/{attempt}/{plan.name}/residues"),
+            1 if jointly else len(wanted) + 1,
+            offsets=offsets,
         )
-        arguments, values = make_arguments(plan, draws)
+        arguments, values = make_arguments(plan, draws, jointly=jointly)
         random = Random(f"{plan.seed}/{plan.name}/cotangent")
-        last = len(wanted)
+        last = 0 if jointly else len(wanted)
 
         def draw(position: int, shape: Shape) -> Argument:
             place = cotangent_place(plan, shape, random)
@@ -276,7 +315,14 @@ class Runner:
             return Argument(value, layout=layout, wanted=self.order > 1 or plan.graph)
 
         with precision(BALL_BITS if self.balls else ctx.prec):
-            found = self.program.evaluate(settings, arguments, draw, self.order)
+            try:
+                found = self.program.evaluate(settings, arguments, draw, self.order)
+            except (ForwardError, BackwardError) as error:
+                if residues is not None and numbers.depth >= residues.levels:
+                    raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
+                raise
+            finally:
+                self.spent += numbers.made * (LOOKED_AT if residues is None else 1)
         return found, settings, values
 
 
@@ -300,9 +346,12 @@ class LevelsError(Exception):
 
 
 def make_arguments(
-    plan: Plan, draws: Draws, units_of: int | None = None
+    plan: Plan, draws: Draws, units_of: int | None = None, jointly: bool = False
 ) -> tuple[list[Argument], list[Value]]:
-    """The arguments of a run, and the values of the inputs whose gradient is wanted, in order."""
+    """The arguments of a run, and the values of the inputs whose gradient is wanted, in order.
+
+    Each of them is moved in a direction of its own, or all of them `jointly` in one.
+    """
     arguments: list[Argument] = []
     values: list[Value] = []
     for place in plan.places:
@@ -310,7 +359,9 @@ def make_arguments(
             arguments.append(argument(place, None, None))
             continue
         direction = len(values) if place.wanted else None
-        value = draws.value(place, direction, units=units_of is not None and direction == units_of)
+        units = units_of is not None and direction == units_of
+        direction = 0 if jointly and direction is not None else direction
+        value = draws.value(place, direction, units=units)
         layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
         arguments.append(argument(place, value, layout, direction or 0))
         if place.wanted:
@@ -356,6 +407,67 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
             trial.outcomes[pair] = _compare(
                 residues, second.gradient, second.cotangent, claim, value, i, count
             )
+
+
+def pair_up_jointly(trial: Trial, residues: Residues, found: Evaluated, values: Sequence[Value]) -> None:
+    """Compare `<u, J v>` with the sum of the `<J^T u, v>` by all inputs, which have moved at once.
+
+    The v are random and independent: if the sums agree, so do the terms. Where they do not, or where a claim
+    is no number, no outcome is noted.
+    """
+    asked, outcomes = trial.plan.asked, dict[Pair, Outcome]()
+    rows = list[tuple[Value, Value | None, Sequence[Value | None], dict[Pair, int]]]()
+    for k, (output, u, claims) in enumerate(zip(found.outputs, found.cotangents, found.claims, strict=True)):
+        trial.outside |= not np.all(finite_entries(output))
+        rows.append((output, u, claims or (), {Pair(k, i): place for i, place in asked.items()}))
+    numbers = list(asked)
+    for second in found.seconds:
+        first = numbers[second.wrt]
+        pairs = {Pair(second.output, i, first): place for i, place in asked.items()}
+        pairs[Pair(second.output, len(values), first)] = -1
+        rows.append((second.gradient, second.cotangent, second.claims, pairs))
+    for output, u, claims, pairs in rows:
+        k = next(iter(pairs), Pair(0, 0)).output
+        moved = [*values, *(c for c in (found.cotangents[k],) if c is not None)]
+        vectors = [moved[pair.wrt] for pair in pairs]
+        claimed = [claims[place] if claims else None for place in pairs.values()]
+        if not all(claim is None or np.all(finite_entries(claim)) for claim in claimed):
+            return
+        if found.intended is None:
+            left = _pairing(residues, _ones(output) if u is None else u, _tangent(output, 0, 1))
+        else:
+            intended = found.intended[k] or ()
+            meant = [intended[place] if intended else None for place in pairs.values()]
+            left = _sum_of_pairings(residues, meant, vectors)
+        if _outcome(residues, left, _sum_of_pairings(residues, claimed, vectors), True).kind != "equal":
+            return
+        for pair, claim in zip(pairs, claimed, strict=True):
+            outcomes[pair] = Outcome("equal", claim is not None)
+    for k, output in enumerate(found.outputs if found.pushed else ()):
+        if _compare_tangents(residues, output, found.pushed[0][k], 0, 1).kind != "equal":
+            return
+        outcomes.update({Pair(k, i, FORWARD): EQUAL for i in asked})
+    if found.together is not None:
+        together = [found.together[place] for place in asked.values()]
+        left = _sum_of_pairings(residues, found.cotangents, found.outputs)
+        right = _sum_of_pairings(residues, together, [values[i] for i in asked])
+        if _outcome(residues, left, right, True).kind != "equal":
+            return
+    trial.outcomes.update(outcomes)
+
+
+def _sum_of_pairings(
+    residues: Residues, weights: Sequence[Value | None], moved: Sequence[Value]
+) -> Array | None:
+    """The sum of the products of weights with the tangents of what has moved; None is 0."""
+    total: Array | None = None
+    for weight, value in zip(weights, moved, strict=True):
+        if weight is None:
+            continue
+        term = _pairing(residues, weight, _tangent(value, 0, 1))
+        levels = len(term) if total is None else min(len(total), len(term))
+        total = term if total is None else (total[-levels:] + term[-levels:]) % residues.moduli(levels, 0)
+    return total
 
 
 def _pair_together(trial: Trial, residues: Residues, found: Evaluated, values: Sequence[Value]) -> None:

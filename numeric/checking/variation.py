@@ -205,7 +205,9 @@ class Maker:
         return Maker(replace(self.target, axes=tuple(axes)), self.seed).plan(name, "ranks", sizes)
 
     def _entries(self, sizes: Mapping[str, int]) -> int:
-        return sum(prod(shape_of(axes, sizes)) for axes in self.target.axes)
+        """How many entries the inputs have; parameters, which keep their shape, do not count."""
+        pairs = zip(self.target.examples, self.target.axes, strict=True)
+        return sum(prod(shape_of(axes, sizes)) for example, axes in pairs if not example.fixed)
 
     def values(self) -> Iterator[Plan]:
         """Numbers of one sign and of other magnitudes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class BitTensor(ExactTensor):
     @staticmethod
     def of(terms: Sequence[Term], decided: bool, meta: torch.Tensor) -> BitTensor:
         """Integers laid out as `meta`."""
-        made = BitTensor(terms[0].storage, meta)
+        made: Any = BitTensor(terms[0].storage, meta)
         made.terms, made.decided = tuple(terms), decided
         return made
 

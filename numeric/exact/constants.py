@@ -264,11 +264,14 @@ def _irrational() -> list[tuple[tuple[int, ...], arb, float]]:
         for others in _LOGS_AND_E
     ]
     powers = sorted(powers, key=lambda p: sum(map(abs, p)))[1:]
+    found: list[tuple[tuple[int, ...], arb, float]] = []
     with _precision(200):
-        bases = [
-            math.prod(base**power for base, power in zip(_bases(), p, strict=True) if power) for p in powers
-        ]
-    return [(p, base, float(base.mid())) for p, base in zip(powers, bases, strict=True)]
+        for p in powers:
+            value = arb(1)
+            for base, power in zip(_bases(), p, strict=True):
+                value = value * base**power
+            found.append((p, value, float(value.mid())))
+    return found
 
 
 def _bases() -> tuple[arb, ...]:

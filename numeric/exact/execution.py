@@ -73,6 +73,8 @@ class Execution(TorchDispatchMode):
         self.used = Used()
         self._lifted: dict[int, tuple[torch.UntypedStorage, ExactStorage]] = {}
         self._written: set[int] = set()
+        self.scalars = False
+        """Whether numbers have left the tensors (`scalars.py`)."""
         self.opaque: Callable[[], Any] | None = None
         """Computes what operators do that cannot be followed: the outputs of the program."""
         self._known_metas: dict[Any, list[torch.Tensor | None]] = {}

@@ -64,6 +64,8 @@ class Settings:
     """Whether the backward is run twice, and the second time counts."""
     graph: bool = False
     """Whether the backward is run so that it can be derived again, which it may notice."""
+    jointly: bool = False
+    """Whether rules of forward mode get the tangents of all inputs at once."""
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The operators met, and whether each was executed, decomposed or transcribed."""
 
@@ -85,7 +87,8 @@ class Evaluated:
     intended: tuple[tuple[Value | None, ...] | None, ...] | None = None
     """What the gradients are declared to be, where they are not meant to be the derivative."""
     pushed: tuple[tuple[Value | None, ...], ...] = ()
-    """For each input, the tangents of the outputs by rules of forward mode, for the input's own tangent."""
+    """For each input, the tangents of the outputs by rules of forward mode, for the input's own tangent; or a
+    single entry for the tangents of all of them."""
     together: tuple[Value | None, ...] | None = None
     """The claimed gradients for the cotangents of all outputs at once, where there are several."""
 
@@ -153,7 +156,7 @@ class TorchProgram:
                 together = self._backward_together(run, outputs, wanted, cotangents)
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
                 intended = self._intended(run, inputs, arguments, cotangents)
-                pushed = self._push_forward(run, arguments, outputs)
+                pushed = self._push_forward(run, arguments, outputs, settings.jointly)
         finally:
             settings.used.update(run.used.operators)
         return Evaluated(
@@ -250,23 +253,25 @@ class TorchProgram:
         return tuple(found)
 
     def _push_forward(
-        self, run: Execution, arguments: Sequence[Argument], outputs: list[ExactTensor]
+        self, run: Execution, arguments: Sequence[Argument], outputs: list[ExactTensor], jointly: bool
     ) -> tuple[tuple[Value | None, ...], ...]:
         """Tangents by forward mode, where the program has a rule for it (`jvp`) of its own."""
         if not any(has_forward_rule(output) for output in outputs) or any(y.numel() == 0 for y in outputs):
             return ()
         numbers = [k for k, a in enumerate(arguments) if a.value is not None and a.wanted]
-        return tuple(self._push_one(run, arguments, k) for k in numbers)
+        moved = [numbers] if jointly else [[k] for k in numbers]
+        return tuple(self._push(run, arguments, group) for group in moved)
 
-    def _push_one(self, run: Execution, arguments: Sequence[Argument], k: int) -> tuple[Value | None, ...]:
+    def _push(
+        self, run: Execution, arguments: Sequence[Argument], moved: Sequence[int]
+    ) -> tuple[Value | None, ...]:
+        """The tangents of the outputs where some inputs move and the others have no tangent."""
         inputs = [_tensor(argument) for argument in arguments]
-        value = arguments[k].value
-        assert value is not None
-        moved = tangent_value(value, arguments[k].direction)
-        tangent = _exact(moved, arguments[k].dtype, arguments[k].layout, False)
+        tangents = {k: _tangent(arguments[k]) for k in moved}
         try:
             with forward_ad.dual_level(), run, EscapeGuard(run):
-                inputs[k] = forward_ad.make_dual(inputs[k], tangent)
+                for k, tangent in tangents.items():
+                    inputs[k] = forward_ad.make_dual(inputs[k], tangent)
                 leaves = [y for y in tree_flatten(self.function(*inputs))[0] if isinstance(y, torch.Tensor)]
                 pushed = [forward_ad.unpack_dual(y).tangent for y in leaves if y.is_floating_point()]
                 return tuple(None if t is None else run.lift(t).read() for t in pushed)
@@ -323,6 +328,12 @@ def tangent_value(value: Value, direction: int) -> Value:
         for dual in value.duals
     ]
     return Value(value.numbers, tuple(duals))
+
+
+def _tangent(argument: Argument) -> ExactTensor:
+    assert argument.value is not None
+    moved = tangent_value(argument.value, argument.direction)
+    return _exact(moved, argument.dtype, argument.layout, False)
 
 
 def _again(tensor: ExactTensor) -> ExactTensor:

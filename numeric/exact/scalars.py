@@ -142,7 +142,8 @@ class EscapeGuard(TorchFunctionMode):
             answered = self._leave(func, args[0])
             if answered is not NotImplemented:
                 return answered
-        args, kwargs = tree_map(_unwrap, (args, kwargs))
+        if self.run.scalars:
+            args, kwargs = tree_map(_unwrap, (args, kwargs))
         return func(*args, **kwargs)
 
     def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
@@ -152,6 +153,7 @@ class EscapeGuard(TorchFunctionMode):
         if func in _TEXT and (self.run.is_exact(tensor) or decided_by(tensor) is not None):
             raise TextError(f"a tensor is written as text at {user_line()}")
         if isinstance(tensor, ExactTensor):
+            self.run.scalars |= func is torch.Tensor.item or func is torch.Tensor.tolist
             if func is torch.Tensor.item:
                 return ExactScalar(_scalar(tensor))
             if func is torch.Tensor.tolist:

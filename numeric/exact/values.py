@@ -45,6 +45,8 @@ class Numbers:
     """The values at a point, where `reals` stand beside it: derivatives on one side of a kink."""
     bounds: Intervals | None = None
     """Bounds over the whole domain, in a run that asks which comparisons have one outcome only."""
+    made: int = 0
+    """How many numbers were computed, tangents among them: what a run costs, the same on every machine."""
     depth: int = 0
     """How many exponentials stood inside one another, at most."""
     circular: bool = False
@@ -79,6 +81,10 @@ class Value:
     duals: tuple[Dual, ...]
     constant: Array | None = None
     depth: int = 0
+
+    def __post_init__(self) -> None:
+        first = self.duals[0]
+        self.numbers.made += first.primal.size + (0 if first.tangent is None else first.tangent.size)
 
     @property
     def shape(self) -> Shape:
