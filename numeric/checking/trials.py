@@ -137,6 +137,12 @@ class Trial:
     outside: bool = False
     """Whether the outputs have no value here, so that the place is outside the domain."""
 
+    def note_floats(self, pair: Pair, output: Value, claim: Value | None, value: Value) -> None:
+        """Keep the floats of an output and of a claimed gradient, if floats travel along."""
+        if isinstance(value.numbers.reals, Floats):
+            self.values[pair.output] = output.reals
+            self.floats[pair] = np.zeros(value.shape) if claim is None else claim.reals
+
 
 def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
     """Numbers for a cotangent: random of both signs, of one sign, or 0."""
@@ -388,9 +394,7 @@ def pair_up(trial: Trial, residues: Residues, found: Evaluated, values: Sequence
                 trial.outcomes[Pair(k, i)] = _compare_claims(residues, intention, claim, value, i, count)
                 continue
             trial.outcomes[Pair(k, i)] = _compare(residues, output, u, claim, value, i, count)
-            if isinstance(value.numbers.reals, Floats):
-                trial.values[k] = output.reals
-                trial.floats[Pair(k, i)] = np.zeros(value.shape) if claim is None else claim.reals
+            trial.note_floats(Pair(k, i), output, claim, value)
     _pair_together(trial, residues, found, values)
     for i, row in zip(trial.plan.asked, found.pushed, strict=False):
         for k, (output, pushed) in enumerate(zip(found.outputs, row, strict=True)):
@@ -443,6 +447,8 @@ def pair_up_jointly(trial: Trial, residues: Residues, found: Evaluated, values: 
             return
         for pair, claim in zip(pairs, claimed, strict=True):
             outcomes[pair] = Outcome("equal", claim is not None)
+            if pair.first == -1 and found.intended is None:
+                trial.note_floats(pair, output, claim, values[pair.wrt])
     for k, output in enumerate(found.outputs if found.pushed else ()):
         if _compare_tangents(residues, output, found.pushed[0][k], 0, 1).kind != "equal":
             return
