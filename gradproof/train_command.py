@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gradproof.models.training import Outcome, Trainer
 
 INTERRUPTED = 130
+WHOLE = 8
+"""Labels of which the whole confusion matrix is printed."""
 
 HELP = {
     "char-lm": "Train a language model: predict the next character, or word.\n\n"
@@ -168,11 +170,35 @@ def _conclude(trainer: Trainer, outcome: Outcome, console: Console) -> None:
     )  # fmt: skip
     if outcome.results["test"]:
         console.print(f"test: {_metrics(outcome.results['test'])}", markup=False, soft_wrap=True)
+    if "confusion" in outcome.results["test"]:
+        _print_confusion(outcome.results["test"], console)
     from gradproof.models.logs import CURVES
 
     console.print(
         f"curves: {folder / CURVES}; use it with: gradproof generate {folder}", markup=False, soft_wrap=True
     )
+
+
+def _print_confusion(results: Mapping[str, Any], console: Console) -> None:
+    """The whole matrix of few labels; of many the mistakes that were made most often."""
+    from rich.table import Table
+
+    labels, counts = results["labels"], results["confusion"]
+    if len(labels) <= WHOLE:
+        table = Table("true \\ predicted", *labels, "F1", box=None, pad_edge=False, header_style="bold")
+        for label, row in zip(labels, counts, strict=True):
+            table.add_row(label, *map(str, row), f"{results['f1_by_label'][label]:.3f}")
+        console.print(table)
+        return
+    pairs = [
+        (n, labels[true], labels[taken])
+        for true, row in enumerate(counts)
+        for taken, n in enumerate(row)
+        if n and true != taken
+    ]
+    often = sorted(pairs, reverse=True)[:WHOLE]
+    shown = ", ".join(f"{true} taken for {taken} ({n})" for n, true, taken in often)
+    console.print(f"most often mistaken: {shown or 'nothing'}", markup=False, soft_wrap=True)
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
