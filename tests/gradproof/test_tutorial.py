@@ -74,3 +74,14 @@ def test_commands_run(command: str, tmp_path: Path) -> None:
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_worked_examples(tmp_path: Path) -> None:
+    """What is printed, but for the last digits of the losses, which rounding may change."""
+    shown = "".join(text for language, text in blocks("worked-examples") if language == "text")
+    printed = run("worked-examples", tmp_path)
+    assert printed.splitlines()[:-2] == shown.splitlines()[:-2]
+    (losses, imported) = printed.splitlines()[-2:]
+    assert imported == "torch imported: False"
+    before, after = map(float, re.findall(r"[0-9.]+\d", losses.replace("20 steps", "")))
+    assert after < 0.45 * before
