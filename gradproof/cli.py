@@ -26,6 +26,9 @@ Item = TypeVar("Item")
 PROVED, REFUTED, UNDECIDED, MISUSE, INTERNAL = range(5)
 """What the exit status says; INTERFACES: 3 is misuse or unreadable input, 4 an internal error."""
 
+_EXTRAS = {"torch": ("PyTorch", "torch"), "safetensors": ("safetensors", "train")}
+"""Packages that a command may need, what they are called, and the extra that brings them."""
+
 _STATUS = {"proved": PROVED, "refuted": REFUTED, "undecided": UNDECIDED}
 
 app = typer.Typer(
@@ -557,8 +560,9 @@ def _usage(problem: TyperException) -> int:
 
 
 def _internal(problem: Exception) -> int:
-    if isinstance(problem, ModuleNotFoundError) and problem.name == "torch":
-        typer.echo("gradproof: this needs PyTorch: pip install 'gradproof[torch]'", err=True)
+    if isinstance(problem, ModuleNotFoundError) and problem.name in _EXTRAS:
+        name, extra = _EXTRAS[problem.name]
+        typer.echo(f"gradproof: this needs {name}: pip install 'gradproof[{extra}]'", err=True)
         return MISUSE
     if os.environ.get("GRADPROOF_TRACEBACK"):
         import traceback

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
@@ -95,6 +96,7 @@ def train(task: str, given: Mapping[str, Any], console: Console) -> int:
     try:
         tables = read_configuration(config, task) if config is not None else {}
         configuration = make_configuration(task, tables, given, str(config or "the command line"))
+        _check_packages(task, configuration.training.tensorboard)
         from gradproof.models.processes import end_processes, find_device, start_processes
         from gradproof.models.runs import new_run
 
@@ -106,6 +108,18 @@ def train(task: str, given: Mapping[str, Any], console: Console) -> int:
             end_processes()
     except InputError as problem:
         raise CommandError(str(problem)) from None
+
+
+def _check_packages(task: str, tensorboard: bool) -> None:
+    """Whether what a run needs is there, before it begins."""
+    needed = {"torch": "gradproof[train]", "safetensors": "gradproof[train]"}
+    if task == "translate":
+        needed["sacrebleu"] = "gradproof[train]"
+    if tensorboard:
+        needed["tensorboard"] = "tensorboard"
+    for name, install in needed.items():
+        if find_spec(name) is None:
+            raise InputError(f"this needs the package {name}, which is not there: pip install '{install}'")
 
 
 def resume(folder: Path, device: str | None, console: Console) -> int:

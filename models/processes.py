@@ -62,6 +62,8 @@ def start_processes(device: torch.device) -> Processes:
     """Join the processes that torchrun started, by nccl on GPUs and gloo on CPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Processes(distributed.get_world_size(), distributed.get_rank())

@@ -68,7 +68,7 @@ class Standing:
 
     def judged(self, loss: float) -> Standing:
         """The standing after an evaluation at this step."""
-        if self.best is None or loss < self.best:
+        if math.isfinite(loss) and (self.best is None or loss < self.best):
             return replace(self, best=loss, best_step=self.step, stale=0)
         return replace(self, stale=self.stale + 1)
 
@@ -242,7 +242,11 @@ class Trainer:
             log.evaluation(self.standing.step, self.standing.seconds, metrics)
         if listener is not None:
             listener.evaluated(self.standing.step, metrics)
-        if self.processes.first and self.standing.stale == 0:
+        if (
+            self.processes.first
+            and self.standing.best_step == self.standing.step
+            and self.standing.stale == 0
+        ):
             facts = {"step": self.standing.step, "metrics": metrics}
             write_checkpoint(
                 self.folder / BEST, Checkpoint(_prefixed("model", tensors_of(self.task.model)), facts)
@@ -283,7 +287,7 @@ class Trainer:
         }
         facts = {
             "step": standing.step,
-            "best": standing.best if standing.best is None or math.isfinite(standing.best) else None,
+            "best": standing.best,
             "best_step": standing.best_step,
             "stale": standing.stale,
             "seconds": standing.seconds,

@@ -260,3 +260,22 @@ def test_prompts(trained: Path, said: Callable[..., str]) -> None:
     assert said("generate", trained, "--prompt=the", "--top-p=0") == (
         "expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found 0.8, 0 and 0"
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "install"),
+    [
+        (["char-lm"], "safetensors", "gradproof[train]"),
+        (["translate"], "sacrebleu", "gradproof[train]"),
+        (["char-lm", "--tensorboard"], "tensorboard", "tensorboard"),
+    ],
+)
+def test_packages_that_are_not_there(
+    flags: list[str], name: str, install: str, said: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gradproof.train_command.find_spec", lambda asked: None if asked == name else object()
+    )
+    assert said("train", *flags) == (
+        f"this needs the package {name}, which is not there: pip install '{install}'"
+    )

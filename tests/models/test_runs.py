@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gradproof.models.checkpoints import LAST, read_checkpoint
 from gradproof.models.configuration import make_configuration
 from gradproof.models.logs import StepRecord, read_table
 from gradproof.models.runs import load_trained, new_run, resumed_run
-from gradproof.models.training import DivergedError, Trainer
+from gradproof.models.training import DivergedError, Standing, Trainer
 
 MODELS = ("rnn", "lstm", "gru", "transformer")
 TEXT = "the cat sat on the mat, and the rat sat on the cat. " * 40
@@ -151,6 +152,14 @@ def test_accumulation_gives_the_losses_of_the_whole_batch(text: Path, tmp_path: 
     make(text, tmp_path / "parts", accumulate=4, **options).run()
     whole, parts = ([float(loss) for _, loss, _ in losses(tmp_path / name)] for name in ("whole", "parts"))
     assert parts == pytest.approx(whole, rel=1e-9)
+
+
+def test_a_validation_loss_that_is_nan_is_never_the_best() -> None:
+    first = Standing(step=3).judged(float("nan"))
+    assert (first.best, first.stale) == (None, 1)
+    second = first.judged(2.0)
+    assert (second.best, second.best_step, second.stale) == (2.0, 3, 0)
+    assert second.judged(float("nan")) == replace(second, stale=1)
 
 
 def test_a_run_stops_early(text: Path, tmp_path: Path) -> None:
