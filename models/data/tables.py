@@ -82,6 +82,7 @@ def _read_separated(path: Path, text: str, columns: Sequence[str], flags: Sequen
         if path.suffix == ".tsv":
             cells = [line.split("\t") for line in text.splitlines()]
         else:
+            csv.field_size_limit(max(csv.field_size_limit(), len(text)))
             cells = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as problem:
         raise InputError(f"{path} is no CSV file: {problem}") from None

@@ -110,7 +110,7 @@ class Classification(Task):
     def measure(
         self, rows: Sequence[tuple[list[int], int]], device: torch.device
     ) -> tuple[dict[str, float], Tensor]:
-        """Loss, accuracy and F1 (the mean over labels), and counts [true, predicted]."""
+        """Loss, accuracy and F1 (the mean over the labels met), and counts [true, predicted]."""
         confusion = torch.zeros(len(self.labels), len(self.labels), dtype=torch.int64)
         total = 0.0
         for places in chunks(len(rows), ROWS):
@@ -120,7 +120,8 @@ class Classification(Task):
             pairs = batch["target"] * len(self.labels) + logits.argmax(-1).cpu()
             confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
         accuracy = confusion.trace().item() / len(rows)
-        scores = f1_scores(confusion)
+        met = (confusion.sum(0) + confusion.sum(1) > 0).tolist()
+        scores = [score for score, there in zip(f1_scores(confusion), met, strict=True) if there]
         return {"loss": total / len(rows), "accuracy": accuracy, "f1": sum(scores) / len(scores)}, confusion
 
     def describe(self, batch: Batch) -> str:

@@ -153,3 +153,18 @@ def test_each_pass_takes_every_row_once() -> None:
     assert [sorted(taken[n : n + 7]) for n in (0, 7, 14)] == [[*range(7)]] * 3
     assert taken[:7] != taken[7:14]
     assert passes.at(0) == Passes(7, 3, seed=1).at(0) != Passes(7, 3, seed=2).at(0)
+
+
+def test_f1_is_a_mean_over_the_labels_that_occur(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n" + "up,a\ndown,b\nround,c\n" * 20, encoding="utf-8")
+    given = {"data": str(path), "model": "mlp", "width": 4}
+    task: Any = make_task(make_configuration("classify", {}, given))
+    with torch.no_grad():
+        task.model.output.weight.zero_()
+        task.model.output.bias.copy_(torch.tensor([1.0, 0.0, 0.0]))  # always the first label
+    rows = task.encode([("up", "a"), ("up", "a"), ("down", "b")])
+    metrics, confusion = task.measure(rows, torch.device("cpu"))
+    assert confusion.tolist() == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert metrics["accuracy"] == pytest.approx(2 / 3)
+    assert metrics["f1"] == pytest.approx((0.8 + 0.0) / 2)
