@@ -400,9 +400,11 @@ def generate(
         for piece in pieces:
             typer.echo(piece, nl=False)
             sys.stdout.flush()
+        typer.echo()
     except CommandError as problem:
         raise MisuseError(str(problem)) from None
-    typer.echo()
+    except BrokenPipeError:  # typer would end with status 1
+        _forget_output()
 
 
 @app.command()
@@ -544,10 +546,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         typer.echo("gradproof: interrupted", err=True)
         return 130
     except BrokenPipeError:  # the reader has left, as in `gradproof list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return PROVED
     except Exception as problem:
         return _internal(problem)
+
+
+def _forget_output() -> None:
+    """Nobody reads standard output any more: what is still to come goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(problem: TyperException) -> int:

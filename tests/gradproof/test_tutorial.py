@@ -85,3 +85,7 @@ def test_worked_examples(tmp_path: Path) -> None:
     assert imported == "torch imported: False"
     before, after = map(float, re.findall(r"[0-9.]+\d", losses.replace("20 steps", "")))
     assert after < 0.45 * before
+
+
+def test_training(tmp_path: Path) -> None:
+    assert run("training", tmp_path) == "one two, buckle my shoe;\n"

@@ -1,6 +1,8 @@
 """Text that models go on with, and the search of translations."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,17 @@ def test_generate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
             assert len(said) == len("words on") + 9 + 1
         if command[0] == "classify":
             assert {line.split()[0] for line in said.splitlines()} == {"yes", "no"}
+
+
+def test_a_reader_may_leave(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("some words on a line\n" * 60, encoding="utf-8")
+    small = ["--width=8", "--layers=1", "--context=12", "--batch=4", "--steps=1", f"--out={tmp_path / 'run'}"]
+    assert run(["train", "char-lm", str(tmp_path / "text.txt"), *small]) == 0
+    command = [sys.executable, "-m", "gradproof", "generate", str(tmp_path / "run"), "--length=20000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(20)
+    process.stdout.close()
+    assert (process.wait(timeout=60), process.stderr.read()) == (0, b"")
+    process.stderr.close()

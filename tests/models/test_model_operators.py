@@ -13,7 +13,9 @@ from tests.models.test_against_autograd import CASES, SIZES, make_plain, write_d
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("case", CASES)
-def test_a_training_step_calls_elementary_operators_alone(case: str, dtype: torch.dtype, tmp_path: Path) -> None:
+def test_a_training_step_calls_elementary_operators_alone(
+    case: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
     name, options = CASES[case]
     given = {**SIZES, **options, **write_data(name, tmp_path), "dropout": 0.2}
     task = make_task(make_configuration(name, {}, given))
