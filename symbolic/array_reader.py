@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -13,8 +13,8 @@ from typing import cast
 
 from gradproof.symbolic.array_functions import ARRAY_TABLE
 from gradproof.symbolic.array_mathematics import read_mathematics
-from gradproof.symbolic.array_moves import sliced
 from gradproof.symbolic.array_names import Names, named_index
+from gradproof.symbolic.array_subscripts import read_subscript
 from gradproof.symbolic.arrays import (
     Array,
     ShapeError,
@@ -22,8 +22,6 @@ from gradproof.symbolic.arrays import (
     closed,
     contracted,
     elementwise,
-    expanded,
-    fresh_index,
     of_tensor,
     scalar,
     swapped,
@@ -31,8 +29,7 @@ from gradproof.symbolic.arrays import (
 )
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.claims import ARITHMETIC, CONSTANTS, REFUSED, approximated, read_number
-from gradproof.symbolic.definedness import Demand
-from gradproof.symbolic.expressions import Entry, Expr, Index, Number, Relation, Tensor, size
+from gradproof.symbolic.expressions import Index, Number, Relation, Tensor, size
 from gradproof.symbolic.formulas import (
     Formula,
     TooBigError,
@@ -44,7 +41,6 @@ from gradproof.symbolic.formulas import (
     negated,
     raise_to,
 )
-from gradproof.symbolic.positions import integral, on_axis
 from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError
 from gradproof.symbolic.scalar_table import arguments
 from gradproof.symbolic.signs import zero_one
@@ -135,7 +131,7 @@ class ArrayReader:
             yes, condition, no = node.parts
             return elementwise(choose, self.condition(condition), self.array(yes), self.array(no))
         if kind == "subscript":
-            return self._subscript(node)
+            return read_subscript(self, node)
         if kind in ("product", "transpose", "superscript", "bars"):
             return read_mathematics(self, node)
         if kind == "attribute":
@@ -264,15 +260,15 @@ class ArrayReader:
     def _compared(self, a: Syntax, b: Syntax) -> tuple[Array, Array]:
         """The two sides of a comparison: a name beside an index is one, data beside it are positions."""
         for one, other in ((a, b), (b, a)):
-            axis = self._axis_of(one) or self._axis_of_data(one)
+            axis = self.axis_of(one) or self._axis_of_data(one)
             if axis is None:
                 continue
             if (
                 other.kind == "name"
-                and self._axis_of(other) is None
+                and self.axis_of(other) is None
                 and not self._stands_for_value(other.text)
             ):
-                self._learn_index(other.text, axis)
+                self.learn_index(other.text, axis)
             target = other.parts[0] if other.kind == "subscript" else other
             if target.kind == "name" and self.names.domains.get(target.text) == "index":
                 self.names.learn(f"positions:{target.text}", axis)
@@ -293,7 +289,7 @@ class ArrayReader:
             or (name in self.names.axes and self._bound_key(name) is None)
         )
 
-    def _axis_of(self, node: Syntax) -> Axis | None:
+    def axis_of(self, node: Syntax) -> Axis | None:
         """The axis of a plain index."""
         if node.kind != "name":
             return None
@@ -320,132 +316,21 @@ class ArrayReader:
             return swapped(base)
         raise ParseError(f"column {node.column}: there is no attribute {node.text!r}; there are T and mT")
 
-    # --- subscripts
-
-    def _subscript(self, node: Syntax) -> Array:
-        base_node, *subs = node.parts
-        if base_node.kind == "call" and base_node.text == "slogdet":
-            return self._slogdet(base_node, subs)
-        if base_node.kind == "attribute" and base_node.text == "shape":
-            return scalar(Formula(self._size_at(base_node.parts[0], subs)))
-        base = self.array(base_node)
-        if base_node.kind == "name" and base_node.text in self.flexible:
-            subs = self._by_axes(base, subs)
-        picked = sum(s.kind not in ("none", "ellipsis") for s in subs)
-        if picked > base.rank:
-            raise ParseError(
-                f"column {node.column}: {picked} subscripts behind an array of axes {base.shape}"
-            )
-        at = 0
-        for sub in subs:
-            if sub.kind == "ellipsis":
-                at = base.rank - picked
-            elif sub.kind == "none":
-                base = expanded(base, at)
-                at += 1
-            elif sub.kind == "slice":
-                base = sliced(self, base, at, sub)
-                at, picked = at + 1, picked - 1
-            else:
-                before = base.rank
-                base = self._picked(base, at, sub)
-                at, picked = at + base.rank - before + 1, picked - 1
-        return base
-
-    def _slogdet(self, node: Syntax, subs: Sequence[Syntax]) -> Array:
-        """The sign of a determinant, or the logarithm of its size."""
-        which = [s.text for s in subs]
-        if which == ["1"]:
-            return self.array(replace(node, text="logabsdet"))
-        if which == ["0"]:
-            return self.array(replace(node, text="sign", parts=(replace(node, text="det"),)))
-        raise ParseError(f"column {node.column}: slogdet gives a sign, [0], and a logarithm, [1]")
-
-    def _by_axes(self, base: Array, subs: list[Syntax]) -> list[Syntax]:
-        """The subscripts of a cotangent by their axes, where these are known and all different."""
-        axes = base.axes
-        if len(subs) != len(axes) or len(set(axes)) < len(axes) or any(s.kind != "name" for s in subs):
-            return subs
-        wanted = [self._axis_of(s) or self.names.known(f"function:{s.text}") for s in subs]
-        given = [a for a in wanted if a is not None]
-        if len(set(given)) < len(given) or not set(given) <= set(axes):
-            return subs
-        left = [a for a in axes if a not in given]
-        spots = [axes.index(a if a is not None else left.pop(0)) for a in wanted]
-        return [subs[spots.index(n)] for n in range(len(axes))]
-
-    def _size_at(self, node: Syntax, subs: Sequence[Syntax]) -> Expr:
-        base = self.array(node)
-        (place,) = self.places(subs[0], base) if len(subs) == 1 else (0,)
-        axis = base.axes[place]
-        return exact(1).value if axis is None else size(axis)
-
-    def _picked(self, base: Array, at: int, sub: Syntax) -> Array:
-        """The array at a position on one of its axes."""
-        axis = base.axes[at]
-        if axis is None:
-            raise ParseError(f"column {sub.column}: a subscript on an axis of size 1; write `:`")
-        where = self._position(sub, axis)
-        if isinstance(where.value, Number) and where.value.value < 0:  # counted from the end
-            where = scalar(Formula(size(axis) + where.value))
-        places: list[Expr | None] = list(base.indices)
-        if where.rank:
-            where = where.apart()
-        places[at] = where.value
-        body = base.at(places)
-        asked = () if self._surely_on(where.value, axis) else (Demand(where.value, "on", axis=axis),)
-        body = Formula(body.value, (*where.body.demands, *asked, *body.demands))
-        axes = (*base.axes[:at], *where.axes, *base.axes[at + 1 :])
-        indices = (*base.indices[:at], *where.indices, *base.indices[at + 1 :])
-        return Array(axes, indices, body)
-
-    def _position(self, sub: Syntax, axis: Axis) -> Array:
-        if sub.kind == "name" and not self._is_value(sub.text):
-            self._learn_index(sub.text, axis)
-            return scalar(Formula(named_index(sub.text, axis)))
-        target = sub.parts[0] if sub.kind == "subscript" else sub
-        if target.kind == "name" and target.text in self.names.tensors and not self._is_index(target.text):
-            positions = self.names.learned.get(f"positions:{target.text}")
-            if target is sub and positions is None and self.names.domains.get(target.text) != "index":
-                raise ParseError(
-                    f"column {sub.column}: {sub.text} is an array; for positions say so in its domain "
-                    f'(`"{sub.text}": "index"`), for an index take another name'
-                )
-            self.names.learn(f"positions:{target.text}", axis)
-        before, self.index_values = self.index_values, True
-        try:
-            found = self.array(sub)
-        finally:
-            self.index_values = before
-        if not integral(found.value):
-            if self.names.late:
-                return scalar(Formula(fresh_index(axis)))
-            raise ParseError(f"column {sub.column}: a position on the axis {axis.name} was expected")
-        return found
-
-    def _is_index(self, name: str) -> bool:
+    def is_index(self, name: str) -> bool:
         return self._bound_key(name) is not None
 
-    def _is_value(self, name: str) -> bool:
-        if self._is_index(name):
+    def is_value(self, name: str) -> bool:
+        if self.is_index(name):
             return False
         return name in self.names.tensors or name in self.names.definitions or name in self.results
 
-    def _learn_index(self, name: str, axis: Axis) -> None:
+    def learn_index(self, name: str, axis: Axis) -> None:
         key = self._bound_key(name)
         if key is None:
             key = f"{self.scope}:{name}"
             if self.shared and self.names.learned.get(f"{self.shared}:{name}") == axis:
                 return
         self.names.learn(key, axis)
-
-    @staticmethod
-    def _surely_on(position: Expr, axis: Axis) -> bool:
-        if isinstance(position, Index):
-            return position.axis == axis
-        if isinstance(position, Entry):
-            return position.tensor.domain == "index" and position.tensor.over == axis
-        return on_axis(position, axis)
 
     # --- what functions need
 
@@ -463,7 +348,7 @@ class ArrayReader:
     def delta(self, a: Syntax, b: Syntax) -> Array:
         """Kronecker's delta of two positions."""
         if all(n.kind == "name" and not self._stands_for_value(n.text) for n in (a, b)) and (
-            self._axis_of(a) is None and self._axis_of(b) is None
+            self.axis_of(a) is None and self.axis_of(b) is None
         ):
             for n in (a, b):
                 key = self._bound_key(n.text) or f"{self.scope}:{n.text}"

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from gradproof.symbolic.array_claims import judge_arrays
+from gradproof.symbolic.array_repairs import repair_arrays
 from gradproof.symbolic.claims import MAX_ORDER
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
@@ -45,8 +46,10 @@ def fix(claim: Claim) -> str | None:
     >>> fix(Claim("a", "tanh(x)", ("x",), "1 + tanh(x)**2"))
     '1 - tanh(x)**2'
     """
-    if claim.indexed or claim.kind == "identity":
+    if claim.kind == "identity":
         return None
+    if claim.indexed:
+        return None if claim.latex else repair_arrays(claim)
     try:
         return repair_sides(*_sides(claim), claim.domain, claim.where)
     except (ParseError, DomainError, NoRowError):

@@ -167,7 +167,10 @@ def _number(value: Fraction) -> Syntax:
 # --- writing
 
 
-_STRENGTH = {"number": 9, "name": 9, "call": 9, "pow": 7, "sign": 5}
+_STRENGTH = {
+    "number": 9, "name": 9, "call": 9, "subscript": 9, "attribute": 9, "string": 9, "list": 9, "none": 9,
+    "pow": 7, "sign": 5,
+}  # fmt: skip
 
 
 def unparse(node: Syntax) -> str:
@@ -201,12 +204,33 @@ def unparse(node: Syntax) -> str:
     if node.kind in ("any_of", "all_of"):
         word = " or " if node.kind == "any_of" else " and "
         return word.join(_within(p, 2) for p in parts)
+    if node.kind in _ARRAY_KINDS:
+        return _unparse_array(node)
     signs = node.text.split()
-    loose = node.kind == "compare" or signs[0] in "+-"
+    loose = node.kind == "compare" or signs[0] in "+-@"
     text = _within(parts[0], _strength(node))
     for sign, part in zip(signs, parts[1:], strict=True):
         text += (f" {sign} " if loose else sign) + _within(part, _strength(node) + 1)
     return text
+
+
+_ARRAY_KINDS = frozenset(("subscript", "attribute", "slice", "none", "ellipsis", "each"))
+
+
+def _unparse_array(node: Syntax) -> str:
+    """The text of what only formulas over arrays have."""
+    parts = node.parts
+    if node.kind == "subscript":
+        return f"{_within(parts[0], 9)}[{', '.join(map(unparse, parts[1:]))}]"
+    if node.kind == "attribute":
+        return f"{_within(parts[0], 9)}.{node.text}"
+    if node.kind == "slice":
+        ends = dict(zip(node.text, map(unparse, parts), strict=True))
+        return f"{ends.get('a', '')}:{ends.get('b', '')}" + (f":{ends['c']}" if "c" in ends else "")
+    if node.kind == "each":
+        loops = zip(node.text.split(), parts[1:], strict=True)
+        return unparse(parts[0]) + "".join(f" for {name} in {unparse(over)}" for name, over in loops)
+    return {"none": "None", "ellipsis": "..."}[node.kind]
 
 
 def _strength(node: Syntax) -> int:
