@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gradproof.symbolic.array_functions import ARRAY_TABLE
 from gradproof.symbolic.claims_latex import LatexParser, LatexToken, latex_tokens
 from gradproof.symbolic.scalar_functions import TABLE
-from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Statement, Syntax
+from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Statement, Syntax, names_in
 
 _SIGNS = {r"\cdot": ".", r"\times": ".", r"\odot": "*", r"\circ": "*", "*": "*", r"\ast": "*", "/": "/"}
 _TRANSPOSE = (r"\top", r"\intercal", "T")
@@ -28,11 +28,12 @@ _FONTS = frozenset(
 
 @dataclass(frozen=True)
 class Declared:
-    """The names that a claim declares: arrays with how many axes they have, and axes."""
+    """The names that a claim declares: arrays and how many axes they have, axes, indices of the result."""
 
     ranks: Mapping[str, int]
     axes: frozenset[str]
     cotangent: str = "g"
+    labels: frozenset[str] = frozenset()
 
 
 def parse_latex_statements(text: str, declared: Declared) -> tuple[Statement, ...]:
@@ -73,7 +74,7 @@ def _statement(text: str, declared: Declared) -> Statement:
     if at is not None and _outside(parser.tokens[:at]):
         left = ArrayParser(parser.tokens[:at], text, declared=declared, left=True)
         name, indices = left.left_side()
-        parser = ArrayParser(parser.tokens[at + 1 :], text, declared=declared)
+        parser = ArrayParser(parser.tokens[at + 1 :], text, declared=declared, indices=indices)
     body = parser.sum()
     if parser.at < len(parser.tokens):
         raise parser.problem("an operator or the end")
@@ -94,6 +95,8 @@ class ArrayParser(LatexParser):
     declared: Declared = field(default_factory=lambda: Declared({}, frozenset()))
     left: bool = False
     norms: int = 0
+    indices: tuple[str, ...] = ()
+    summed: tuple[str, ...] = ()
 
     def left_side(self) -> tuple[str, tuple[str, ...]]:
         """The name on the left side of an equation and its indices.
@@ -372,8 +375,24 @@ class ArrayParser(LatexParser):
         end: Syntax | None = None
         if self.ahead() == "^":
             end = self.exponent()
+        before, self.summed = self.summed, (*self.summed, *names)
         body = self.product()
+        self.summed = before
+        for condition in held:
+            self.check_bound(condition.parts[1], names, body)
         return self.bounded(name, names, held, start, end, body, column)
+
+    def check_bound(self, other: Syntax, names: Sequence[str], body: Syntax) -> None:
+        r"""Refuse `\sum_{i<j} x_i x_j` where j may be summed over as well, or be an index of the result."""
+        if other.kind != "name" or other.text not in names_in(body):
+            return
+        known = {*names, *self.summed, *self.indices, *self.declared.labels, *self.declared.ranks}
+        if other.text not in known | self.declared.axes:
+            one, two = names[0], other.text
+            raise ParseError(
+                f"column {other.column}: this sum can be read as one over {one} or over {one} and {two}; "
+                f"write `\\sum_{{{two}}}` in front, or name {two} in 'wrt' or on the left side"
+            )
 
     def bounded(
         self,

@@ -124,9 +124,12 @@ def _latex_of(claim: Claim) -> Parse:
     if claim.kind in ("vjp", "jvp"):
         ranks.setdefault(cotangent, 8)
     axes = frozenset(a for over in claim.axes.values() for a in over)
+    named = [*claim.wrt, *([claim.cotangent] if claim.cotangent else [])]
+    labels = {i for text in named for i in left_side(parse_expression(text))[1]}
 
     def parse(text: str) -> Sequence[Statement]:
-        made = parse_latex_statements(text, Declared(dict(ranks), axes, cotangent))
+        made = parse_latex_statements(text, Declared(dict(ranks), axes, cotangent, frozenset(labels)))
+        labels.update(i for s in made for i in s.indices)
         ranks.update({s.name: len(s.indices) or 8 for s in made if s.name})
         return made
 

@@ -40,6 +40,9 @@ _NAMED = {
     "exp": "exp", "log": "log", "ln": "log", "max": "Max", "min": "Min", "sigma": "sigmoid",
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "Gamma": "gamma",
 }  # fmt: skip
+_APPLIED = {"Phi": "normcdf", "psi": "digamma", "zeta": "zeta"}
+"""Letters that are functions where a parenthesis follows, and variables elsewhere."""
+_ROUNDED = {"lfloor": "floor", "lceil": "ceiling"}
 _WORDS = {"relu": "relu", "gelu": "gelu", "silu": "silu", "elu": "elu", "sgn": "sign", "sech": "sech"}
 _UPRIGHT = frozenset(("operatorname", "mathrm", "text", "textrm", "mathit", "mathsf", "mathbf", "mathop"))
 _RELATIONS = {
@@ -47,6 +50,7 @@ _RELATIONS = {
     r"\geq": ">=", r"\geqslant": ">=", r"\ne": "!=", r"\neq": "!=", r"\lt": "<", r"\gt": ">",
 }  # fmt: skip
 _TIMES = (r"\cdot", r"\times", "*", r"\ast")
+_CLOSING = (r"\\", r"\}", r"\rvert", r"\rfloor", r"\rceil")
 _OTHERWISE = frozenset(("otherwise", "else"))
 
 
@@ -67,7 +71,7 @@ def parse_latex_side(text: str) -> Side:
     >>> parse_latex_side(r"\sin x y")
     Traceback (most recent call last):
     ...
-    gradproof.symbolic.claims.ParseError: column 8: `\sin x y` can be read as (\sin x) y or as \sin(x y)
+    gradproof.symbolic.syntax.ParseError: column 8: `\sin x y` can be read as (\sin x) y or as \sin(x y)
     """
     if len(text) > MAX_LENGTH:
         raise ParseError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
@@ -238,7 +242,7 @@ class LatexParser:
         if token.text == "|" or token.text in (r"\rvert", r"\|"):
             return token.text == "|" and not self.bars
         if token.kind == "command":
-            return token.text not in _RELATIONS and token.text not in (r"\\", r"\}", r"\rvert")
+            return token.text not in _RELATIONS and token.text not in _CLOSING
         if token.kind == "environment":
             return token.text.startswith(r"\begin")
         return token.kind in ("number", "letter") or token.text in ("(", "[", "{")
@@ -351,13 +355,55 @@ class LatexParser:
             return Syntax("name", "pi", (), token.column)
         if name in _UPRIGHT:
             return self.upright(token.column)
-        if name == "sigma" and self.ahead() not in ("(", "^", "{"):
+        if name == "sigma" and not self.is_applied():
             return self.named("sigma", token.column)
+        if name in _ROUNDED:
+            inner = self.sum()
+            self.expect(rf"\r{name[1:]}")
+            return Syntax("call", _ROUNDED[name], (inner,), token.column)
+        if name in ("mathbb", "mathds"):
+            return self.indicator(token.column)
+        if name in ("phi", "varphi") and self.ahead() == "(":
+            raise self.ambiguous(rf"\{name}(...)", "the normal density, \\operatorname{normpdf}", "a product")
+        if name in _APPLIED and self.ahead() == "(":
+            return self.applied(token)
         if name in _NAMED and (name != "Gamma" or self.ahead() == "("):
             return self.function(_NAMED[name], token.text, token.column)
         if name in _GREEK:
             return self.named(name, token.column)
         raise ParseError(f"column {token.column}: the command {token.text} is not read in a scalar formula")
+
+    def is_applied(self) -> bool:
+        r"""Whether an argument follows, perhaps behind an exponent as in `\sigma^2(x)`."""
+        if self.ahead() != "^":
+            return self.ahead() in ("(", "{")
+        start = self.at
+        self.exponent()
+        following = self.ahead()
+        self.at = start
+        return following == "("
+
+    def applied(self, token: LatexToken) -> Syntax:
+        """A letter that is a function where a parenthesis follows; refused where it is a variable, too."""
+        uses = [n for n, t in enumerate(self.tokens) if t.text == token.text]
+        if any(n + 1 >= len(self.tokens) or self.tokens[n + 1].text != "(" for n in uses):
+            raise self.ambiguous(f"{token.text}(...)", "a function", "a product with the variable")
+        return self.function(_APPLIED[token.text[1:]], token.text, token.column)
+
+    def indicator(self, column: int) -> Syntax:
+        r"""`\mathbb{1}[x > 0]` or `\mathbb{1}_{x > 0}`: 1 where the condition holds."""
+        self.expect("{")
+        self.expect("1")
+        self.expect("}")
+        if self.ahead() == "_":
+            self.take()
+        closing = {"[": "]", "(": ")", "{": "}", r"\{": r"\}"}.get(self.ahead())
+        if closing is None:
+            raise self.problem("a condition in brackets")
+        self.take()
+        held = self.condition()
+        self.expect(closing)
+        return Syntax(held.kind, held.text, held.parts, column)
 
     def root(self, column: int) -> Syntax:
         if self.ahead() == "[":
@@ -390,11 +436,15 @@ class LatexParser:
 
     def function(self, name: str, shown: str, column: int) -> Syntax:
         power: Syntax | None = None
+        base: Syntax | None = None
+        if name == "log" and self.ahead() == "_":
+            self.take()
+            base = self.group()
         if self.ahead() == "^":
             power = self.exponent()
             if power.kind == "sign":
                 raise self.ambiguous(f"{shown}^{{-1}}", f"the inverse of {shown}", f"1/{shown}")
-        arguments = self.arguments(shown)
+        arguments = self.arguments(shown) if base is None else (*self.arguments(shown), base)
         made = Syntax("call", name, arguments, column)
         return made if power is None else Syntax("pow", "", (made, power), column)
 
