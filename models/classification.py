@@ -7,10 +7,16 @@ from torch import Tensor, nn
 
 from gradproof.models.activations import ReLU
 from gradproof.models.configuration import ClassifierOptions
+from gradproof.models.functions import Function
 from gradproof.models.language_model import add_waves
 from gradproof.models.layers import Dropout, Embedding, Linear
 from gradproof.models.recurrent import LSTM
 from gradproof.models.transformer import TransformerEncoder, TransformerEncoderLayer
+from gradproof.symbolic.catalogue.axes import BATCH, FEATURES, TIME
+from gradproof.symbolic.language import indices, sum_over
+from gradproof.symbolic.operation import Array, Builder, boolean, operation, real
+
+b, t, n = indices("b t n", BATCH, TIME, FEATURES)
 
 
 class PooledClassifier(nn.Module):
@@ -78,10 +84,19 @@ def padding(tokens: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None]
 
 
+@operation("pooling", x=real(BATCH, TIME, FEATURES), seen=boolean(BATCH, TIME), register=False)
+def mean_of_seen(let: Builder, x: Array, seen: Array) -> Array:
+    r"""The mean over the steps that are seen, one at least, $\sum_t m_{bt} x_{btn} / \sum_t m_{bt}$."""
+    count = let("count", [b], sum_over(seen[b, t], t))
+    return let("y", [b, n], sum_over(seen[b, t] * x[b, t, n], t) / count[b])
+
+
+_mean = Function(mean_of_seen, "full")
+
+
 def mean_over_time(x: Tensor, lengths: Tensor) -> Tensor:
     """The mean [batch, features] of the first `lengths` steps of x [batch, time, features]."""
-    kept = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-    return (x * kept[..., None]).sum(1) / lengths[:, None].to(x.dtype)
+    return _mean(x, torch.arange(x.shape[1], device=x.device) < lengths[:, None])
 
 
 def make_classifier(options: ClassifierOptions, vocabulary: int, classes: int) -> nn.Module:
