@@ -52,6 +52,7 @@ class Target(StrEnum):
 
     numpy = "numpy"
     torch = "torch"
+    c = "c"
 
 
 class Format(StrEnum):

@@ -15,15 +15,12 @@ from typing import Any
 from gradproof.numeric.arrays import Library, library
 from gradproof.numeric.derivatives import tangent_program
 from gradproof.numeric.rewriting import Row
-from gradproof.numeric.shapes import Shape, Shapes, check_shape, measure
+from gradproof.numeric.shapes import Shapes, measure
 from gradproof.numeric.sources import Source, write_source
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
-from gradproof.symbolic.operation import Operation, Program, Recurrence, find, flat, operations
-
-REMEMBERED = 256
-"""How many combinations of shapes a kernel remembers."""
+from gradproof.symbolic.operation import Definition, Operation, Program, Recurrence, find, flat, operations
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,12 @@ class Call:
     plain: bool = False
     """Whether the arrays lie in the memory of the CPU, in float32 or float64."""
 
+    @cached_property
+    def direct(self) -> bool:
+        """Whether arrays enter and leave generated code as they are: in one dtype, and with batch axes."""
+        real = all(d == self.compute for d in self.given if d.is_floating_point) if self.plain else False
+        return real and self.result == self.compute and not self.shapes.unbatched
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -77,6 +80,10 @@ def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     return Compiled(module.forward, module.vjp, module.jvp, source.saved, source.sizes, given)
 
 
+REMEMBERED = 256
+"""How many calls a kernel remembers, by their shapes and dtypes."""
+
+
 class Kernel:
     """Forward, VJP and JVP of a program for one target.
 
@@ -95,8 +102,8 @@ class Kernel:
         self.library: Library = library(target)
         self.variants: dict[tuple[str, bool, frozenset[str]], Compiled] = {}
         self.sources: dict[tuple[str, bool, frozenset[str]], Source] = {}
+        self.calls: dict[Any, Call] = {}
         self.places: dict[tuple[frozenset[str], bool], tuple[int | None, ...]] = {}
-        self.measured: dict[tuple[Shape, ...], Shapes] = {}
         self.lookups = [n for n, t in enumerate(program.inputs) if t.over is not None and t.domain == "index"]
         if target != "numpy":
             from gradproof.numeric import binding, graphs
@@ -157,13 +164,19 @@ class Kernel:
         """Whether the program repeats steps along an axis, whose elementwise part is faster in C."""
         return any(isinstance(s, Recurrence) for s in flat(self.program.statements))
 
+    @cached_property
+    def sums(self) -> bool:
+        """Whether the program sums over an axis: then there may be matrix products."""
+        definitions = (s for s in flat(self.program.statements) if isinstance(s, Definition))
+        return any(d.value.bound for d in definitions)
+
     def is_native(self, call: Call, in_place: bool) -> bool:
-        """Whether a call runs the C of the program: on the CPU, where there is a compiler."""
-        if self.target == "numpy" or not (in_place and call.plain and self.loops):
+        """Whether a call runs the source for the CPU: with C in its loops, and its own choice of products."""
+        if self.target == "numpy" or not (in_place and call.plain and (self.loops or self.sums)):
             return False
         from gradproof.numeric.native.compiler import compiler
 
-        return compiler() is not None
+        return not self.loops or compiler() is not None
 
     # --- calls
 
@@ -173,16 +186,28 @@ class Kernel:
         Raises ValueError where a number of axes or a size does not fit, TypeError for a wrong dtype or
         an unknown parameter, IndexError for an index beside its axis.
         """
-        filled = self.filled(parameters)
         if len(inputs) != len(self.program.inputs):
             wanted = ", ".join(map(repr, self.program.inputs))
             raise ValueError(
                 f"{self.label} takes {len(self.program.inputs)} inputs ({wanted}), found {len(inputs)}"
             )
         arrays = [self.array(v, t) for v, t in zip(inputs, self.program.inputs, strict=True)]
-        shapes = self.measure(tuple(tuple(a.shape) for a in arrays))
+        key = _key(arrays, parameters)
+        call = self.calls.get(key)
+        if call is None:
+            call = self.described(arrays, parameters)
+            if key is not None:
+                if len(self.calls) >= REMEMBERED:
+                    self.calls.clear()
+                self.calls[key] = call
         for n in self.lookups:
-            self.check_places(arrays[n], self.program.inputs[n], shapes)
+            self.check_places(arrays[n], self.program.inputs[n], call.shapes)
+        return call, arrays
+
+    def described(self, arrays: Sequence[Any], parameters: Mapping[str, Any]) -> Call:
+        """The description of a call with these arrays, whatever they hold."""
+        filled = self.filled(parameters)
+        shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
         real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
         result, compute = self.library.common(real)
         zeros = frozenset(
@@ -193,17 +218,7 @@ class Kernel:
         passed = {n: v for n, v in parameters.items() if n not in zeros}
         given, device = tuple(a.dtype for a in arrays), real[0].device
         plain = self.library.plain(arrays, compute)
-        return Call(shapes, given, result, compute, device, passed, zeros, plain), arrays
-
-    def measure(self, shapes: tuple[Shape, ...]) -> Shapes:
-        """The sizes of the axes; shapes that were seen are looked up (symbols of a compiler are not)."""
-        if any(type(n) is not int for shape in shapes for n in shape):
-            return measure(self.label, self.program.inputs, shapes)
-        if shapes not in self.measured:
-            if len(self.measured) >= REMEMBERED:
-                self.measured.clear()
-            self.measured[shapes] = measure(self.label, self.program.inputs, shapes)
-        return self.measured[shapes]
+        return Call(shapes, given, result, compute, device, passed, zeros, plain)
 
     def filled(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of the program, those that were not given by their defaults."""
@@ -235,12 +250,26 @@ class Kernel:
                 f"found {beside}"
             )
 
+    def given(self, call: Call, array: Any, tensor: Tensor, what: str) -> Any:
+        """A cotangent or tangent in the dtype of the computation, its shape checked; zeros for None."""
+        if array is None:
+            return self.zeros(call, tensor)
+        made = self.array(array, tensor)
+        wanted = call.shapes.of(tensor)
+        if made.shape != wanted:
+            raise ValueError(
+                f"{self.label}: the {what} of {tensor!r} has shape {wanted}, found {tuple(made.shape)}"
+            )
+        return self.library.cast(made, call.compute)
+
     def zeros(self, call: Call, tensor: Tensor) -> Any:
         """A cotangent or tangent that was not given."""
         return self.library.zeros(call.shapes.of(tensor), call.compute, call.device)
 
     def enter(self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor]) -> list[Any]:
         """Arrays as the generated code takes them: one dtype, and at least one batch axis."""
+        if call.direct:
+            return list(arrays)
         made: list[Any] = []
         for a, t in zip(arrays, tensors, strict=True):
             a = self.library.cast(a, call.compute) if t.dtype == "real" else a
@@ -250,6 +279,8 @@ class Kernel:
     def leave(
         self, call: Call, arrays: Sequence[Any], tensors: Sequence[Tensor], dtypes: Sequence[Any]
     ) -> list[Any]:
+        if call.direct:
+            return list(arrays)
         made: list[Any] = []
         for a, t, dtype in zip(arrays, tensors, dtypes, strict=True):
             a = a[0] if call.shapes.unbatched and _batched(t) else a
@@ -283,6 +314,8 @@ class Kernel:
         entered = self.enter(call, arrays, self.program.inputs)
         outputs, saved = functions.forward(*entered, **call.parameters)
         left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
+        if call.direct:
+            return tuple(left), saved[: len(functions.saved)]
         kept = tuple(s if n is None else arrays[n] for n, s in zip(functions.given, saved, strict=False))
         return tuple(left), kept
 
@@ -299,23 +332,21 @@ class Kernel:
     def pull(
         self, call: Call, kept: Sequence[Any], cotangents: Sequence[Any], *, in_place: bool
     ) -> tuple[Any, ...]:
-        native = self.is_native(call, in_place) and self.library.plain(
-            [c for c in cotangents if c is not None]
-        )
-        functions = self.compiled(in_place, call.zeros, native=native)
         outputs = self.program.outputs
-        given = [
-            self.zeros(call, t) if c is None else self.array(c, t)
-            for c, t in zip(cotangents, outputs, strict=True)
-        ]
-        for c, t in zip(given, outputs, strict=True):
-            check_shape(self.label, f"the cotangent of {t!r}", tuple(c.shape), call.shapes.of(t))
-        ready = [
-            k if n is None else self.enter(call, [k], [t])[0]
-            for k, t, n in zip(kept, functions.saved, functions.given, strict=True)
-        ]
+        given = [self.given(call, c, t, "cotangent") for c, t in zip(cotangents, outputs, strict=True)]
+        native = self.is_native(call, in_place) and self.library.plain(given)
+        functions = self.compiled(in_place, call.zeros, native=native)
+        if call.direct:
+            ready: Sequence[Any] = kept
+        else:
+            ready = [
+                k if n is None else self.enter(call, [k], [t])[0]
+                for k, t, n in zip(kept, functions.saved, functions.given, strict=True)
+            ]
         sizes = [call.shapes.size(axis) for axis in functions.sizes]
         made = functions.vjp((*ready, *sizes), *self.enter(call, given, outputs), **call.parameters)
+        if call.direct:
+            return tuple(made)
         return tuple(
             None if m is None else self.leave(call, [m], [t], [dtype])[0]
             for m, t, dtype in zip(made, self.program.inputs, call.given, strict=True)
@@ -334,16 +365,15 @@ class Kernel:
     def push(
         self, call: Call, arrays: Sequence[Any], tangents: Sequence[Any], *, in_place: bool
     ) -> tuple[Any, ...]:
-        native = self.is_native(call, in_place) and self.library.plain([d for d in tangents if d is not None])
-        functions = self.compiled(in_place, call.zeros, native=native)
         dots: list[Any] = []
-        for a, d, t in zip(arrays, tangents, self.program.inputs, strict=True):
+        for d, t in zip(tangents, self.program.inputs, strict=True):
             if t.dtype != "real":
                 dots.append(None)
                 continue
-            d = self.zeros(call, t) if d is None else self.array(d, t)
-            check_shape(self.label, f"the tangent of {t!r}", tuple(d.shape), tuple(a.shape))
+            d = self.given(call, d, t, "tangent")
             dots.extend(self.enter(call, [d], [t]))
+        native = self.is_native(call, in_place) and self.library.plain([d for d in dots if d is not None])
+        functions = self.compiled(in_place, call.zeros, native=native)
         made = functions.jvp(
             tuple(self.enter(call, arrays, self.program.inputs)), tuple(dots), **call.parameters
         )
@@ -366,6 +396,21 @@ class Kernel:
     def tangent(self) -> Kernel:
         """The kernel of the JVP as a function of the inputs and the tangents of the real ones."""
         return Kernel(tangent_program(self.program), self.target, f"tangent of {self.label}", self.defaults)
+
+
+def _key(arrays: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
+    """What a call's description depends on; None where it is not to be remembered."""
+    if not all(type(v) in (int, float, Fraction) for v in parameters.values()):
+        return None
+    key = (
+        tuple((type(a), a.shape, a.dtype, getattr(a, "device", None)) for a in arrays),
+        tuple(parameters.items()),
+    )
+    try:
+        hash(key)
+    except TypeError:  # a size that is a symbol of torch.compile
+        return None
+    return key
 
 
 def _batched(tensor: Tensor) -> bool:

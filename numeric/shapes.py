@@ -76,9 +76,3 @@ def _parts(label: str, tensor: Tensor, shape: Shape) -> list[tuple[Axis, Shape]]
         parts.append((axis, shape[place : place + width]))
         place += width
     return parts
-
-
-def check_shape(label: str, what: str, found: Shape, wanted: Shape) -> None:
-    """Raise ValueError where a shape is not the wanted one."""
-    if found != wanted:
-        raise ValueError(f"{label}: {what} has shape {wanted}, found {found}")

@@ -23,7 +23,10 @@ ELEMENTWISE = """
     triu where
 """
 REDUCTIONS = "all amax amin aminmax any cumsum equal linalg_vector_norm max mean min sum"
-PRODUCTS = "addmm bmm dot mm mv"
+PRODUCTS = """
+    addmm bmm dot mm mv mkldnn::_linear_pointwise mkldnn::_reorder_linear_weight
+"""
+"""The last two are oneDNN's product of two matrices, and the layout in which it takes the second one."""
 PLACES = """
     _unique2 gather index index_add index_add_ index_copy_ index_select nonzero scatter_add scatter_add_
 """
