@@ -12,6 +12,7 @@ from gradproof.symbolic.array_entries import proved_by_entries
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
+from gradproof.symbolic.array_reductions import ProductError
 from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
@@ -52,6 +53,8 @@ def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
     until = time.perf_counter() + seconds
     try:
         reading = read_claim_texts(claim)
+    except ProductError as problem:
+        return _at_sizes(claim, str(problem), until)
     except NoRowError as problem:
         return Verdict("undecided", reason=str(problem))
     except ClaimShapeError as problem:
@@ -63,6 +66,8 @@ def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
 
 
 SECONDS_AWAY = 1
+SIZES = (1, 2, 3)
+"""The sizes at which a claim is looked at that is not read at symbolic ones."""
 """How long it is asked whether a claim without derivative at some point holds elsewhere."""
 _PASSING = re.compile(r"~\d+|_\d+_\d+|§[a-z0-9]+")
 
@@ -88,6 +93,23 @@ def readable(verdict: Verdict) -> Verdict:
         ground = replace(ground, assumes=tuple(map(clear, ground.assumes)))
     reason = clear(verdict.reason) if verdict.reason else None
     return replace(verdict, ground=ground, reason=reason, notes=tuple(map(clear, verdict.notes)))
+
+
+def _at_sizes(claim: Claim, problem: str, until: float) -> Verdict:
+    """The verdict on a claim that is read at fixed sizes alone: *refuted* where it fails at one of them."""
+    proved: list[int] = []
+    for many in SIZES:
+        try:
+            verdict = judge_case(derivative_case(read_claim_texts(claim, many)), until)
+        except (ClaimShapeError, NoDerivativeError, NoRowError, TooBigError, TooLargeError):
+            break
+        except ZeroDivisionError:
+            continue
+        if verdict.verdict == "refuted":
+            return readable(verdict)
+        proved += [many] if verdict.verdict == "proved" else []
+    shown_at = f"; it holds where every axis has {' or '.join(map(str, proved))} places" if proved else ""
+    return Verdict("undecided", reason=problem + shown_at)
 
 
 def judge_case(case: Case, until: float) -> Verdict:

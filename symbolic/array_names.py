@@ -51,7 +51,8 @@ class Names:
 
     - `learned`: the axes of indices and of tensors of positions, by a key that says which one is meant;
     - `structures`: what is known of the matrices that a claim is differentiated by;
-    - `late`: whether something was learned after it had been needed.
+    - `late`: whether something was learned after it had been needed;
+    - `shortest`: the places that an axis has at least; `fixed`: the size of every axis, None for any.
     """
 
     axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
@@ -63,6 +64,7 @@ class Names:
     needed: set[str] = field(default_factory=set[str])
     late: bool = False
     shortest: dict[str, int] = field(default_factory=dict[str, int])
+    fixed: int | None = None
     made: dict[Form, Axis] = field(default_factory=dict["Form", Axis])
 
     def axis(self, name: str) -> Axis:
@@ -75,7 +77,7 @@ class Names:
             elif not name.isidentifier():
                 raise ParseError(f"an axis is named by an identifier or a size, found {name!r}")
             else:
-                self.axes[name] = Axis(name, minimum=self.shortest.get(name, 1))
+                self.axes[name] = Axis(name, size=self.fixed, minimum=self.shortest.get(name, 1))
         return self.axes[name]
 
     def axis_of(self, parts: Mapping[Axis, int], more: int) -> Axis:

@@ -73,12 +73,12 @@ class ClaimShapeError(Exception):
         self.one, self.other = problem.one, problem.other
 
 
-def read_claim_texts(claim: Claim) -> Reading:
-    """Read the texts of a claim, over axes with as many places as they ask for."""
+def read_claim_texts(claim: Claim, fixed: int | None = None) -> Reading:
+    """Read the texts of a claim, over axes with as many places as they ask for, or of one fixed size."""
     shortest: dict[str, int] = {}
     while True:
         try:
-            return _read_over(claim, shortest)
+            return _read_over(claim, shortest, fixed)
         except TooShortError as problem:
             if problem.least > MAX_SHORTEST:
                 raise ParseError(
@@ -87,10 +87,10 @@ def read_claim_texts(claim: Claim) -> Reading:
             shortest[problem.axis] = problem.least
 
 
-def _read_over(claim: Claim, shortest: dict[str, int]) -> Reading:
+def _read_over(claim: Claim, shortest: dict[str, int], fixed: int | None) -> Reading:
     """Read the texts of a claim, again for as long as something is learned too late."""
     parse = _latex_of(claim) if claim.latex else parse_statements
-    names = Names(domains=dict(claim.domain), shortest=shortest)
+    names = Names(domains=dict(claim.domain), shortest=shortest, fixed=fixed)
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
     by, labels = _by(claim, names)

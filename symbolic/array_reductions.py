@@ -23,6 +23,7 @@ from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import ONE, ZERO, Expr, Index, Number, bracket, mul, number, size
 from gradproof.symbolic.formulas import (
     Formula,
+    choose,
     exact,
     larger,
     log,
@@ -147,15 +148,22 @@ def log_sum_exp(array: Array, places: Sequence[int], keep: bool = False) -> Arra
     return elementwise(log, summed(elementwise(TABLE["exp"].build, array), places, keep))
 
 
+class ProductError(NoRowError):
+    """A product of factors that may be negative, over an axis of symbolic size."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a product over an axis of symbolic size has no rule unless its factors are positive"
+        )
+
+
 def product_of(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     """The product over axes: of fixed size, or of entries that are positive."""
     chosen = [n for n in places if array.indices[n] is not None]
     if all(array.axes[n].size is not None for n in chosen):  # pyright: ignore[reportOptionalMemberAccess]
         return _written_product(array, places, keep)
     if not positive(array.value):
-        raise NoRowError(
-            "a product over an axis of symbolic size has no rule unless its factors are positive"
-        )
+        raise ProductError
     logs = summed(elementwise(log, array), places, keep)
     return elementwise(TABLE["exp"].build, logs)
 
@@ -392,4 +400,25 @@ def _running_log_sum(x: Array, places: list[int]) -> Array:
 _RUNNING = _scan(lambda i, j: bracket("<=", i, j))
 enter("cumsum", "x ?axis|dim", _last(_RUNNING))
 enter("logcumsumexp", "x ?axis|dim", _last(_running_log_sum))
+
+
+def _running_product(x: Array, places: list[int]) -> Array:
+    """The product of each entry and those before it."""
+    (at,) = places
+    over = x.indices[at]
+    if over is None:
+        return x
+    if over.axis.size is None:
+        if not positive(x.value):
+            raise ProductError
+        return elementwise(TABLE["exp"].build, _RUNNING(elementwise(log, x), places))
+    ahead = fresh_index(over.axis)
+    body = exact(1)
+    for place in range(over.axis.size):
+        so_far = Formula(bracket("<=", number(place), ahead))
+        body = body * choose(so_far, moved(x.body, {over: number(place)}), exact(1))
+    return Array(x.axes, (*x.indices[:at], ahead, *x.indices[at + 1 :]), body)
+
+
+enter("cumprod", "x ?axis|dim", _last(_running_product))
 enter("revcumsum reverse_cumsum", "x ?axis|dim", _last(_scan(lambda i, j: bracket("<=", j, i))))

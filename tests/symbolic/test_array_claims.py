@@ -341,3 +341,21 @@ def test_free_indices_are_not_confused(kind: str, by: str, function: str, claim:
 def test_an_index_of_two_axes_is_refused() -> None:
     with pytest.raises(ParseError, match="the index i runs over another axis"):
         judged("jacobian", "y1[i] = sum(X[i,j]*x[j], j)", "x[i]*X[j,i]", "x")
+
+
+PRODUCTS = [
+    ("prod(x)", "g*prod(x)/x", {}, "refuted"),
+    ("prod(x)", "g*prod(x)*x", {"where": ("x != 0",)}, "refuted"),
+    ("prod(x)", "g*prod(x)/x", {"where": ("x != 0",)}, "undecided"),
+    ("prod(x)", "g*prod(x)/x", {"domain": {"x": ">0"}}, "proved"),
+    ("cumprod(x)", "revcumsum(g*cumprod(x))/x", {"domain": {"x": ">0"}}, "proved"),
+    ("cumprod(x)", "cumsum(g*cumprod(x))/x", {"domain": {"x": ">0"}}, "refuted"),
+    ("cumprod(x)", "cumsum(g*cumprod(x))/x", {"where": ("x != 0",)}, "refuted"),
+]
+
+
+@pytest.mark.parametrize("function, claim, more, verdict", PRODUCTS)
+def test_products_are_refuted_at_fixed_sizes(
+    function: str, claim: str, more: dict[str, Any], verdict: str
+) -> None:
+    assert judged("vjp", function, claim, "x", **more).verdict == verdict
