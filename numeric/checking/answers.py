@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.numeric.checking.diagnosis import Evidence, diagnose, to_floats
+from gradproof.numeric.checking.diagnosis import UNDEFINED, Evidence, diagnose, gradients_of
 from gradproof.numeric.checking.examination import Examination, examine
+from gradproof.numeric.checking.explanation import explain
 from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE, hull_text
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.results import PairVerdict
@@ -66,7 +67,7 @@ def _refuted_by_value(target: Target, runner: Runner, findings: Findings, pair: 
         found = find_witness(runner, trial.plan, pair)
         if found is not None:
             good = [t.plan for t in findings.by_kind(pair, "equal")]
-            words = _diagnosis(target, runner, findings, pair, [t.plan for t in bad], good, trial.plan)
+            words = explain(target, runner, findings, pair, [t.plan for t in bad], good, trial.plan)
             return PairVerdict("refuted", witness=_witness(target, found, pair), diagnosis=words)
     return None
 
@@ -82,26 +83,19 @@ def _refuted_by_kink(target: Target, findings: Findings, pair: Pair) -> PairVerd
         spot, seen = outcome.spots[0], outcome.examination
         point = _point(target, plan, seen.cotangent, spot, pair)
         witness = Witness(point, hull_text(outcome.sides, spot), _text(seen, spot))
-        return PairVerdict("refuted", witness=witness, diagnosis=f"wrong at single points only: {plan.name}")
+        what = "wrong at single points only" if seen.claimed[spot].is_finite() else UNDEFINED
+        return PairVerdict("refuted", witness=witness, diagnosis=f"{what}: {plan.name}")
     return None
 
 
 def _refuted_by_error(target: Target, runner: Runner, findings: Findings, pair: Pair) -> PairVerdict | None:
     for plan, message in sorted(findings.raised, key=lambda entry: _size(entry[0])):
         point = _point(target, plan, None, (), pair)
-        evidence = Evidence(
-            np.zeros(0),
-            np.zeros(0),
-            True,
-            runner.order,
-            [plan],
-            [t.plan for t in findings.trials],
-            {},
-            raised=message,
-        )
-        return PairVerdict(
-            "refuted", witness=Witness(point, "a gradient", f"raises {message}"), diagnosis=diagnose(evidence)
-        )
+        nothing, good = np.zeros(0, dtype=object), [t.plan for t in findings.trials]
+        evidence = Evidence(nothing, nothing, bad=[plan], good=good, raised=message)
+        says = message if message.startswith("the ") else f"raises {message}"
+        witness = Witness(point, "a gradient", says)
+        return PairVerdict("refuted", witness=witness, diagnosis=diagnose(evidence))
     return None
 
 
@@ -122,8 +116,7 @@ def _refuted_by_escape(target: Target, runner: Runner, findings: Findings, pair:
             continue
         spot = min(spots)
         point = _point(target, plan, found[0].cotangent, spot, pair)
-        true, claimed = to_floats(found[0])
-        evidence = Evidence(true, claimed, found[0].connected, 1, [plan], good, {})
+        evidence = Evidence(*gradients_of(found[0]), found[0].connected, 1, [plan], good)
         witness = Witness(point, *_texts(found[0], spot))
         return PairVerdict("refuted", witness=witness, diagnosis=diagnose(evidence))
     return None
@@ -195,47 +188,6 @@ def _nested(entry: Any) -> str:
     return "[" + ", ".join(map(_nested, entry)) + "]" if isinstance(entry, list) else str(entry)
 
 
-def _diagnosis(
-    target: Target,
-    runner: Runner,
-    findings: Findings,
-    pair: Pair,
-    bad: list[Plan],
-    good: list[Plan],
-    plan: Plan,
-) -> str | None:
-    """Look at the gradients at the plan's own, generic point."""
-    usual = [p for p in bad if p.kind in ("values", "point") and pair.wrt in p.asked]
-    generic = next(iter(usual), plan)
-    try:
-        seen = examine(runner, generic, pair)
-        true, claimed = to_floats(seen)
-        doubled = _with_scaled_cotangent(runner, generic, pair, seen.cotangent, 2)
-        negated = _with_scaled_cotangent(runner, generic, pair, seen.cotangent, -1)
-        others = {
-            e.name: to_floats(examine(runner, generic, replace(pair, wrt=i)))[0]
-            for i, e in enumerate(target.wanted)
-            if e.array.shape == target.wanted[min(pair.wrt, len(target.wanted) - 1)].array.shape
-            and i != pair.wrt
-            and pair.first == -1
-            and i in generic.asked
-        }
-    except NOT_CONCLUSIVE:
-        return None
-    evidence = Evidence(
-        true, claimed, seen.connected, 2 if pair.first >= 0 else 1, bad, good, others, doubled, negated,
-        any("detach" in name for trial in findings.trials for name in trial.used),
-    )  # fmt: skip
-    return diagnose(evidence)
-
-
-def _with_scaled_cotangent(runner: Runner, plan: Plan, pair: Pair, cotangent: Place, factor: int) -> Any:
-    if cotangent.reals is None:
-        return None
-    scaled = replace(cotangent, reals=np.asarray(cotangent.reals * factor, dtype=object))
-    return to_floats(examine(runner, plan, pair, scaled))[1]
-
-
 # Undecided and proved
 
 
@@ -251,6 +203,9 @@ def _open_reason(findings: Findings, pair: Pair) -> str | None:
         return "residues differ, but no real point was found at which the gradients do"
     if findings.by_kind(pair, "unclear"):
         return "it rests on a relation of a root that the numbers drawn do not have"
+    followed = [reason for trial in findings.trials for reason in trial.open]
+    if followed:
+        return followed[0]
     missing = findings.missing()
     if missing:
         site, sides = next(iter(missing.items()))

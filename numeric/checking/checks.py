@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.numeric.checking.answers import answer_pair
+from gradproof.numeric.checking.batches import is_batched
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
@@ -27,17 +28,18 @@ from gradproof.numeric.checking.variation import Maker, redrawn
 from gradproof.numeric.exact.branches import Branches, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
-from gradproof.numeric.exact.scalars import TextError
+from gradproof.numeric.exact.scalars import EscapedError, TextError
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
 NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError)
-RESIZED = ("sizes", "empty", "data", "ranks")
+RESIZED = ("sizes", "empty", "data", "ranks", "fewer")
 """The variations that a program need not accept."""
-ESCAPES = 30
+OF_RANKS = ("ranks", "fewer")
+ESCAPES = 40
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
-NOT_CONCLUDED = ("empty", "ranks", "graph")
+NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
 derivative that nobody asked for.
 """
@@ -73,6 +75,8 @@ class Findings:
     """Comparisons met at the sizes of the example."""
     elsewhere: Branches = field(default_factory=Branches)
     """Comparisons met at other sizes."""
+    leaving: bool = False
+    """Whether values left the tensors in a way that was not followed."""
     escaped: list[Plan] = field(default_factory=list[Plan])
     """Points at which values leave the tensors: only balls can follow there, and only to refute."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
@@ -168,7 +172,7 @@ def _check(
     meant = _run_as_meant(target, maker, order, seed) if _differs_at(runner, maker.example()) else None
     if meant is None:
         _run_all(target, runner, maker, findings)
-        if _wrong(findings):
+        if _differing(findings) or (findings.undecided and not findings.leaving):
             meant = _run_as_meant(target, maker, order, seed)
     if meant is not None:
         runner, findings = meant
@@ -186,24 +190,29 @@ def _differs_at(runner: Runner, plan: Plan) -> bool:
     return any(outcome.kind in ("different", "unclear") for outcome in outcomes)
 
 
-def _wrong(findings: Findings) -> bool:
-    return any(o.kind in ("different", "unclear") for t in findings.trials for o in t.outcomes.values())
-
-
 def _run_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
     """The trials with constants read as what they are rounded from, if that makes all equal."""
     runner, findings = Runner(target.program, order, seed, meant=True), Findings()
     if _differs_at(runner, maker.example()):
         return None
     _run_all(target, runner, maker, findings)
-    return None if _wrong(findings) else (runner, findings)
+    return None if _differing(findings) or findings.undecided else (runner, findings)
+
+
+def _differing(findings: Findings) -> bool:
+    """Whether anything that was met is not equal."""
+    kinds = {outcome.kind for trial in findings.trials for outcome in trial.outcomes.values()}
+    return bool(kinds & {"different", "unclear", "undefined"})
 
 
 def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -> None:
     first = [maker.example()]
     _run(target, runner, findings, first)
     if findings.undecided and not findings.trials:
-        points = itertools.chain(first, maker.values(), maker.cotangents(()), maker.layouts(), maker.far(()))
+        if not findings.leaving:
+            return
+        special = (maker.cotangents(()), maker.layouts(), maker.kinks(frozenset()))
+        points = itertools.chain(first, maker.values(), *special, maker.far(()))
         findings.escaped.extend(itertools.islice(points, ESCAPES))
         return
     groups: dict[str, Callable[[], Iterable[Plan]]] = {
@@ -237,13 +246,15 @@ def _run(
             continue
         if plan.kind in RESIZED:  # a decomposition may take what the operator itself does not
             refusal = refusal_for_real(target, plan)
+            if refusal is None and plan.kind in OF_RANKS and not is_batched(target, plan):
+                refusal = "it is no axis of a batch there"
             if refusal is not None:
                 findings.not_accepted.append((plan, refusal))
                 continue
         try:
             trial = _run_plan(runner, plan)
         except ForwardError as error:
-            if plan.kind not in ("empty", "ranks") and refusal_for_real(target, plan) is None:
+            if plan.kind not in NOT_CONCLUDED and refusal_for_real(target, plan) is None:
                 findings.undecided.append((plan, f"{error}, which a run in floats does not confirm"))
                 continue
             findings.not_accepted.append((plan, str(error)))
@@ -260,6 +271,7 @@ def _run(
                 findings.not_accepted.append((plan, refusal))
                 continue
             findings.undecided.append((plan, str(error)))
+            findings.leaving |= isinstance(error, EscapedError)
             if len(findings.undecided) > 3 and not findings.trials:
                 return
         else:
@@ -288,13 +300,13 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
         findings.not_accepted.append((plan, message))
         return
     confirmed = raises_for_real(target, plan)
-    if confirmed is None and plan.kind in ("empty", "ranks"):
+    if confirmed is None and plan.kind in NOT_CONCLUDED:
         findings.not_accepted.append((plan, message))
     elif confirmed is None:
         findings.undecided.append(
             (plan, f"the backward raised {message}, which a run in floats does not confirm")
         )
-    elif confirmed and plan.kind in ("empty", "ranks"):
+    elif confirmed and plan.kind in NOT_CONCLUDED and not _is_empty_batch(plan):
         findings.notes[f"with {plan.name} the backward raises: {confirmed}"] = None
     elif confirmed:
         findings.raised.append((plan, confirmed))
@@ -302,13 +314,28 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
         findings.not_accepted.append((plan, NO_VALUE))
 
 
+def _is_empty_batch(plan: Plan) -> bool:
+    """Whether the leading axis alone is empty, of rows of numbers: there are no rows."""
+    shapes = [place.shape for place in plan.places if place.reals is not None and 0 in place.shape]
+    rows = bool(shapes) and all(0 not in shape[1:] for shape in shapes)
+    return plan.kind == "empty" and rows and any(len(shape) > 1 for shape in shapes)
+
+
 def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
     if trial.outside:
         findings.not_accepted.append((trial.plan, NO_VALUE))
+        if trial.plan.kind in ("kink", "kinks"):  # numbers are equal where there is nothing to derive
+            findings.branches.merge_equal(trial.branches)
+            findings.elsewhere.merge_equal(trial.branches)
         return
     for pair, outcome in list(trial.outcomes.items()):
-        if outcome.kind == "unclear" and trial.plan.kind == "ranks":
+        if trial.plan.kind in OF_RANKS and outcome.kind == "unclear":
             del trial.outcomes[pair]
+            continue
+        if trial.plan.kind == "fewer" and outcome.kind != "equal":
+            del trial.outcomes[pair]
+            findings.notes[f"with {trial.plan.name} a gradient is not the derivative"] = None
+            continue
         if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
             del trial.outcomes[pair]
             near = limit_near(runner, trial.plan, pair) if pair.first == -1 else None
@@ -316,7 +343,7 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
                 findings.kinks.append((trial.plan, pair, near))
     if trial.plan.kind not in ("kink", "kinks"):
         if trial.plan.kind != "empty":  # where a sum of nothing is compared, no side is met
-            (findings.elsewhere if trial.plan.kind in ("sizes", "ranks") else findings.branches).merge(
+            (findings.elsewhere if trial.plan.kind in ("sizes", *OF_RANKS) else findings.branches).merge(
                 trial.branches
             )
         findings.trials.append(trial)

@@ -1,22 +1,28 @@
-"""What is wrong, in words: patterns that fit the true and the claimed gradient, or the trials that went
+"""What is wrong, in words: patterns that fit the true and the claimed gradient, or the plans that went
 wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from flint import arb
 
 from gradproof.numeric.checking.examination import Examination
 from gradproof.numeric.checking.trials import Plan
+from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.numpy_programs import CHANGES
 
-Floats = NDArray[np.float64]
-NEAR = 1e-9
+NEAR = arb(2) ** -80
+"""Numbers in balls are taken for the same within this, relative to the largest."""
+UNDEFINED = "undefined (0 * inf or the like) where the derivative has a value"
+Gradients = tuple[Array, Array]
+"""The true gradient and the claimed one, in balls."""
 
 
 @dataclass(frozen=True)
@@ -25,99 +31,206 @@ class Evidence:
     not.
     """
 
-    true: Floats
-    claimed: Floats
-    connected: bool
-    order: int
-    bad: Sequence[Plan]
-    good: Sequence[Plan]
-    others: Mapping[str, Floats]
+    true: Array
+    claimed: Array
+    connected: bool = True
+    order: int = 1
+    bad: Sequence[Plan] = ()
+    good: Sequence[Plan] = ()
+    others: Mapping[str, Array] = field(default_factory=dict[str, Array])
     """The true gradients of the other inputs, by name."""
-    doubled: Floats | None = None
-    """The claim for twice the cotangent."""
-    negated: Floats | None = None
-    """The claim for the opposite cotangent."""
-    detaches: bool = False
-    """Whether the forward detaches a path."""
+    scaled: Mapping[int, Array] = field(default_factory=dict[int, Array])
+    """The claims for multiples of the cotangent."""
+    side: str | None = None
+    """The side of a comparison that all bad plans are on and no good one."""
+    narrow: bool = False
+    """Whether the input has fewer axes than another one where it is wrong."""
     raised: str | None = None
+    elsewhere: Callable[[], Sequence[tuple[Plan, Gradients]]] = tuple
+    """The gradients at another size at which they are wrong, with the plan; and at the generic point."""
+    turned: Callable[[], str | None] = lambda: None
+    """Which inputs are to be transposed to give the claim."""
+    slices: Callable[[], str | None] = lambda: None
+    """The part of the cotangent from which alone the claim comes."""
+    cuts: Callable[[bool], tuple[str, bool] | None] = lambda _: None
+    """The path without which the true gradient is the claim, and whether it was detached; or among detached
+    ones.
+    """
 
 
-def to_floats(seen: Examination) -> tuple[Floats, Floats]:
-    """The gradients of an examination as floats."""
-
-    def convert(array: object) -> Floats:
-        source = np.asarray(array, dtype=object)
-        result = np.empty(source.shape, dtype=np.float64)
-        for position in np.ndindex(source.shape):
-            ball: Any = source[position]
-            result[position] = float(ball.mid()) if ball.is_finite() else np.nan
-        return result
-
-    true, claimed = convert(seen.true), convert(seen.claimed)
+def gradients_of(seen: Examination) -> Gradients:
+    """The gradients of an examination; of a large one the entries that were computed."""
     looked_at = seen.looked_at()
-    if len(looked_at) == true.size:
-        return true, claimed
-    return np.array([true[spot] for spot in looked_at]), np.array([claimed[spot] for spot in looked_at])
+    if len(looked_at) == seen.true.size:
+        return seen.true, seen.claimed
+    return _chosen(seen.true, looked_at), _chosen(seen.claimed, looked_at)
+
+
+def _chosen(array: Array, spots: Sequence[tuple[int, ...]]) -> Array:
+    chosen = np.empty(len(spots), dtype=object)
+    for k, spot in enumerate(spots):
+        chosen[k] = array[spot]
+    return chosen
 
 
 def diagnose(evidence: Evidence) -> str | None:
     """The first pattern that fits, from the most particular to the most general, or None."""
     if evidence.raised is not None:
         return _of_error(evidence)
-    for look in (_of_layout, _of_linearity, _of_paths, _of_shape, _of_second_order, _of_plans, _of_values):
+    for look in (
+        _of_layout, _of_definedness, _of_linearity, _of_absence, _of_second_order, _of_shape, _of_detached,
+        _of_plans, _of_factor, _of_sums, _of_sizes, _of_terms,
+    ):  # fmt: skip
         words = look(evidence)
         if words is not None:
             return words
     return None
 
 
+# Plans
+
+
 def _of_error(evidence: Evidence) -> str:
-    assert evidence.raised is not None
-    if "modified by an inplace operation" in evidence.raised:
-        return "in-place change of a saved tensor"
-    if evidence.bad and all(plan.kind == "layout" for plan in evidence.bad):
-        return f"the backward raises for this layout: {evidence.raised}"
-    return f"the backward raises: {evidence.raised}"
+    said = evidence.raised or ""
+    if "modified by an inplace operation" in said or CHANGES in said:
+        return f"in-place change of a saved tensor: {said}"
+    if _is_turned(said):
+        return f"transposed: {said}"
+    kinds = {plan.kind for plan in evidence.bad}
+    if kinds == {"layout"}:
+        return f"the backward raises for this layout: {said}"
+    return f"the backward raises for {evidence.bad[0].name}: {said}" if kinds == {"empty"} else _raises(said)
+
+
+def _raises(said: str) -> str:
+    return f"the backward raises: {said}"
+
+
+_SHAPE = r"[\[(]([\d, ]*)[\])]"
+
+
+def _is_turned(said: str) -> bool:
+    """Whether an error tells of a gradient that has the axes of its input in the opposite order."""
+    found = re.search(rf"got {_SHAPE} but expected shape compatible with {_SHAPE}", said)
+    found = found or re.search(rf"has shape {_SHAPE}, the input {_SHAPE}", said)
+    if found is None:
+        return False
+    got, wanted = ([int(n) for n in text.replace(",", " ").split()] for text in found.groups())
+    return len(got) > 1 and got != wanted and (got == wanted[::-1] or got[:-2] + got[:-3:-1] == wanted)
+
+
+def _kinds(plans: Sequence[Plan]) -> set[str]:
+    return {plan.kind for plan in plans}
 
 
 def _of_layout(evidence: Evidence) -> str | None:
-    if evidence.bad and all(plan.kind == "layout" for plan in evidence.bad) and evidence.good:
+    kinds = _kinds(evidence.bad)
+    if kinds == {"twice"}:
+        return "in-place change of a saved tensor: right the first time, wrong when the backward runs again"
+    if kinds == {"layout"} and evidence.good:
         return f"wrong for a memory layout only: {evidence.bad[0].name}"
     return None
 
 
-def _of_linearity(evidence: Evidence) -> str | None:
-    if np.all(evidence.claimed == 0):
+def _of_plans(evidence: Evidence) -> str | None:
+    """Right on some plans and wrong on others: what do those have in common?"""
+    if not evidence.good or not evidence.bad:
         return None
-    for changed, factor in ((evidence.doubled, 2), (evidence.negated, -1)):
-        if changed is not None and not _close(changed, factor * evidence.claimed):
+    bad, first = _kinds(evidence.bad), evidence.bad[0].name
+    if _at_repeated(evidence):
+        return "wrong for repeated indices"
+    if bad <= {"data"}:
+        return f"wrong for some data only: {first}"
+    if bad <= {"cotangent"}:
+        return "not linear in the cotangent"
+    if bad <= {"kink", "kinks"}:
+        return f"wrong at single points only: {first}"
+    if bad <= {"asked"}:
+        return f"wrong where other inputs need no gradient: {first}"
+    if bad <= {"ranks"}:
+        words = f"wrong for another number of axes: {first}"
+        return f"not summed over a broadcast axis: {words}" if evidence.narrow else words
+    return _of_regions(evidence)
+
+
+def _of_regions(evidence: Evidence) -> str | None:
+    """Right and wrong at the same sizes: another side of a comparison."""
+    usual = ("values", "point")
+    bad = [plan for plan in evidence.bad if plan.kind in usual]
+    good = {plan.sizes for plan in evidence.good if plan.kind in usual}
+    plan = next((plan for plan in bad if plan.sizes in good), None)
+    if plan is None:
+        return None
+    where = "" if evidence.side is None else f" where {evidence.side},"
+    return f"right on one region only; wrong{where} for instance with {plan.name}"
+
+
+def _at_repeated(evidence: Evidence) -> bool:
+    """Whether an index stands twice in the data wherever it is wrong, and not where it is right."""
+    return all(map(_repeats, evidence.bad)) and any(
+        not _repeats(plan) for plan in evidence.good if _data(plan)
+    )
+
+
+def _data(plan: Plan) -> list[Array]:
+    arrays = [
+        np.asarray(place.data) for place in plan.places if place.reals is None and place.data is not None
+    ]
+    return [array for array in arrays if array.dtype.kind in "iu" and array.size > 1]
+
+
+def _repeats(plan: Plan) -> bool:
+    return any(len(np.unique(array)) < array.size for array in _data(plan))
+
+
+def _of_sizes(evidence: Evidence) -> str | None:
+    """Right where an axis has size 1, and wrong only where it is larger; or for some other sizes alone."""
+    sizes = _axis_of(evidence)
+    if sizes is not None:
+        return f"wrong only for {sizes}"
+    if evidence.good and not _kinds(evidence.bad) & {"values", "point"}:
+        return f"wrong for some sizes only: {evidence.bad[0].name}"
+    return None
+
+
+def _axis_of(evidence: Evidence) -> str | None:
+    bad = [dict(plan.axes) for plan in evidence.bad if plan.axes]
+    good = [dict(plan.axes) for plan in evidence.good if plan.axes and plan.kind != "empty"]
+    for axis in bad[0] if bad else ():
+        if all(sizes.get(axis, 1) > 1 for sizes in bad) and any(sizes.get(axis) == 1 for sizes in good):
+            return f"{axis} > 1"
+        if all(sizes.get(axis) == 1 for sizes in bad) and any(sizes.get(axis, 1) > 1 for sizes in good):
+            return f"{axis} = 1"
+    return None
+
+
+# Numbers
+
+
+def _of_definedness(evidence: Evidence) -> str | None:
+    if all(number.is_finite() for number in _flat(evidence.claimed)):
+        return None
+    kinks = _kinds(evidence.bad) <= {"kink", "kinks"} and bool(evidence.bad)
+    return f"{UNDEFINED}: {evidence.bad[0].name}" if kinks else UNDEFINED
+
+
+def _of_linearity(evidence: Evidence) -> str | None:
+    if not _some(evidence.claimed):
+        return None
+    for factor, changed in evidence.scaled.items():
+        if not is_same(changed, evidence.claimed * factor):
             return "not linear in the cotangent"
     return None
 
 
-def _of_paths(evidence: Evidence) -> str | None:
+def _of_absence(evidence: Evidence) -> str | None:
     if not evidence.connected:
-        return (
-            "missing through a detached path"
-            if evidence.detaches
-            else "no gradient: it is None where it is not 0"
-        )
-    if np.all(evidence.claimed == 0) and np.any(evidence.true != 0):
+        detached = evidence.cuts(True)
+        if detached is not None:
+            return _detached(detached[0])
+        return "no gradient: it is None where it is not 0"
+    if not _some(evidence.claimed) and _some(evidence.true):
         return "the gradient is zero"
-    if evidence.detaches:
-        return "missing through a detached path"
-    return None
-
-
-def _of_shape(evidence: Evidence) -> str | None:
-    true, claimed = evidence.true, evidence.claimed
-    if true.size < 2 or not np.all(np.isfinite(claimed)):
-        return None
-    if true.ndim >= 2 and true.shape[-1] == true.shape[-2] and _close(claimed, np.swapaxes(true, -1, -2)):
-        return "transposed"
-    for name, other in evidence.others.items():
-        if other.shape == true.shape and _close(claimed, other):
-            return f"the gradient of another input ({name})"
     return None
 
 
@@ -125,80 +238,143 @@ def _of_second_order(evidence: Evidence) -> str | None:
     return "right in first order but wrong in second" if evidence.order == 2 else None
 
 
-def _of_plans(evidence: Evidence) -> str | None:
-    """Right on some plans and wrong on others: what do those have in common?"""
-    if not evidence.good or not evidence.bad:
+def _of_shape(evidence: Evidence) -> str | None:
+    true, claimed = evidence.true, evidence.claimed
+    if true.size < 2:
         return None
-    bad, first = {plan.kind for plan in evidence.bad}, evidence.bad[0].name
-    if bad <= {"data"}:
-        repeated = any(plan.name.startswith("repeated") for plan in evidence.bad)
-        return "wrong for repeated indices" if repeated else f"wrong for some data only: {first}"
-    if bad <= {"cotangent"}:
-        return "not linear in the cotangent"
-    if bad <= {"kink", "kinks"}:
-        return f"wrong at single points only: {first}"
-    if "values" in bad and any(plan.kind in ("values", "point") for plan in evidence.good):
-        return f"right on one region only; wrong for instance with {first}"
-    if bad <= {"asked"}:
-        return f"wrong where other inputs need no gradient: {first}"
-    return _of_sizes(evidence)
+    if true.ndim >= 2 and true.shape[-1] == true.shape[-2] and is_same(claimed, np.swapaxes(true, -1, -2)):
+        return "transposed"
+    for name, other in evidence.others.items():
+        if other.shape == true.shape and is_same(claimed, other):
+            return f"the gradient of another input ({name})"
+    turned = evidence.turned()
+    return None if turned is None else f"transposed: right with {turned} transposed"
 
 
-def _of_sizes(evidence: Evidence) -> str | None:
-    """Right where an axis has size 1, and wrong only where it is larger; or for some other sizes alone."""
-    bad = [dict(plan.axes) for plan in evidence.bad if plan.axes]
-    good = [dict(plan.axes) for plan in evidence.good if plan.axes and plan.kind != "empty"]
-    for axis in bad[0] if bad else ():
-        if all(sizes[axis] > 1 for sizes in bad) and any(sizes[axis] == 1 for sizes in good):
-            return f"wrong only for {axis} > 1"
-        if all(sizes[axis] == 1 for sizes in bad) and any(sizes[axis] > 1 for sizes in good):
-            return f"wrong only for {axis} = 1"
-    if not {plan.kind for plan in evidence.bad} & {"values", "point"}:
-        return f"wrong for some sizes only: {evidence.bad[0].name}"
+def _of_detached(evidence: Evidence) -> str | None:
+    found = evidence.cuts(True)
+    return None if found is None else _detached(found[0])
+
+
+def _detached(path: str) -> str:
+    return f"missing through a detached path: {path}"
+
+
+def _of_factor(evidence: Evidence) -> str | None:
+    """The sign, or a factor; one that goes with the size of an axis, if it does."""
+    factor = _factor(evidence.true, evidence.claimed)
+    if factor is None:
+        return None
+    if _is_near(factor, arb(-1)):
+        return "wrong sign"
+    ratios = [(plan, _factor(*gradients)) for plan, gradients in evidence.elsewhere()]
+    if any(ratio is None for _, ratio in ratios):
+        return None
+    by_size = next((words for axis, _ in _axes(ratios) if (words := _by_size(axis, ratios))), None)
+    return f"off by a constant factor: {_text(factor)}" + ("" if by_size is None else f" ({by_size})")
+
+
+def _axes(ratios: Sequence[tuple[Plan, Any]]) -> tuple[tuple[str, int], ...]:
+    return ratios[0][0].axes if ratios else ()
+
+
+SIZES: Mapping[str, Callable[[int], Fraction]] = {
+    "the size n of {}": lambda n: Fraction(n),
+    "1/n for the size n of {}": lambda n: Fraction(1, n),
+    "n/(n - 1) for the size n of {}": lambda n: Fraction(n, n - 1) if n > 1 else Fraction(0),
+    "(n - 1)/n for the size n of {}": lambda n: Fraction(n - 1, n),
+    "n^2 for the size n of {}": lambda n: Fraction(n * n),
+    "1/n^2 for the size n of {}": lambda n: Fraction(1, n * n),
+}
+
+
+def _by_size(axis: str, ratios: Sequence[tuple[Plan, arb | None]]) -> str | None:
+    """How the factor goes with the size of an axis, where two sizes show it."""
+    sizes = [dict(plan.axes)[axis] for plan, _ in ratios]
+    if len(set(sizes)) < 2:
+        return None
+    for words, of_size in SIZES.items():
+        if all(
+            r is not None and _is_near(r, _ball(of_size(n))) for n, (_, r) in zip(sizes, ratios, strict=True)
+        ):
+            return words.format(axis)
     return None
 
 
-def _of_values(evidence: Evidence) -> str | None:
+def _of_sums(evidence: Evidence) -> str | None:
+    part = evidence.slices()
+    if part is None:
+        return None
+    sizes = _axis_of(evidence)
+    only = "" if sizes is None else f"; wrong only for {sizes}"
+    return f"not summed over a broadcast axis: {part}{only}"
+
+
+def _of_terms(evidence: Evidence) -> str | None:
     true, claimed = evidence.true, evidence.claimed
     if true.size == 0 or true.shape != claimed.shape:
         return None
-    if not np.all(np.isfinite(claimed)):
-        return "undefined (0 * inf or the like) where the derivative has a value"
-    if _close(claimed, -true):
-        return "wrong sign"
-    factor = _constant_factor(true, claimed)
-    if factor is not None:
-        return f"off by a constant factor: {factor}"
-    summed = _unsummed(true, claimed)
-    if summed is not None:
-        return summed
-    wrong = ~np.isclose(claimed, true, rtol=NEAR, atol=NEAR * max(1e-300, float(np.max(np.abs(true)))))
-    if true.size > 1 and 0 < wrong.sum() < true.size:
-        return f"one term missing or wrong, in {int(wrong.sum())} of {true.size} entries"
+    path = evidence.cuts(False)
+    if path is not None:
+        return _detached(path[0]) if path[1] else f"one term missing: {path[0]}"
+    largest = _largest(true)
+    wrong = sum(not _is_near(c, t, largest) for c, t in zip(_flat(claimed), _flat(true), strict=True))
+    if true.size > 1 and 0 < wrong < true.size:
+        return f"one term missing or wrong, in {wrong} of {true.size} entries"
     return "one term missing or wrong"
 
 
-def _constant_factor(true: Floats, claimed: Floats) -> str | None:
-    used = np.abs(true) > 1e-12 * max(float(np.max(np.abs(true))), 1e-300)
-    if not np.any(used) or (np.count_nonzero(used) < 2 and true.size > 1):
-        return None
-    ratios = claimed[used] / true[used]
-    if not np.allclose(ratios, ratios[0], rtol=1e-10, atol=0):
-        return None
-    ratio = float(ratios[0])
-    simple = Fraction(ratio).limit_denominator(1000)
-    if abs(float(simple) - ratio) <= 1e-11 * abs(ratio):
-        return str(simple)
-    return f"1 {'+' if ratio > 1 else '-'} {abs(ratio - 1):.3g}" if abs(ratio - 1) < 1e-3 else f"{ratio:.12g}"
+# Balls
 
 
-def _unsummed(true: Floats, claimed: Floats) -> str | None:
-    """Whether a sum over an axis is a mean, or the like: factors that are the size of an axis."""
-    return None
+def _flat(array: Array) -> list[Any]:
+    return [arb(number) for number in np.asarray(array, dtype=object).reshape(-1)]
 
 
-def _close(a: Floats, b: Floats) -> bool:
-    if a.shape != b.shape or not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
+def _ball(number: Fraction) -> arb:
+    return arb(number.numerator) / number.denominator
+
+
+def _largest(array: Array) -> arb:
+    return max((abs(number.mid()) for number in _flat(array)), default=arb(0))
+
+
+def _some(array: Array) -> bool:
+    """Whether anything in it is not 0."""
+    return any(not number.is_finite() or abs(number.mid()) > NEAR for number in _flat(array))
+
+
+def _is_near(a: arb, b: arb, scale: arb | None = None) -> bool:
+    return bool(abs(a.mid() - b.mid()) <= NEAR * (abs(b.mid()) if scale is None else scale))
+
+
+def is_same(a: Array, b: Array) -> bool:
+    """Whether two arrays are the same number for number, and not 0."""
+    if a.shape != b.shape or not all(x.is_finite() for x in (*_flat(a), *_flat(b))):
         return False
-    scale = max(float(np.max(np.abs(b))) if b.size else 0.0, 1e-300)
-    return bool(np.all(np.abs(a - b) <= 1e-12 * scale)) and bool(np.any(b != 0))
+    scale = _largest(b)
+    return bool(scale > 0) and all(_is_near(x, y, scale) for x, y in zip(_flat(a), _flat(b), strict=True))
+
+
+def _factor(true: Array, claimed: Array) -> arb | None:
+    """The number by which the claim is the true gradient, if there is one."""
+    pairs = [(t.mid(), c.mid()) for t, c in zip(_flat(true), _flat(claimed), strict=True)]
+    scale = _largest(true)
+    used = [(t, c) for t, c in pairs if abs(t) > NEAR * scale]
+    if not used or any(abs(c) > NEAR * scale for t, c in pairs if not abs(t) > NEAR * scale):
+        return None
+    if len(used) < 2 < len(pairs):
+        return None
+    ratios = [c / t for t, c in used]
+    return ratios[0].mid() if all(_is_near(r, ratios[0]) for r in ratios) and bool(ratios[0] != 0) else None
+
+
+def _text(factor: arb) -> str:
+    """A factor as a simple fraction, by its distance from 1, or with its first digits."""
+    number = float(factor)
+    simple = Fraction(number).limit_denominator(1000)
+    if _is_near(factor, _ball(simple)):
+        return str(simple)
+    if abs(number - 1) < 1e-3:
+        return f"1 {'+' if bool(factor > 1) else '-'} {float(abs(factor - 1)):.3g}"
+    return f"{number:.12g}"

@@ -18,6 +18,7 @@ from gradproof.numeric.checking.trials import (
     Plan,
     Runner,
     cotangent_place,
+    following,
     make_arguments,
     precision,
 )
@@ -41,6 +42,10 @@ class Examination:
     cotangent: Place
     forward_ties: int
     connected: bool
+    forward: tuple[tuple[str, str], ...] = ()
+    """The operators of the forward with their lines, if they were asked for."""
+    custom: bool = True
+    """Whether a backward of the user's own takes part; known where the operators are."""
 
     def looked_at(self) -> list[Shape]:
         """The entries whose true gradient was computed."""
@@ -75,8 +80,11 @@ def examine(
     cotangent: Place | None = None,
     beside: int | None = None,
     bits: int = PRECISION,
+    cut: int | None = None,
 ) -> Examination:
     """Run a plan in balls, all unit vectors of the input as tangents at once.
+
+    With `cut`, the true gradient is that without the path through this operator of the forward.
 
     With `beside`, comparisons are decided by numbers a little beside the point, on sides drawn by that
     seed: the true
@@ -84,7 +92,9 @@ def examine(
     """
     with precision(bits):
         numbers = Numbers(None, Balls()) if beside is None else Numbers(None, Floats(), limits=Balls())
-        settings = Settings(numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph)
+        settings = Settings(
+            numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph, cut=cut
+        )
         offsets = None if beside is None else Random(beside)
         draws = Draws(numbers, Random(0), 0, offsets=offsets)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
@@ -102,7 +112,8 @@ def examine(
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
             return Argument(value, layout=layout, wanted=runner.order > 1 or plan.graph)
 
-        found = runner.program.evaluate(settings, arguments, draw, runner.order)
+        with following(runner.followed):
+            found = runner.program.evaluate(settings, arguments, draw, runner.order)
         if pair.first == -1:
             output, u = found.outputs[pair.output], found.cotangents[pair.output]
             claims = found.claims[pair.output]
@@ -122,7 +133,8 @@ def examine(
             true = zeros_of(shape) if intended is None else intended.limit.primal.reshape(shape)
         claimed = zeros_of(shape) if claim is None else claim.limit.primal.reshape(shape)
         place = used[0] if used else Place(np.ones(output.shape, dtype=object))
-        return Examination(true, claimed, place, settings.branches.forward_ties, claim is not None)
+        ties, forward = settings.branches.forward_ties, tuple(settings.forward)
+        return Examination(true, claimed, place, ties, claim is not None, forward, settings.custom)
 
 
 def zeros_of(shape: Shape) -> Array:

@@ -17,6 +17,7 @@ from flint import arb
 
 from gradproof.numeric.checking.examination import Examination, examine
 from gradproof.numeric.checking.points import Place
+from gradproof.numeric.checking.replay import is_finite_for_real
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
 from gradproof.numeric.exact.duals import Shape
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
@@ -27,6 +28,8 @@ NOT_CONCLUSIVE = (AmbiguousError, UndecidableError, RoundedAwayError, ForwardErr
 """What makes a run beside a point say nothing."""
 SIDES = 6
 """From how many sides a kink is looked at."""
+NOTHING = 1e-25
+"""What is shown as 0."""
 MAX_WEIGHT = 1 << 16
 """Weights of a mean are fractions with at most this denominator."""
 
@@ -201,7 +204,9 @@ def limit_near(runner: Runner, plan: Plan, pair: Pair) -> KinkOutcome | None:
         if any(abs(limit - limits[0]) > arb(2) ** -40 * (1 + abs(limits[0])) for limit in limits):
             return None
         claimed: Any = claim.claimed[spot]
-        if not claimed.is_finite():
+        if not claimed.is_finite() and not is_finite_for_real(
+            runner.program, plan, pair.output, pair.wrt, claim.cotangent, spot
+        ):
             spots.append(spot)
     return KinkOutcome("outside", tuple(spots), claim, near) if spots else None
 
@@ -230,7 +235,9 @@ def hull_text(sides: Sequence[Examination], spot: Shape, digits: int = 15) -> st
     """The range of the limits at an entry."""
     values = sorted((side.true[spot] for side in sides), key=lambda ball: float(ball.mid()))
     low, high = values[0], values[-1]
-    if low.overlaps(high):
+    if all(abs(value) < NOTHING for value in values):
+        return "0"
+    if low.overlaps(high) or low.str(digits, radius=False) == high.str(digits, radius=False):
         return low.str(digits, radius=False)
     return f"between {low.str(digits, radius=False)} and {high.str(digits, radius=False)}"
 

@@ -50,6 +50,25 @@ class Place:
         return () if self.reals is None else self.reals.shape
 
 
+@dataclass(frozen=True)
+class Redraw:
+    """Another residue for an entry of an input, at one level of the tower."""
+
+    number: int
+    """Of the input, among those that are numbers."""
+    entry: int
+    level: int
+    salt: str
+
+
+@dataclass(frozen=True)
+class Redraws:
+    """Residues that are drawn as for the plan of this name, and then some of them again."""
+
+    name: str
+    steps: tuple[Redraw, ...] = ()
+
+
 @dataclass
 class Draws:
     """Makes exact numbers of places: `directions` tangents, one for each place that has a direction."""
@@ -60,6 +79,9 @@ class Draws:
     tied: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     offsets: Random | None = None
     """With this, the numbers that decide comparisons stand a little beside the point, on a random side."""
+    redraws: tuple[Redraw, ...] = ()
+    drawn: int = 0
+    """How many places residues were drawn for."""
 
     def value(self, place: Place, direction: int | None, units: bool = False) -> Value:
         """The numbers of a place; its tangents are random in `direction`, or with `units` the unit
@@ -97,6 +119,12 @@ class Draws:
     def _residues(self, system: Residues, place: Place) -> Array:
         assert place.reals is not None
         primal = system.draw(place.reals.shape, self.random)
+        rows = primal.reshape((len(primal), -1))
+        for redraw in self.redraws:
+            if redraw.number == self.drawn:
+                prime = system.tower.primes[redraw.level]
+                rows[redraw.level, redraw.entry] = Random(redraw.salt).randrange(prime)
+        self.drawn += 1
         if place.domain in ("positive", "unit"):  # such as have roots: the powers of odd order
             primal = system.by_rows(
                 primal, lambda level, r: pow(r, system.tower.odd_parts[level][1], system.tower.primes[level])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
@@ -15,8 +16,8 @@ from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS,
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import Plan, Trial, cotangent_place
-from gradproof.numeric.exact.numpy_programs import NumpyProgram, gradient_mistake
-from gradproof.numeric.exact.programs import TorchProgram
+from gradproof.numeric.exact.numpy_programs import CHANGES, NumpyProgram, gradient_mistake
+from gradproof.numeric.exact.programs import Program, TorchProgram
 from gradproof.numeric.exact.seeds import all_replayed, replayed
 
 
@@ -53,20 +54,24 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
 def refusal_for_real(target: Target, plan: Plan) -> str | None:
     """The error with which the program's forward refuses a place in floats, or None."""
     try:
-        with all_replayed(plan.seed):
-            if isinstance(target.program, TorchProgram):
-                made = tree_flatten(target.program.function(*(_tensor(place) for place in plan.places)))[0]
-                numbers = [y for y in made if isinstance(y, torch.Tensor) and y.is_floating_point()]
-                if not all(torch.isfinite(y).all() for y in numbers):
-                    return "the output has no value there"
-            else:
-                program: Any = target.program
-                program.forward(
-                    *(p.data if p.reals is None else p.reals.astype(np.float64) for p in plan.places)
-                )
+        outputs = outputs_for_real(target, plan.places, plan.seed)
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    if isinstance(target.program, TorchProgram) and not all(np.isfinite(y).all() for y in outputs):
+        return "the output has no value there"
     return None
+
+
+def outputs_for_real(target: Target, places: Sequence[Place], seed: int) -> list[np.ndarray]:
+    """What the program's forward returns in floats: the arrays of real numbers."""
+    with all_replayed(seed):
+        if isinstance(target.program, TorchProgram):
+            made = tree_flatten(target.program.function(*map(_tensor, places)))[0]
+            tensors = [y for y in made if isinstance(y, torch.Tensor) and y.is_floating_point()]
+            return [y.detach().to(torch.float64).numpy() for y in tensors]
+        program: Any = target.program
+        found = program.forward(*(p.data if p.reals is None else p.reals.astype(np.float64) for p in places))
+    return [np.asarray(y, dtype=np.float64) for y in (found if isinstance(found, tuple | list) else (found,))]
 
 
 def differs_for_real(target: Target, trial: Trial) -> str | None:
@@ -198,6 +203,27 @@ def _numbered(plan: Plan) -> dict[int, int]:
     return {k: wanted[k] for k in plan.asked}
 
 
+def is_finite_for_real(
+    program: Program, plan: Plan, output: int, wrt: int, cotangent: Place, spot: tuple[int, ...]
+) -> bool:
+    """Whether the program's gradient in floats has a value at an entry where the exact one has none."""
+    if not isinstance(program, TorchProgram) or cotangent.reals is None:
+        return False
+    inputs = [_tensor(replace(place, dtype=torch.float64)) for place in plan.places]
+    wanted = [x for x, p in zip(inputs, plan.places, strict=True) if p.reals is not None and p.wanted]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(plan.seed)
+            leaves = tree_flatten(program.function(*inputs))[0]
+            outputs = [y for y in leaves if isinstance(y, torch.Tensor) and y.is_floating_point()]
+            y = outputs[output]
+            u = torch.from_numpy(cotangent.reals.astype(np.float64)).to(y.dtype)
+            (found,) = torch.autograd.grad([y], [wanted[wrt]], [u], allow_unused=True)
+            return found is not None and bool(torch.isfinite(found[spot]))
+    except Exception:  # not to be told
+        return False
+
+
 def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
     program: Any = target.program
     inputs = [p.data if p.reals is None else p.reals.astype(np.float64) for p in plan.places]
@@ -209,10 +235,14 @@ def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
     if not all(np.isfinite(part).all() for part in parts):
         return ""
     cotangent = tuple(map(np.ones_like, output)) if isinstance(output, tuple) else np.ones_like(output)
+    copies = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
     try:
-        found = program.vjp(cotangent, *inputs)
+        found = program.vjp(cotangent, *copies)
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    for position, (before, after) in enumerate(zip(inputs, copies, strict=True)):
+        if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+            return f"{CHANGES} input {position}"
     return gradient_mistake(found, [None if p.reals is None else p.shape for p in plan.places])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gradproof.numeric.checking.examination import PRECISION, Examination, examine
 from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE
 from gradproof.numeric.checking.points import PINNED, Place
+from gradproof.numeric.checking.replay import is_finite_for_real
 from gradproof.numeric.checking.trials import Pair, Plan, Runner
 from gradproof.numeric.exact.duals import Array, Shape
 
@@ -67,8 +68,11 @@ def _stands(
 ) -> bool:
     """The difference is still there at a higher precision."""
     again = examine(runner, plan, pair, cotangent, bits=bits)
-    return spot in again.separated() and bool(
-        again.claimed[spot].overlaps(seen.claimed[spot]) or not seen.claimed[spot].is_finite()
+    if seen.claimed[spot].is_finite():
+        return spot in again.separated() and bool(again.claimed[spot].overlaps(seen.claimed[spot]))
+    return spot in again.separated() and not (
+        pair.first == -1
+        and is_finite_for_real(runner.program, plan, pair.output, pair.wrt, seen.cotangent, spot)
     )
 
 
@@ -145,6 +149,8 @@ def _changed(place: Place, position: Shape, number: Fraction) -> Place:
 
 def _try(runner: Runner, found: Found, pair: Pair, part: int, place: Place) -> Found | None:
     if part < 0:
+        if place.reals is not None and not place.reals.any():
+            return None
         return confirm(runner, found.plan, pair, place)
     places = list(found.plan.places)
     places[part] = place

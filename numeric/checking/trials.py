@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 from random import Random
+from typing import Any
 
 import numpy as np
 from flint import ctx
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
-from gradproof.numeric.checking.points import Draws, Place, argument
+from gradproof.numeric.checking.points import Draws, Place, Redraw, Redraws, argument
 from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Array, Dual, Shape
@@ -30,6 +31,7 @@ from gradproof.numeric.exact.programs import (
 )
 from gradproof.numeric.exact.reals import Balls, Floats, RoundedAwayError
 from gradproof.numeric.exact.residues import Residues
+from gradproof.numeric.exact.scalars import FOLLOWED, EscapedError
 from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.towers import Tower, draw_tower
 from gradproof.numeric.exact.values import (
@@ -45,12 +47,10 @@ BALL_BITS = 512
 """The precision of balls that decide comparisons where floats overflow."""
 FORWARD = -2
 """Marks pairs of a rule of forward mode."""
-MAX_DRAWS = 16
-"""How often other residues are drawn where a root is needed that the first ones lack."""
+MAX_DRAWS = 80
+"""How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
 LOOKED_AT = 8
 """How much more a number costs where the operators are run in floats as well."""
-MAX_SINGLES = 8
-"""At most so many entries of an output are then taken one at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Plan:
     seed: int = 0
     kind: str = "point"
     """What was varied: `point`, `sizes`, `empty`, `layout`, `values`, `data`, `cotangent`, `asked`,
-    `graph`, `ranks`, `kink`, `kinks`.
+    `graph`, `ranks`, `fewer`, `twice`, `kink`, `kinks`.
     """
 
     twice: bool = False
@@ -73,8 +73,6 @@ class Plan:
     """The size of each axis."""
     graph: bool = False
     """Whether the backward is run so that it can be derived again."""
-    single: int | None = None
-    """The entry of the cotangent that alone is not 0, counted modulo the entries of the output."""
 
     @property
     def asked(self) -> dict[int, int]:
@@ -115,9 +113,6 @@ class Outcome:
     prime: int = field(default=0, compare=False)
 
 
-EQUAL = Outcome("equal")
-
-
 @dataclass
 class Trial:
     """The outcomes of a trial, with the comparisons and operators that it met."""
@@ -128,12 +123,15 @@ class Trial:
     used: dict[str, str] = field(default_factory=dict[str, str])
     assumes: dict[str, None] = field(default_factory=dict[str, None])
     constants: dict[float, str] = field(default_factory=dict[float, str])
+    open: dict[str, None] = field(default_factory=dict[str, None])
     depth: int = 0
     circular: bool = False
     floats: dict[Pair, Array] = field(default_factory=dict[Pair, Array])
     """The claimed gradients of first order in floats, none where balls decide."""
     values: dict[int, Array] = field(default_factory=dict[int, Array])
     """The outputs in floats."""
+    unclean: int = 0
+    """How many roots were taken of residues that have none."""
     outside: bool = False
     """Whether the outputs have no value here, so that the place is outside the domain."""
 
@@ -159,12 +157,6 @@ def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
     if plan.cotangent[-1].isdigit():  # one number throughout
         numbers.fill(Fraction(plan.cotangent))
         ties = np.zeros(shape, dtype=int)
-    if plan.single is not None and numbers.size:
-        keep = np.unravel_index(plan.single % numbers.size, shape) if shape else ()
-        ties = np.zeros(shape, dtype=int)
-        number, ties[keep] = numbers[keep], -1
-        numbers.fill(Fraction(0))
-        numbers[keep] = number
     return Place(numbers, ties)
 
 
@@ -179,10 +171,12 @@ class Runner:
     depth: int | None = None
     circular: bool = False
     balls: bool = False
-    spare_runs: int = 96
+    clean: dict[str, Redraws] = field(default_factory=dict[str, Redraws])
+    """For which residues all roots were there, by sizes."""
+    spare_runs: int = 400
     """How many runs are left for other residues."""
-    outputs: int = 0
-    """How many entries the largest output of the last run had."""
+    followed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """The global names of what calls `float` with tensors."""
     _towers: dict[tuple[int, int, bool], tuple[Tower, int]] = field(
         default_factory=dict[tuple[int, int, bool], tuple[Tower, int]]
     )
@@ -198,47 +192,53 @@ class Runner:
     def run(self, plan: Plan) -> Trial:
         """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
         trial = self.run_once(plan, 0)
-        unclear = [pair for pair, outcome in trial.outcomes.items() if outcome.kind == "unclear"]
-        if unclear and plan.kind not in ("kink", "kinks"):
-            for pair, outcome in self._entry_by_entry(plan, unclear).items():
-                trial.outcomes[pair] = outcome
+        special = plan.kind in ("kink", "kinks") and trial.branches.forward_ties
+        if _is_unclear(trial) and not special:
+            return self._with_roots(plan, trial)
         return trial
 
-    def _entry_by_entry(self, plan: Plan, pairs: list[Pair]) -> dict[Pair, Outcome]:
-        """Cotangents with one entry at a time: fewer roots must exist at once, and other residues are
-        drawn until they do.
-        """
-        count = self.outputs or 1
-        found: dict[Pair, Outcome] = {}
-        if self.spare_runs <= 0:
-            return found
-        for single in range(min(count, MAX_SINGLES)):
-            alone = replace(plan, single=single)
-            open_pairs = [pair for pair in pairs if found.get(pair, EQUAL).kind == "equal"]
-            for attempt in range(MAX_DRAWS):
-                self.spare_runs -= 1
-                outcomes = self.run_once(alone, attempt).outcomes
-                for pair in open_pairs:
-                    found[pair] = outcomes[pair]
-                open_pairs = [pair for pair in open_pairs if found[pair].kind == "unclear"]
-                if not open_pairs:
-                    break
-            if open_pairs:
-                break
-        return found
+    def _with_roots(self, plan: Plan, trial: Trial) -> Trial:
+        """Draw entries of the inputs again, one after the other, and keep what leaves no fewer roots.
 
-    def run_once(self, plan: Plan, attempt: int) -> Trial:
+        What was found for one plan is tried first for others of the same sizes.
+        """
+        assert self.depth is not None
+        random = Random(f"{self.seed}/{plan.name}/roots")
+        places = [place for place in plan.places if place.reals is not None]
+        movable = [k for k, place in enumerate(places) if place.reals is not None and place.reals.size]
+        redraws, best = Redraws(plan.name), trial
+        known = self.clean.get(plan.sizes)
+        for step in range(MAX_DRAWS):
+            if not movable or self.spare_runs <= 0 or not _is_unclear(best):
+                break
+            self.spare_runs -= 1
+            number = random.choice(movable)
+            entry, level = random.randrange(prod(places[number].shape)), random.randrange(self.depth + 1)
+            redraw = Redraw(number, entry, level, f"{self.seed}/{plan.name}/{step}")
+            other = Redraws(redraws.name, (*redraws.steps, redraw)) if known is None else known
+            known = None
+            try:
+                found = self.run_once(plan, 0, other)
+            except AmbiguousError:
+                continue
+            if found.unclean <= best.unclean:
+                redraws, best = other, found
+        if not best.unclean:
+            self.clean[plan.sizes] = redraws
+        return best
+
+    def run_once(self, plan: Plan, attempt: int, redraws: Redraws | None = None) -> Trial:
         """Run a plan with the residues of one draw."""
         if self.depth is None:
             dry = self.look(plan)
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
             try:
-                if self.jointly and plan.kind not in ("point", "asked"):
+                if self.jointly and redraws is None and plan.kind not in ("point", "asked"):
                     together = self._formal(plan, attempt, jointly=True)
                     if together.outcomes:
                         return together
-                trial = self._formal(plan, attempt)
+                trial = self._formal(plan, attempt, None, redraws)
                 if any(outcome.kind in ("different", "unclear") for outcome in trial.outcomes.values()):
                     self.jointly = False
                 return trial
@@ -253,19 +253,22 @@ class Runner:
         raise AmbiguousError("the numbers drawn decide no comparison")
 
     def _formal(
-        self, plan: Plan, attempt: int, offsets: Random | None = None, jointly: bool = False
-    ) -> Trial:
+        self, plan: Plan, attempt: int, offsets: Random | None = None, redraws: Redraws | None = None,
+        jointly: bool = False,
+    ) -> Trial:  # fmt: skip
         assert self.depth is not None
         residues = self._residues(attempt)
-        found, settings, values = self._evaluate_with_values(plan, residues, attempt, offsets, False, jointly)
+        found, settings, values = self._evaluate_with_values(
+            plan, residues, attempt, offsets, False, redraws, jointly
+        )
         if settings.numbers.depth > self.depth:
             raise LevelsError(settings.numbers.depth)
         trial = Trial(
             plan, {}, settings.branches, settings.used, settings.numbers.assumes, settings.constants.used,
-            settings.numbers.depth, self.circular,
+            settings.numbers.open, settings.numbers.depth, self.circular,
         )  # fmt: skip
         (pair_up_jointly if jointly else pair_up)(trial, residues, found, values)
-        self.outputs = max((prod(output.shape) for output in found.outputs), default=0)
+        trial.unclean = residues.unclean_roots
         return trial
 
     def _residues(self, attempt: int) -> Residues:
@@ -293,22 +296,33 @@ class Runner:
         attempt: int,
         offsets: Random | None = None,
         bounds: bool = False,
+        redraws: Redraws | None = None,
         jointly: bool = False,
     ) -> tuple[Evaluated, Settings, list[Value]]:
-        numbers = Numbers(
-            residues,
-            Balls() if self.balls and offsets is None else Floats(),
-            bounds=Intervals() if bounds else None,
-        )
+        """A run in which balls decide where floats cannot tell which number is larger."""
+        balls = self.balls and offsets is None
+        try:
+            return self._evaluate_in(plan, residues, attempt, offsets, bounds, balls, redraws, jointly)
+        except AmbiguousError:
+            if balls or offsets is not None or bounds:
+                raise
+            return self._evaluate_in(plan, residues, attempt, offsets, bounds, True, redraws, jointly)
+
+    def _evaluate_in(
+        self, plan: Plan, residues: Residues | None, attempt: int, offsets: Random | None, bounds: bool,
+        balls: bool, redraws: Redraws | None = None, jointly: bool = False,
+    ) -> tuple[Evaluated, Settings, list[Value]]:  # fmt: skip
+        numbers = Numbers(residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None)
         settings = Settings(
             numbers, Branches(), Constants(self.meant), plan.seed, plan.twice, plan.graph, jointly
         )
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
             numbers,
-            Random(f"{self.seed}/{attempt}/{plan.name}/residues"),
+            Random(f"{self.seed}/{attempt}/{plan.name if redraws is None else redraws.name}/residues"),
             1 if jointly else len(wanted) + 1,
             offsets=offsets,
+            redraws=() if redraws is None else redraws.steps,
         )
         arguments, values = make_arguments(plan, draws, jointly=jointly)
         random = Random(f"{plan.seed}/{plan.name}/cotangent")
@@ -320,9 +334,14 @@ class Runner:
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
             return Argument(value, layout=layout, wanted=self.order > 1 or plan.graph)
 
-        with precision(BALL_BITS if self.balls else ctx.prec):
+        with precision(BALL_BITS if balls else ctx.prec), following(self.followed):
             try:
                 found = self.program.evaluate(settings, arguments, draw, self.order)
+            except EscapedError as error:
+                if error.namespace is None or any(space is error.namespace for space in self.followed):
+                    raise
+                self.followed.append(error.namespace)
+                return self._evaluate_in(plan, residues, attempt, offsets, bounds, balls, redraws, jointly)
             except (ForwardError, BackwardError) as error:
                 if residues is not None and numbers.depth >= residues.levels:
                     raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
@@ -330,6 +349,20 @@ class Runner:
             finally:
                 self.spent += numbers.made * (LOOKED_AT if residues is None else 1)
         return found, settings, values
+
+
+def _is_unclear(trial: Trial) -> bool:
+    return any(outcome.kind == "unclear" for outcome in trial.outcomes.values())
+
+
+@contextmanager
+def following(spaces: list[dict[str, Any]]) -> Iterator[None]:
+    """Within, `float` of a tensor is followed in programs with these global names."""
+    token = FOLLOWED.set(tuple(spaces))
+    try:
+        yield
+    finally:
+        FOLLOWED.reset(token)
 
 
 @contextmanager

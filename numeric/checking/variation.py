@@ -159,7 +159,8 @@ class Maker:
             reals = fractions(example.array)
             ties = np.full(reals.shape, PINNED, dtype=int) if domain == "mask" else None
             places.append(Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted))
-        return Plan("the example", tuple(places), seed=self.seed, kind="point")
+        axes = tuple(self.target.sizes.items())
+        return Plan("the example", tuple(places), seed=self.seed, kind="point", axes=axes)
 
     def sizes(self) -> Iterator[Plan]:
         """Each axis at each of a few sizes, all of them at 1, and each of them empty."""
@@ -178,7 +179,7 @@ class Maker:
     def ranks(self) -> Iterator[Plan]:
         """A leading axis more, or one fewer, where no specification says how many there are.
 
-        All inputs change at once, and those alone that have the most axes.
+        It is that of the inputs with the most axes: the others are shared, as weights are by a batch.
         """
         if self.target.specified:
             return
@@ -190,19 +191,17 @@ class Maker:
             return
         most = max(len(axes[k].axes) for k in free)
         widest = [k for k in free if len(axes[k].axes) == most]
-        groups = [free] if widest == free else [free, widest]
-        for change, word in ((1, "more"), (-1, "fewer")):
-            for group in groups:
-                names = " and ".join(examples[k].name for k in group)
-                yield self._of_other_rank(group, change, f"{names} with one axis {word}")
+        names = " and ".join(examples[k].name for k in widest)
+        yield self._of_other_rank(widest, 1, f"{names} with one axis more", "ranks")
+        yield self._of_other_rank(widest, -1, f"{names} with one axis fewer", "fewer")
 
-    def _of_other_rank(self, changed: list[int], change: int, name: str) -> Plan:
+    def _of_other_rank(self, changed: list[int], change: int, name: str, kind: str) -> Plan:
         axes = list(self.target.axes)
         for k in changed:
             own = axes[k].axes
             axes[k] = replace(axes[k], axes=(LEADING, *own) if change > 0 else own[1:])
         sizes = {**self.target.sizes, LEADING: 2}
-        return Maker(replace(self.target, axes=tuple(axes)), self.seed).plan(name, "ranks", sizes)
+        return Maker(replace(self.target, axes=tuple(axes)), self.seed).plan(name, kind, sizes)
 
     def _entries(self, sizes: Mapping[str, int]) -> int:
         """How many entries the inputs have; parameters, which keep their shape, do not count."""
@@ -237,7 +236,7 @@ class Maker:
             yield self.plan(f"cotangent {layout}", "layout", cotangent_layout=layout)
         for layout in [name for name in INPUT_LAYOUTS if name in COTANGENT_LAYOUTS]:
             yield self.plan(f"all {layout}", "layout", layout=layout, cotangent_layout=layout)
-        yield replace(self.plan("the backward run twice", "layout"), twice=True)
+        yield replace(self.plan("the backward run twice", "twice"), twice=True)
         yield replace(self.plan("a backward that can be derived again", "graph"), graph=True)
         for sign in ("positive", "negative", "large", "0"):
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)

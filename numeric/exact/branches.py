@@ -185,6 +185,9 @@ def order(a: Value, b: Value) -> Array:
     sides = np.empty(shape, dtype=np.int8)
     for position in np.ndindex(shape):
         sides[position] = _order_balls(x[position], y[position])
+    equal = _equal(a, b)
+    if equal is not None and np.any((sides == 0) & ~equal & ~_real_constants(a, b)):
+        raise AmbiguousError("a comparison of numbers that are equal by chance")
     return sides
 
 

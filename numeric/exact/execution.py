@@ -77,12 +77,41 @@ class Execution(TorchDispatchMode):
         """Whether numbers have left the tensors (`scalars.py`)."""
         self.opaque: Callable[[], Any] | None = None
         """Computes what operators do that cannot be followed: the outputs of the program."""
+        self.cut: int | None = None
+        """The operator of the forward, by its number, whose results have no tangent."""
+        self.forward: list[tuple[str, str]] = []
+        """The operators of the forward and their lines, where `cut` is a number."""
+        self._inside = False
         self._known_metas: dict[Any, list[torch.Tensor | None]] = {}
 
     # How an operator is answered
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        if self.cut is None or self._inside or not self.branches.forward:
+            return self._dispatch(func, args, kwargs or {})
+        self._inside = True
+        try:
+            result = self._dispatch(func, args, kwargs or {})
+        finally:
+            self._inside = False
+        self.forward.append((func.overloadpacket.__name__, user_line()))
+        if len(self.forward) - 1 != self.cut:
+            return result
+        if func._schema.is_mutable:
+            for target in _written(func, args, kwargs or {}):
+                self.write(target, self.value_of(target).without_tangent())
+            return result
+        return self._cut_off(result)
+
+    def _cut_off(self, result: Any) -> Any:
+        """The results of an operator, without tangents."""
+
+        def still(tensor: ExactTensor) -> ExactTensor:
+            return new_tensor(tensor.read().without_tangent(), tensor.dtype, like=tensor.meta)
+
+        return tree_map_only(ExactTensor, still, result)
+
+    def _dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         if func is torch.ops.aten._has_same_storage_numel.default:
             return True  # tangents are laid out as what they belong to
         if func in _METADATA:

@@ -33,6 +33,8 @@ from gradproof.numeric.exact.storages import without_constant
 from gradproof.numeric.exact.values import UndecidableError, Value
 from gradproof.numeric.kernels import Kernel
 
+CHANGES = "the backward changes in place"
+
 
 class ChangedInputError(Exception):
     """A program changes an array that it was given."""
@@ -195,6 +197,8 @@ def call(
         line = given.store.written if isinstance(given, Exact) else None
         if line is not None or (data is not None and not np.array_equal(given, data)):
             where = f" at {line}" if line is not None else ""
+            if kind is BackwardError:
+                raise BackwardError(f"{CHANGES} input {position}{where}")
             raise ChangedInputError(f"input {position} is changed{where}")
     return result
 

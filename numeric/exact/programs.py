@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,6 +66,12 @@ class Settings:
     """Whether the backward is run so that it can be derived again, which it may notice."""
     jointly: bool = False
     """Whether rules of forward mode get the tangents of all inputs at once."""
+    cut: int | None = None
+    """The operator of the forward, by its number, whose results have no tangent: a path that is left out."""
+    forward: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """The operators of the forward and their lines, where `cut` is a number."""
+    custom: bool = True
+    """Whether a backward of the user's own takes part; told where `cut` is a number."""
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The operators met, and whether each was executed, decomposed or transcribed."""
 
@@ -135,6 +141,7 @@ class TorchProgram:
             x for x, a in zip(inputs, arguments, strict=True) if isinstance(x, ExactTensor) and a.wanted
         ]
         run = Execution(settings.numbers, settings.branches, settings.constants)
+        run.cut, run.forward = settings.cut, settings.forward
         if self.reference is not None:
             reference = self.reference
             run.opaque = lambda: reference(*inputs)
@@ -142,6 +149,8 @@ class TorchProgram:
             with all_replayed(settings.seed), torch.enable_grad():
                 outputs = self._forward(run, inputs)
                 settings.branches.forward, graph = False, order > 1 or settings.graph
+                if settings.cut is not None:
+                    settings.custom = any(map(has_custom_backward, outputs))
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
                 given = tuple(None if u is None else u.read() for u in cotangents)  # a backward may write
                 if settings.twice:
@@ -307,6 +316,15 @@ class TorchProgram:
 
 def has_forward_rule(output: torch.Tensor) -> bool:
     """Whether a function with a `jvp` of its own took part in an output."""
+    return any(f.jvp is not torch.autograd.Function.jvp for f in _functions_in(output))
+
+
+def has_custom_backward(output: torch.Tensor) -> bool:
+    """Whether an `autograd.Function` or an operator of the user's own took part in an output."""
+    return any(True for _ in _functions_in(output))
+
+
+def _functions_in(output: torch.Tensor) -> Iterator[type[torch.autograd.Function]]:
     seen: set[Any] = set()
     pending = [output.grad_fn]
     while pending:
@@ -315,10 +333,9 @@ def has_forward_rule(output: torch.Tensor) -> bool:
             continue
         seen.add(node)
         made_by = getattr(node, "_forward_cls", None)
-        if made_by is not None and made_by.jvp is not torch.autograd.Function.jvp:
-            return True
+        if made_by is not None:
+            yield made_by
         pending.extend(entry[0] for entry in node.next_functions)
-    return False
 
 
 def tangent_value(value: Value, direction: int) -> Value:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,6 +25,18 @@ from gradproof.numeric.exact.values import UndecidableError
 
 class EscapedError(UndecidableError):
     """A value left the tensors in a way that cannot be followed."""
+
+    namespace: dict[str, Any] | None = None
+    """The global names of the program that called `float()`."""
+
+
+def _float_escapes() -> EscapedError:
+    error = EscapedError(f"float() of a tensor at {user_line()}")
+    frame = sys._getframe(1)
+    while frame is not None and not is_the_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    error.namespace = None if frame is None else frame.f_globals
+    return error
 
 
 class TextError(EscapedError):
@@ -45,7 +59,7 @@ class ExactScalar:
         shown = shown_in_floats(self.tensor)
         if shown is not None:
             return float(shown)
-        raise EscapedError(f"float() of a tensor at {user_line()}")
+        raise _float_escapes()
 
     def __int__(self) -> int:
         shown = shown_in_floats(self.tensor)
@@ -63,7 +77,9 @@ class ExactScalar:
         return format(self)
 
     def __hash__(self) -> int:
-        raise EscapedError(f"a tensor's value used as a key at {user_line()}")
+        """The same for all: keys are compared with one another, though not with those that are numbers."""
+        self.tensor.read().numbers.open[f"a tensor's value used as a key at {user_line()}"] = None
+        return 0
 
 
 def _delegate(name: str, function: Callable[..., Any], reflected: bool = False) -> None:
@@ -84,6 +100,12 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs"):
     _delegate(f"__{_name}__", getattr(operator, _name))
 
 _ITEM = {torch.Tensor.item, torch.Tensor.__float__, torch.Tensor.__int__, torch.Tensor.__index__}
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    torch.Tensor.item: float,
+    torch.Tensor.__float__: float,
+    torch.Tensor.__int__: int,
+    torch.Tensor.__index__: int,
+}
 _MEMORY = {
     torch.Tensor.numpy,
     torch.Tensor.__array__,
@@ -135,6 +157,15 @@ class EscapeGuard(TorchFunctionMode):
     def __init__(self, run: Execution) -> None:
         super().__init__()
         self.run = run
+        self._following = ExitStack()
+
+    def __enter__(self) -> Any:
+        self._following.enter_context(followed())
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> Any:
+        self._following.close()
+        return super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -161,7 +192,9 @@ class EscapeGuard(TorchFunctionMode):
             wanted = func in _ITEM or func is torch.Tensor.numpy
             shown = shown_in_floats(tensor) if wanted else None
             if shown is not None:
-                return shown if func is torch.Tensor.numpy else func(torch.from_numpy(shown))
+                return shown if func is torch.Tensor.numpy else _PLAIN[func](shown.item())
+            if func is torch.Tensor.__float__:
+                raise _float_escapes()
             if func in _ITEM:
                 raise EscapedError(f"{func.__name__.strip('_')}() of a tensor at {user_line()}")
             if func is torch.Tensor.__bool__:
@@ -228,3 +261,64 @@ def _to_list(tensor: ExactTensor) -> Any:
     if tensor.ndim == 0:
         return ExactScalar(_scalar(tensor))
     return [_to_list(entry) for entry in tensor.unbind(0)]  # pyright: ignore[reportArgumentType]
+
+
+# What is called with a number of Python's, and goes on with one that is followed
+
+
+class _FollowedMeta(type):
+    def __call__(cls, *arguments: Any) -> Any:
+        if arguments and isinstance(arguments[0], ExactTensor) and arguments[0].numel() == 1:
+            return ExactScalar(_scalar(arguments[0]))
+        return arguments[0] if arguments and isinstance(arguments[0], ExactScalar) else float(*arguments)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, float | ExactScalar)
+
+
+class FollowedFloat(float, metaclass=_FollowedMeta):
+    """`float`, in a program that calls it with tensors: these remain exact."""
+
+    dtype = np.dtype(np.float64)
+
+
+FOLLOWED: ContextVar[Sequence[dict[str, Any]]] = ContextVar("FOLLOWED", default=())
+"""The global names of programs in which `float` is `FollowedFloat`."""
+_OF_MATH = (
+    "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos",
+    "atan", "erf", "fabs", "floor", "ceil", "isnan", "isfinite", "isinf",
+)  # fmt: skip
+
+
+def _of_math(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
+    function = torch.abs if name == "fabs" else getattr(torch, name)
+
+    def call(*arguments: Any) -> Any:
+        if len(arguments) == 1 and isinstance(arguments[0], ExactScalar | ExactTensor):
+            tensor = arguments[0].tensor if isinstance(arguments[0], ExactScalar) else _scalar(arguments[0])
+            result = function(tensor)
+            return ExactScalar(result) if isinstance(result, ExactTensor) else bool(result)
+        return own(*arguments)
+
+    return call
+
+
+@contextmanager
+def followed() -> Iterator[None]:
+    """Within, functions of `math` take exact scalars, and `float` does in the programs of `FOLLOWED`."""
+    if JITTER.get() is not None:
+        yield
+        return
+    before = {name: getattr(math, name) for name in _OF_MATH}
+    spaces = [space for space in FOLLOWED.get() if "float" not in space]
+    for name, own in before.items():
+        setattr(math, name, _of_math(name, own))
+    for space in spaces:
+        space["float"] = FollowedFloat
+    try:
+        yield
+    finally:
+        for name, own in before.items():
+            setattr(math, name, own)
+        for space in spaces:
+            del space["float"]

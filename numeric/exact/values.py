@@ -53,6 +53,8 @@ class Numbers:
     """Whether a sine or cosine was met."""
     assumes: dict[str, None] = field(default_factory=dict[str, None])
     """What was assumed on the way, in order."""
+    open: dict[str, None] = field(default_factory=dict[str, None])
+    """What was followed, but not so far that anything could be proved."""
 
     @property
     def systems(self) -> tuple[System, ...]:

@@ -1,0 +1,207 @@
+"""The evidence for a diagnosis of one output and one input: gradients at a generic point, and around it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradproof.numeric.checking.diagnosis import Evidence, Gradients, diagnose, gradients_of, is_same
+from gradproof.numeric.checking.examination import PRECISION, Examination, examine
+from gradproof.numeric.checking.kinks import NOT_CONCLUSIVE
+from gradproof.numeric.checking.points import Place
+from gradproof.numeric.checking.targets import Target
+from gradproof.numeric.checking.trials import FORWARD, Pair, Plan, Runner, precision
+from gradproof.numeric.exact.duals import Array
+
+if TYPE_CHECKING:
+    from gradproof.numeric.checking.checks import Findings
+
+USUAL = ("values", "point")
+PATIENCE = 1.5
+"""Seconds of processor time that the search for a path may take."""
+MAX_TURNED = 4
+"""So many square inputs, the cotangent among them, are transposed in turn at most."""
+MAX_SLICED = 4
+"""Outputs of at most so many axes are looked at slice by slice."""
+FEW = 24
+"""Entries of the inputs at which paths are looked for, at most, where such a plan is wrong too."""
+
+
+def explain(
+    target: Target, runner: Runner, findings: Findings, pair: Pair, bad: list[Plan], good: list[Plan],
+    plan: Plan,
+) -> str | None:  # fmt: skip
+    """What is wrong with a pair, in words; `plan` is one at which it is."""
+    usual = [p for p in bad if p.kind in USUAL and pair.wrt in p.asked]
+    generic = next(iter(usual), plan)
+    try:
+        with precision(PRECISION):
+            return diagnose(_evidence(target, runner, findings, pair, bad, good, generic))
+    except NOT_CONCLUSIVE:
+        return None
+
+
+def _evidence(
+    target: Target, runner: Runner, findings: Findings, pair: Pair, bad: list[Plan], good: list[Plan],
+    generic: Plan,
+) -> Evidence:  # fmt: skip
+    seen = examine(runner, generic, pair)
+    true, claimed = gradients_of(seen)
+    return Evidence(
+        true, claimed, seen.connected, 2 if pair.first >= 0 else 1, bad, good,
+        _others(target, runner, generic, pair), _scaled(target, runner, generic, pair, seen.cotangent),
+        _side(findings, pair), _is_narrow(bad[0], pair) if bad else False,
+        elsewhere=lambda: _elsewhere(runner, generic, (true, claimed), bad, pair),
+        turned=lambda: _turned(runner, generic, pair, seen),
+        slices=lambda: _slices(runner, generic, pair, seen),
+        cuts=lambda detached: _path(runner, _small(bad, generic, pair), pair, detached),
+    )  # fmt: skip
+
+
+def _others(target: Target, runner: Runner, plan: Plan, pair: Pair) -> dict[str, Array]:
+    """The true gradients by the other inputs of the same shape."""
+    if pair.first != -1:
+        return {}
+    shape = target.wanted[pair.wrt].array.shape
+    return {
+        e.name: gradients_of(examine(runner, plan, replace(pair, wrt=i)))[0]
+        for i, e in enumerate(target.wanted)
+        if e.array.shape == shape and i != pair.wrt and i in plan.asked
+    }
+
+
+def _scaled(target: Target, runner: Runner, plan: Plan, pair: Pair, cotangent: Place) -> dict[int, Array]:
+    """The claims for twice the cotangent and for the opposite one."""
+    if cotangent.reals is None or pair.wrt >= len(target.wanted) or pair.first == FORWARD:
+        return {}
+    found: dict[int, Array] = {}
+    for factor in (2, -1):
+        scaled = replace(cotangent, reals=np.asarray(cotangent.reals * factor, dtype=object))
+        found[factor] = gradients_of(examine(runner, plan, pair, scaled))[1]
+    return found
+
+
+def _side(findings: Findings, pair: Pair) -> str | None:
+    """The side of a comparison that was met wherever the pair is wrong, and nowhere where it is right."""
+    bad = findings.by_kind(pair, "different", "undefined", "unclear")
+    good = findings.by_kind(pair, "equal")
+    if not bad or not good:
+        return None
+    for site, sides in bad[0].branches.outcomes.items():
+        for side in sides:
+            if all(side in t.branches.outcomes.get(site, ()) for t in bad) and not any(
+                side in t.branches.outcomes.get(site, ()) for t in good
+            ):
+                return f"{site} is {_word(side)}"
+    return None
+
+
+def _word(side: object) -> str:
+    if isinstance(side, bool):
+        return "true" if side else "false"
+    return {-1: "less", 0: "equal", 1: "greater"}.get(side, str(side)) if isinstance(side, int) else str(side)
+
+
+def _is_narrow(plan: Plan, pair: Pair) -> bool:
+    numbers = [len(place.shape) for place in plan.places if place.reals is not None and place.wanted]
+    return pair.wrt < len(numbers) and numbers[pair.wrt] < max(numbers)
+
+
+def _elsewhere(
+    runner: Runner, generic: Plan, own: Gradients, bad: list[Plan], pair: Pair
+) -> list[tuple[Plan, Gradients]]:
+    """The gradients at the generic point, and at one where each axis has another size, if it is wrong."""
+    found = [(generic, own)]
+    for axis, size in generic.axes:
+        others = [p for p in bad if p.kind == "sizes" and dict(p.axes).get(axis) not in (size, 1)]
+        if others:
+            found.append((others[0], gradients_of(examine(runner, others[0], pair))))
+    return found
+
+
+def _turned(runner: Runner, plan: Plan, pair: Pair, seen: Examination) -> str | None:
+    """Which of the inputs and the cotangent, transposed, give the claimed gradient or its transpose."""
+    claimed, cotangent = gradients_of(seen)[1], seen.cotangent
+    square = [k for k, place in enumerate(plan.places) if _is_square(place)]
+    moved = [*square, *([-1] if _is_square(cotangent) else [])]
+    if pair.first != -1 or len(moved) > MAX_TURNED:
+        return None
+    for count in range(1, len(moved) + 1):
+        for chosen in itertools.combinations(moved, count):
+            places = [_turn(p) if k in chosen else p for k, p in enumerate(plan.places)]
+            given = _turn(cotangent) if -1 in chosen else cotangent
+            true = gradients_of(examine(runner, replace(plan, places=tuple(places)), pair, given))[0]
+            turned = np.swapaxes(true, -1, -2) if true.ndim > 1 else true
+            if is_same(claimed, true) or (turned.shape == claimed.shape and is_same(claimed, turned)):
+                return " and ".join("the cotangent" if k < 0 else f"input {k}" for k in chosen)
+    return None
+
+
+def _is_square(place: Place) -> bool:
+    return place.reals is not None and len(place.shape) > 1 and place.shape[-1] == place.shape[-2] > 1
+
+
+def _turn(place: Place) -> Place:
+    assert place.reals is not None
+    return replace(place, reals=np.swapaxes(place.reals, -1, -2))
+
+
+def _slices(runner: Runner, plan: Plan, pair: Pair, seen: Examination) -> str | None:
+    """The slice of the cotangent from which alone the claimed gradient comes, by its axis."""
+    cotangent, shape = seen.cotangent, seen.cotangent.shape
+    claimed = gradients_of(seen)[1]
+    if cotangent.reals is None or pair.first != -1 or len(shape) > MAX_SLICED or claimed.size >= prod(shape):
+        return None
+    for axis, size in enumerate(shape):
+        for index, word in ((0, "first"), (size - 1, "last")):
+            if size < 2:
+                continue
+            part = np.full(shape, 0, dtype=object) * cotangent.reals
+            spot = (slice(None),) * axis + (index,)
+            part[spot] = cotangent.reals[spot]
+            true = gradients_of(examine(runner, plan, pair, replace(cotangent, reals=part)))[0]
+            if is_same(claimed, true):
+                return f"of axis {axis} of the output only the {word} entry counts"
+    return None
+
+
+def _small(bad: list[Plan], generic: Plan, pair: Pair) -> Plan:
+    """A plan of few entries at which the pair is wrong."""
+
+    def size(plan: Plan) -> int:
+        return sum(place.reals.size for place in plan.places if place.reals is not None)
+
+    if size(generic) <= FEW or generic.kind not in USUAL:
+        return generic
+    resized = [p for p in bad if p.kind == "sizes" and pair.wrt in p.asked and 4 <= size(p) <= FEW]
+    return min(resized, key=size, default=generic)
+
+
+def _path(runner: Runner, plan: Plan, pair: Pair, detached: bool) -> tuple[str, bool] | None:
+    """The operator of the forward without whose tangent the true gradient is the claimed one.
+
+    Whether it was detached: by `detach`, or because PyTorch derives the program and knows of all else.
+    """
+    if pair.first != -1:
+        return None
+    started = time.process_time()
+    seen = examine(runner, plan, pair, cut=-1)
+    claimed = gradients_of(seen)[1]
+    own = not seen.custom
+    for number, (name, line) in enumerate(seen.forward):
+        if time.process_time() - started > PATIENCE:
+            return None
+        if detached and not own and name != "detach":
+            continue
+        try:
+            true = gradients_of(examine(runner, plan, pair, cut=number))[0]
+        except NOT_CONCLUSIVE:
+            continue
+        if is_same(claimed, true):
+            return f"that through {name} at {line}", own or name == "detach"
+    return None
