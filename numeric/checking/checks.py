@@ -16,6 +16,7 @@ import numpy as np
 
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.batches import is_batched
+from gradproof.numeric.checking.diagnosis import RAISES
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
@@ -306,7 +307,7 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
         findings.undecided.append(
             (plan, f"the backward raised {message}, which a run in floats does not confirm")
         )
-    elif confirmed and plan.kind in NOT_CONCLUDED and not _is_empty_batch(plan):
+    elif confirmed and plan.kind in NOT_CONCLUDED and not (target.specified and _is_empty_batch(plan)):
         findings.notes[f"with {plan.name} the backward raises: {confirmed}"] = None
     elif confirmed:
         findings.raised.append((plan, confirmed))
@@ -397,6 +398,12 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
             _run(target, runner, findings, [plan])
 
 
+def _foremost(pairs: tuple[PairVerdict, ...]) -> str | None:
+    """The diagnosis of the whole: rather one of numbers than one of an error, which all pairs share."""
+    found = [pair.diagnosis for pair in pairs if pair.diagnosis]
+    return min(found, key=lambda words: words.startswith(RAISES), default=None)
+
+
 def _all_pairs(target: Target, findings: Findings) -> list[Pair]:
     pairs = findings.pairs()
     return pairs or [Pair(0, i) for i in range(len(target.wanted))]
@@ -427,7 +434,7 @@ def _result(
         notes,
         seconds,
         pairs,
-        next((pair.diagnosis for pair in pairs if pair.diagnosis), None),
+        _foremost(pairs),
         varied,
         None,
         seed,

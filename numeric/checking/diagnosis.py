@@ -21,6 +21,7 @@ from gradproof.numeric.exact.numpy_programs import CHANGES
 NEAR = arb(2) ** -80
 """Numbers in balls are taken for the same within this, relative to the largest."""
 UNDEFINED = "undefined (0 * inf or the like) where the derivative has a value"
+RAISES = "the backward raises"
 Gradients = tuple[Array, Array]
 """The true gradient and the claimed one, in balls."""
 
@@ -218,7 +219,7 @@ def _of_linearity(evidence: Evidence) -> str | None:
     if not _some(evidence.claimed):
         return None
     for factor, changed in evidence.scaled.items():
-        if not is_same(changed, evidence.claimed * factor):
+        if not is_same(changed, np.asarray(evidence.claimed * factor, dtype=object)):
             return "not linear in the cotangent"
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -78,9 +79,34 @@ def test_wrong(name: str) -> None:
 
 
 def test_value_that_escapes_is_undecided_with_its_line() -> None:
-    result = check(custom(torch.square, lambda x, g: g * 2 * x * float(x.sum()) / float(x.sum())), X, seed=1)
+    result = check(custom(torch.square, lambda x, g: g * torch.from_numpy(2 * x.numpy())), X, seed=1)
     assert result.verdict == "undecided"
     assert "test_check.py" in str(result.reason)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [
+        (lambda x: 1 + float(x.sum()) - x.sum(), "proved"),
+        (lambda x: math.exp(x[0, 0].item()) / x[0, 0].exp(), "proved"),
+        (lambda x: math.sqrt(1 + float(x.sum()) ** 2) / (1 + x.sum() ** 2) ** 0.5, "proved"),
+        (lambda x: 1.0 if float(x.mean()) < 50 else 2.0, "refuted"),
+        (lambda x: 1 if len(set(x.flatten().tolist())) == x.numel() else 2, "refuted"),
+        (lambda x: 1 + 0 * len(set(x.flatten().tolist())), "undecided"),
+    ],
+    ids=["float", "exp of math", "sqrt of math", "a branch on float", "a set", "a set that does not count"],
+)
+def test_numbers_of_python_are_followed(factor: Any, verdict: str) -> None:
+    result = check(custom(torch.square, lambda x, g: g * 2 * x * factor(x)), X, seed=1)
+    assert result.verdict == verdict, str(result)
+    assert "float" not in globals()
+
+
+def test_numbers_that_leave_are_refuted_only_by_what_floats_tell() -> None:
+    through = custom(torch.exp, lambda x, g: g * torch.from_numpy(x.exp().numpy()))  # overflows far out
+    assert check(through, X, seed=1).verdict == "undecided"
+    wrong = custom(torch.exp, lambda x, g: g * torch.from_numpy(2 * x.exp().numpy()))
+    assert check(wrong, X, seed=1).verdict == "refuted"
 
 
 @pytest.mark.parametrize(
@@ -167,3 +193,68 @@ def test_module() -> None:
 def test_what_pytorch_derives_itself(function: Any) -> None:
     result = check(function, X, seed=1)
     assert result.verdict == "proved", str(result)
+
+
+def test_roots_of_many_rows_are_found() -> None:
+    def forward(x: Tensor) -> Tensor:
+        return (x / (x.square().sum(-1, keepdim=True) + 0.5).sqrt()).square().sum(-1)
+
+    def backward(x: Tensor, grad: Tensor) -> Tensor:
+        return grad[:, None] * x / (x.square().sum(-1, keepdim=True) + 0.5).square()
+
+    assert check(custom(forward, backward), X, seed=1).verdict == "proved"
+    wrong = custom(forward, lambda x, g: backward(x, g) * (1 + 1e-9))
+    assert check(wrong, X, seed=1).verdict == "refuted"
+
+
+W = torch.tensor([[1.5, -0.5, 0.25], [0.75, 2.0, -1.0], [-0.25, 0.5, 1.25]], dtype=torch.float64)
+DIAGNOSES = {
+    "wrong sign": (torch.sin, lambda x, g: -g * torch.cos(x)),
+    "off by a constant factor: 1 + 1e-12": (torch.sin, lambda x, g: g * torch.cos(x) * (1 + 1e-12)),
+    "1/n for the size n of": (lambda x: x.square().sum(0), lambda x, g: 2 * x * g / x.shape[0]),
+    "(n - 1)/n for the size n of": (
+        lambda x: x.var(0) * 3, lambda x, g: 6 * (x - x.mean(0)) * g / x.shape[0],
+    ),
+    "transposed: right with the cotangent transposed": (lambda x: x @ W, lambda x, g: g.mT @ W.mT),
+    "not linear in the cotangent": (torch.sin, lambda x, g: g.clamp(-1, 1) * torch.cos(x)),
+    "the gradient is zero": (torch.sin, lambda x, g: 0 * g),
+    "None where it is not 0": (torch.sin, lambda x, g: None),
+    "one term missing: that through mean": (
+        lambda x: x * x.mean(-1, keepdim=True), lambda x, g: g * x.mean(-1, keepdim=True),
+    ),
+    "undefined": (torch.square, lambda x, g: g * 2 * x * x / x),
+    "right on one region only; wrong where": (
+        torch.square, lambda x, g: g * torch.where(x > 40, 3 * x, 2 * x),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", DIAGNOSES)
+def test_diagnosis(words: str) -> None:
+    result = check(custom(*DIAGNOSES[words]), W, spec="x: n n" if "transposed" in words else None, seed=1)
+    assert result.verdict == "refuted"
+    assert words in str(result.diagnosis)
+
+
+def test_diagnosis_of_a_path_that_is_detached() -> None:
+    result = check(lambda x: x * x.sum().detach(), X, seed=1)
+    assert "missing through a detached path" in str(result.diagnosis)
+    assert "test_check.py" in str(result.diagnosis)
+
+
+class Shifted(Function):
+    """x + b, of which the backward takes the last row for the sum over all."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, b: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return x + b
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return grad, grad[-1]
+
+
+def test_diagnosis_of_a_sum_that_is_missing() -> None:
+    result = check(Shifted.apply, X, X[0], spec="x: batch d, b: d", seed=1)
+    assert "not summed over a broadcast axis: of axis 0 of the output only the last" in str(result.diagnosis)
+    assert "wrong only for batch > 1" in str(result.diagnosis)
