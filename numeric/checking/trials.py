@@ -113,6 +113,9 @@ class Outcome:
     prime: int = field(default=0, compare=False)
 
 
+EQUAL = Outcome("equal")
+
+
 @dataclass
 class Trial:
     """The outcomes of a trial, with the comparisons and operators that it met."""
