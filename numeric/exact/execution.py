@@ -591,7 +591,7 @@ def _dtype_laid_out_plainly(func: Any, args: Any, kwargs: Any) -> torch.dtype | 
             return None
         dtypes.add(meta.dtype)
     (dtype, *others) = dtypes
-    return None if others else dtype
+    return None if others or not dtype.is_floating_point else dtype
 
 
 _PLAIN = {
