@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import against_sympy, claims, gradcheck, kernels, proofs, reports
+from benchmarks import against_sympy, claims, gradcheck, kernels, layers, proofs, reports
 from benchmarks.record import Section, machine, show, to_markdown
 
 RECORD = Path(__file__).parent / "results.md"
@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[Callable[[Sequence[str]], Section], ...]] = {
     "claims": (claims.run,),
     "report": (reports.run,),
     "kernels": (kernels.run,),
+    "layers": (layers.run,),
     "check": (gradcheck.run,),
 }
 
