@@ -89,7 +89,7 @@ class Embedding(nn.Embedding):
 
     @torch.no_grad()
     def _shrink(self, input: Tensor) -> None:
-        rows = input.unique()
+        rows = input.unique().long()
         picked = self.weight[rows]
         norms = torch.linalg.vector_norm(picked, self.norm_type, dim=-1, keepdim=True)
         scale = torch.where(norms > self.max_norm, self.max_norm / (norms + 1e-7), 1.0)
@@ -115,7 +115,8 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = _flattened("RMSNorm", x, self.normalized_shape)
-        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        computed = torch.float32 if x.dtype.itemsize < 4 else x.dtype
+        eps = torch.finfo(computed).eps if self.eps is None else self.eps
         if self.weight is None:
             return _rms_normalize(rows, eps=eps).view(x.shape)
         return _rms_norm(rows, self.weight.flatten(), eps=eps).view(x.shape)

@@ -81,7 +81,8 @@ class Bound(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         kernel, call = ctx.kernel, ctx.call
-        arrays, output = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # read once: checkpointing computes them again at every reading
+        arrays, output = saved[: ctx.count], saved[ctx.count :]
         cotangents = gradients[: len(kernel.program.outputs)]
         if torch.is_grad_enabled() or not ctx.saves:
             return (None, None, None, *_pulled(kernel, call, arrays, cotangents))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 if TYPE_CHECKING:
     from gradproof.numeric.kernels import Call, Kernel
@@ -36,10 +37,14 @@ def trace(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) 
 
 
 def refuse_transformations(label: str) -> None:
-    """Raise NotImplementedError within a transformation: an operator would have tangents of 0 there."""
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
+    """Raise NotImplementedError within a transformation: an operator would have tangents of 0 there.
+
+    The compiler watches what is read here: a function compiled before is traced again in forward mode.
+    """
+    forward_mode = forward_ad._current_level >= 0
+    if forward_mode or torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
         raise NotImplementedError(
-            f"{label}: torch.compile of a transformation of torch.func; "
+            f"{label}: torch.compile of a transformation of torch.func, or in forward mode; "
             "compile the function without the transformation, or transform without compiling"
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 
 from gradproof.numeric.kernels import lower
 from gradproof.numeric.references import definition
@@ -216,3 +217,11 @@ def test_within_a_kernel_autocast_casts_nothing() -> None:
     assert torch.equal(y, expected)
     y.sum().backward()
     assert q.grad is not None
+
+
+def test_checkpointing_reads_what_was_saved_once() -> None:
+    x = torch.randn(3, 4, requires_grad=True)
+    made = torch.utils.checkpoint.checkpoint(lower("softmax"), x, use_reentrant=False)
+    (found,) = torch.autograd.grad(made.square().sum(), x)
+    (wanted,) = torch.autograd.grad(torch.softmax(x, -1).square().sum(), x)
+    torch.testing.assert_close(found, wanted)

@@ -1,0 +1,69 @@
+"""What a training step of every layer calls, held against the allow list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+from gradproof import find, models
+from tests.models.cases import LAYERS, Case, leaves, run, tracked
+from tests.models.operators import ALLOWED, record
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_a_training_step_calls_elementary_operators_alone(case: Case) -> None:
+    module, inputs = case.ours, case.drawn()
+    assert record(lambda: step(module, inputs, case.call)) <= ALLOWED
+
+
+def step(module: nn.Module, inputs: tuple[Any, ...], call: dict[str, Any]) -> None:
+    outputs = [y for y in run(module, tracked(inputs), call) if y.requires_grad]
+    torch.autograd.backward(outputs, [y.detach() for y in outputs])
+
+
+@pytest.mark.parametrize("name", ["LSTM", "Linear", "LayerNorm", "CrossEntropyLoss", "Transformer", "GELU"])
+def test_pytorchs_own_layers_call_others(name: str) -> None:
+    """The list would notice: each of these calls an operator that is the layer, or its backward."""
+    case = next(c for c in LAYERS if c.name == name)
+    theirs, inputs = case.theirs, case.drawn()
+    if name == "Linear":  # a matrix product in PyTorch too
+        assert record(lambda: step(theirs, inputs, case.call)) <= ALLOWED
+        return
+    if name == "LSTM":  # whose fused kernel is for float32
+        theirs, inputs = theirs.float(), tuple(i.float() for i in inputs)
+    assert record(lambda: step(theirs, inputs, case.call)) - ALLOWED
+
+
+class Dropped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        options = {"dropout": 0.5, "num_layers": 2, "batch_first": True}
+        self.recurrent = models.LSTM(3, 4, **options)
+        self.attention = models.MultiheadAttention(4, 2, dropout=0.5, batch_first=True)
+        self.dropout = models.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.recurrent(x, lengths=[5, 3])
+        return self.dropout(self.attention(y, y, y, attn_mask=torch.zeros(5, 5))[0])
+
+
+OTHERS = {
+    "dropout": (Dropped(), (torch.randn(2, 5, 3),)),
+    "packed": (models.GRU(3, 4), (pack_sequence([torch.randn(4, 3), torch.randn(2, 3)]),)),
+    "embedding with a norm": (models.Embedding(5, 3, max_norm=0.5), (torch.tensor([1, 2]),)),
+    "a cell": (models.Recurrent(find("lstm_cell_peephole"), input=3, hidden=2), (torch.randn(2, 4, 3),)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_so_do_other_calls(name: str) -> None:
+    module, inputs = OTHERS[name]
+
+    def train() -> None:
+        torch.cat([y.flatten() for y in leaves(module(*inputs))]).sum().backward()
+
+    assert record(train) <= ALLOWED
