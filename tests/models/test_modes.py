@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,8 +44,10 @@ def loss_of(module: nn.Module, case: Case) -> tuple[Loss, dict[str, Tensor], lis
     return loss, dict(module.named_parameters()), [inputs[n] for n in real]
 
 
-def double(loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor]) -> list[Tensor]:
-    """The gradient of the squared norm of the gradient."""
+def double(
+    loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor], unused: bool = True
+) -> list[Tensor]:
+    """The gradient of the squared norm of the gradient; 0 for what it does not depend on, if allowed."""
     points = [p.detach().clone().requires_grad_() for p in parameters.values()]
     points += [x.detach().clone().requires_grad_() for x in moved]
     count = len(parameters)
@@ -53,7 +56,7 @@ def double(loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor]) -> li
     norm = torch.stack([s.square().sum() for s in slopes]).sum()
     return [
         torch.zeros_like(p) if g is None else g
-        for p, g in zip(points, torch.autograd.grad(norm, points, allow_unused=True), strict=True)
+        for p, g in zip(points, torch.autograd.grad(norm, points, allow_unused=unused), strict=True)
     ]
 
 
@@ -121,7 +124,8 @@ def test_a_transformation_of_what_is_compiled_is_right_or_refused(name: str, mod
     torch._dynamo.reset()
     case = next(c for c in LAYERS if c.name == name)
     loss, parameters, moved = loss_of(case.ours, case)
-    function: Callable[..., Any] = {**MODES, "vmap": _mapped, "forward mode": _forward}[mode]
+    own = {"vmap": _mapped, "forward mode": _forward, "double backward": partial(double, unused=False)}
+    function: Callable[..., Any] = {**MODES, **own}[mode]
     wanted = tree_leaves(function(loss, parameters, moved))
     try:
         found = tree_leaves(
