@@ -1,5 +1,9 @@
 """Every layer once or more: how it is made, ours and PyTorch's, and what it is called with."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

@@ -1,5 +1,9 @@
 """Every layer against PyTorch's own, with the same weights: outputs and gradients, over drawn options."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,9 @@
 """Layers under torch.func, forward mode, double backward and torch.compile: values, not absence of errors."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,9 @@
 """What a training step of every layer calls, held against the allow list."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any

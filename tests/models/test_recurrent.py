@@ -1,5 +1,9 @@
 """Recurrent layers over drawn configurations: directions, projections, packed and padded sequences."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any

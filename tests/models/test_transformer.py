@@ -1,5 +1,9 @@
 """Attention and Transformer layers over drawn configurations: masks, norms first or last, activations."""
 
+# Of a module by its name nothing is known to the type checker.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any
