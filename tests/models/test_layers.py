@@ -3,6 +3,7 @@
 # Of a module by its name nothing is known to the type checker.
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
 # pyright: reportIndexIssue=false, reportPrivateImportUsage=false, reportOptionalMemberAccess=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false
 
 from __future__ import annotations
 
