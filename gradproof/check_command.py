@@ -38,8 +38,12 @@ def check_file(
     wrt: Sequence[str] | None = None,
     seed: int | None = None,
     accuracy: bool = False,
+    reference: str | None = None,
+    declared: str | None = None,
 ) -> CheckResult:
     """Check `FILE.py:NAME` at the inputs of another `FILE.py:NAME`, or of a specification.
+
+    `reference` and `declared` name functions in the same way; a bare name is in the file of the program.
 
     Whatever the files print goes to standard error. Raises CommandError with one sentence for a file or a
     name that is not there, an error in the file (with its line), and what `gradproof.check` cannot take.
@@ -54,7 +58,11 @@ def check_file(
         if not given and spec is None:
             raise CommandError(_without_inputs(program, path, fn))
         try:
-            return check(fn, *given, wrt=wrt or None, order=order, spec=spec, seed=seed, accuracy=accuracy)
+            return check(
+                fn, *given, wrt=wrt or None, order=order, spec=spec, seed=seed, accuracy=accuracy,
+                reference=find_function(reference, path, "--reference"),
+                declared=find_function(declared, path, "--declared"),
+            )  # fmt: skip
         except (TargetError, SpecificationError) as problem:
             raise CommandError(str(problem)) from problem
 
@@ -86,6 +94,17 @@ def find_inputs(text: str, beside: Path) -> tuple[Any, ...]:
     path, name = _split(text) if ":" in text else (beside, text)
     found = _find(load(path), path, name)
     return tuple(found) if isinstance(found, tuple | list) else (found,)
+
+
+def find_function(text: str | None, beside: Path, option: str) -> Any:
+    """The function that an option names, None without it. A bare NAME is in the file of the program."""
+    if text is None:
+        return None
+    path, name = _split(text) if ":" in text else (beside, text)
+    found = _find(load(path), path, name)
+    if not callable(found):
+        raise CommandError(f"{option} {text}: this is a {type(found).__name__}, not a function")
+    return found
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -232,8 +251,11 @@ def _varied(result: CheckResult) -> Iterator[tuple[str, str]]:
         yield "varied", ", ".join(accepted)
     if kinks := varied.get("kinks"):
         yield "kinks", ", ".join(kinks)
-    for n, entry in enumerate(varied.get("not accepted", ())):
-        yield "not accepted" if n == 0 else "", f"{entry['variation']}: {entry['because']}"
+    for label in ("not accepted", "not decided"):
+        for n, entry in enumerate(varied.get(label, ())):
+            yield label if n == 0 else "", f"{entry['variation']}: {entry['because']}"
+    if left_out := varied.get("left out"):
+        yield "left out", ", ".join(left_out)
     if result.accuracy is not None:
         for n, line in enumerate(str(result.accuracy).splitlines()):
             yield "accuracy" if n == 0 else "", line

@@ -275,6 +275,16 @@ def check(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="Measure the errors of floats too; they change no verdict.")
     ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:NAME", help="A plain forward, where the program's own is opaque."),
+    ] = None,
+    declared: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME", help="What the backward is meant to be: f(cotangent, *inputs), a tuple."
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Check a backward that you wrote, exactly. This imports FILE.py: it runs the code in it.
@@ -285,7 +295,10 @@ def check(
     from gradproof.check_command import CommandError, check_file, print_json, print_result
 
     try:
-        result = check_file(program, inputs, order=order, spec=spec, wrt=wrt, seed=seed, accuracy=accuracy)
+        result = check_file(
+            program, inputs, order=order, spec=spec, wrt=wrt, seed=seed, accuracy=accuracy,
+            reference=reference, declared=declared,
+        )  # fmt: skip
     except CommandError as problem:
         raise MisuseError(str(problem)) from None
     if json:

@@ -386,7 +386,10 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
     except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
         pass  # bounds are a help; without them the side stays open
     limit = runner.spent + SHARES["sides"] * BUDGET
-    for plan in itertools.islice(maker.far(findings.branches.constants), SEARCH):
+    points = itertools.islice(maker.far(findings.branches.constants), SEARCH)
+    if any(trial.plan.graph for trial in findings.trials):  # such a backward may have sides of its own
+        points = itertools.chain.from_iterable((plan, _as_graph(plan)) for plan in points)
+    for plan in points:
         missing = findings.missing()
         if not missing or runner.spent > limit:
             return
@@ -402,6 +405,11 @@ def _foremost(pairs: tuple[PairVerdict, ...]) -> str | None:
     """The diagnosis of the whole: rather one of numbers than one of an error, which all pairs share."""
     found = [pair.diagnosis for pair in pairs if pair.diagnosis]
     return min(found, key=lambda words: words.startswith(RAISES), default=None)
+
+
+def _as_graph(plan: Plan) -> Plan:
+    """The same plan, with a backward that can be derived again."""
+    return replace(plan, name=f"{plan.name}, derivable again", kind="graph", graph=True)
 
 
 def _all_pairs(target: Target, findings: Findings) -> list[Pair]:

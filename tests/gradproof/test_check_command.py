@@ -71,6 +71,14 @@ def vjp(grad, x):
     return (2 * grad * x,)
 
 
+def twice(grad, x):
+    return (grad * 2 * x**2,)
+
+
+def plain(x):
+    return x**3
+
+
 def inputs():
     return torch.randn(2, 3)
 
@@ -100,6 +108,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["user.py:dot", "--spec", "x: batch d, w: d h", "--wrt", "w"], 0, "dy/dw  proved"),
         (["user.py:Cube", "--inputs", "inputs", "--accuracy"], 0, "backward in float32: largest error"),
         (["user.py:Layer", "--inputs", "inputs"], 0, "dy/dlinear.weight  proved"),
+        (["user.py:Wrong", "--inputs", "inputs", "--declared", "twice"], 0, "dy/dx  proved"),
+        (["user.py:Cube", "--inputs", "inputs", "--declared", "user.py:twice"], 1, "dy/dx  refuted"),
+        (["user.py:Cube", "--inputs", "inputs", "--reference", "plain"], 0, "dy/dx  proved"),
     ],
 )
 def test_verdicts(

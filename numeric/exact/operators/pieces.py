@@ -22,6 +22,7 @@ from gradproof.numeric.exact.execution import (
 )
 from gradproof.numeric.exact.intervals import Interval, Intervals, hull, largest, smallest
 from gradproof.numeric.exact.residues import Residues
+from gradproof.numeric.exact.specials import infinite_entries
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
 
@@ -90,7 +91,9 @@ def _register_comparison(
         x, y = run.value_of(a), run.value_of(b)
         sides = run.branches.compare(x, y, f"the comparison {symbol}", equality)
         made = torch.from_numpy(np.asarray(test(sides)))
-        if x.constant is None or y.constant is None:
+        # Which numbers are infinite does not depend on the sizes of the finite ones.
+        infinite = np.all(infinite_entries(x)) or np.all(infinite_entries(y))
+        if (x.constant is None or y.constant is None) and not infinite:
             mark_decided(made, "equality" if equality else "order")
             if x.bounds is not None and y.bounds is not None:
                 mark_bounds(made, _bounds_of_test(x.bounds, y.bounds, test, sides.shape))
