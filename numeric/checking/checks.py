@@ -388,7 +388,9 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
     limit = runner.spent + SHARES["sides"] * BUDGET
     points = itertools.islice(maker.far(findings.branches.constants), SEARCH)
     if any(trial.plan.graph for trial in findings.trials):  # such a backward may have sides of its own
-        points = itertools.chain.from_iterable((plan, _as_graph(plan)) for plan in points)
+        points = itertools.chain.from_iterable(
+            (plan,) if plan.kind == "sizes" else (plan, _as_graph(plan)) for plan in points
+        )
     for plan in points:
         missing = findings.missing()
         if not missing or runner.spent > limit:

@@ -201,3 +201,11 @@ def test_what_numbers_do_not_decide_is_listed() -> None:
 
     found = check(custom(forward, lambda x, g: g * 2 * x), X, seed=1)
     assert found.varied["not decided"]
+
+
+def test_what_comparisons_made_infinite_is_a_side_of_theirs() -> None:
+    def pull(x: Tensor, grad: Tensor) -> Tensor:
+        finite = torch.where(x > 50, x, -torch.inf) > -torch.inf
+        return grad * torch.where(finite, 3 * x, 2 * x)
+
+    assert check(custom(torch.square, pull), X, seed=1).verdict != "proved"
