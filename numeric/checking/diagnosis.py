@@ -79,7 +79,7 @@ def diagnose(evidence: Evidence) -> str | None:
     if evidence.raised is not None:
         return _of_error(evidence)
     for look in (
-        _of_layout, _of_definedness, _of_linearity, _of_absence, _of_second_order, _of_shape, _of_detached,
+        _of_layout, _of_definedness, _of_linearity, _of_second_order, _of_absence, _of_shape, _of_detached,
         _of_plans, _of_factor, _of_sums, _of_sizes, _of_terms,
     ):  # fmt: skip
         words = look(evidence)

@@ -282,5 +282,5 @@ def _moved(place: Place, step: float) -> Any:
 
 def _laid(place: Place, dtype: torch.dtype, layout: Layout | None) -> torch.Tensor:
     assert place.reals is not None
-    floats = torch.from_numpy(np.asarray(place.reals.astype(np.float64))).to(dtype)
+    floats = torch.from_numpy(np.asarray(np.asarray(place.reals, dtype=object).astype(np.float64))).to(dtype)
     return lay_out(floats, layout)
