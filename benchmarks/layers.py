@@ -108,9 +108,10 @@ def peak(step: Step) -> float:
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as made:
         step()
-    results = made.profiler.kineto_results  # pyright: ignore[reportOptionalMemberAccess]
-    changes = [(e.start_ns(), e.nbytes()) for e in results.events() if e.name() == "[memory]"]
-    return max(accumulate((n for _, n in sorted(changes)), initial=0)) / (1 << 20)
+    profiler: Any = made.profiler
+    events = [e for e in profiler.kineto_results.events() if e.name() == "[memory]"]
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events)
+    return max(accumulate((n for _, n in changes), initial=0)) / (1 << 20)
 
 
 def compare(name: str) -> dict[str, Any]:
