@@ -3,8 +3,7 @@ stand for.
 
 A float that is the correctly rounded value of an entry of a stated table may stand for it: a fraction or
 decimal of few digits, or a product of a fraction or decimal with roots of 2 and 3, powers of the root of pi,
-e, and the logarithms of 2 and 10. A product of powers alone may have been written down with 17 digits and
-rounded or cut off there (PyTorch's `log10` has 2.3025850929940456).
+e, and the logarithms of 2 and 10. What is off by one unit is rounded wrongly, and stands for itself.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -34,7 +32,6 @@ MAX_DIGITS = 12
 MAX_DENOMINATOR = 1000
 FACTOR_DIGITS = 6
 """Decimals of at most so many digits are recognized as factors of what is irrational."""
-WRITTEN_DIGITS = 17
 SINGLE_BITS = 16
 """A float of at most so many bits is meant as it stands; one of more may be rounded, to single precision
 if it fits.
@@ -242,11 +239,6 @@ def _table() -> dict[float, Symbol]:
                 table.setdefault(
                     float((base * ratio.numerator / ratio.denominator).mid()), Symbol(ratio, *powers)
                 )
-        for powers, base, _ in _irrational():
-            exact = Decimal(base.str(40, radius=False))
-            for rounding in (ROUND_HALF_EVEN, ROUND_DOWN):
-                written = Context(WRITTEN_DIGITS, rounding).create_decimal(exact)
-                table.setdefault(float(written), Symbol(Fraction(1), *powers))
     return table
 
 

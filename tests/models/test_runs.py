@@ -29,6 +29,7 @@ FLAGS = [
     "--steps=12",
     "--evaluate-every=4",
     "--warmup=3",
+    "--threads=1",
 ]
 
 

@@ -1,0 +1,36 @@
+"""A constant stands for an entry of the table only if it is correctly rounded."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from gradproof.numeric.checking.checks import check
+from gradproof.numeric.exact.constants import recognize
+
+
+@pytest.mark.parametrize("value", [math.log(10), math.log(2), math.e, math.sqrt(2 / math.pi)])
+def test_one_unit_off_is_another_number(value: float) -> None:
+    assert recognize(value) is not None
+    assert recognize(math.nextafter(value, 0)) is None and recognize(math.nextafter(value, 9)) is None
+
+
+class Exponential(torch.autograd.Function):
+    """10^x, its derivative with a constant that is one unit off log(10)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # pyright: ignore
+        y = torch.exp(x * math.log(10))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # pyright: ignore
+        (y,) = ctx.saved_tensors
+        return grad * y * 2.3025850929940456
+
+
+def test_a_constant_that_is_cut_off_is_not_proved() -> None:
+    x = torch.tensor([0.5, -0.25], dtype=torch.float64)
+    assert check(Exponential.apply, x, seed=1).verdict != "proved"
