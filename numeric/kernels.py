@@ -273,7 +273,7 @@ class Kernel:
         made: list[Any] = []
         for a, t in zip(arrays, tensors, strict=True):
             a = self.library.cast(a, call.compute) if t.dtype == "real" else a
-            made.append(a[None] if call.shapes.unbatched and _batched(t) else a)
+            made.append(a[_at_lead(t, None)] if call.shapes.unbatched and _batched(t) else a)
         return made
 
     def leave(
@@ -283,7 +283,7 @@ class Kernel:
             return list(arrays)
         made: list[Any] = []
         for a, t, dtype in zip(arrays, tensors, dtypes, strict=True):
-            a = a[0] if call.shapes.unbatched and _batched(t) else a
+            a = a[_at_lead(t, 0)] if call.shapes.unbatched and _batched(t) else a
             made.append(self.library.cast(a, dtype))
         return made
 
@@ -415,6 +415,12 @@ def _key(arrays: Sequence[Any], parameters: Mapping[str, Any]) -> Any:
 
 def _batched(tensor: Tensor) -> bool:
     return any(a.variadic for a in tensor.axes)
+
+
+def _at_lead(tensor: Tensor, what: int | None) -> tuple[Any, ...]:
+    """What takes (0) or puts in (None) an axis where the batch axes stand."""
+    place = next(n for n, a in enumerate(tensor.axes) if a.variadic)
+    return (*(slice(None),) * place, what)
 
 
 @cache

@@ -22,6 +22,8 @@ from gradproof.symbolic.expressions import (
     add,
     bracket,
     entry,
+    fresh,
+    index,
     mul,
     number,
     size,
@@ -195,10 +197,24 @@ class Lowering:
             moved = substitute(formula.value, dict(zip(formula.indices, expr.indices, strict=True)))
             value = self.value(moved)
             return self.named(value, f"{expr.tensor.name}_at", self.ordered(value.free))
-        indices = self.ordered(expr.free)
+        while len(by_data := [n for n, i in enumerate(expr.indices) if isinstance(i, Entry)]) > 1:
+            expr = self.gathered(expr, by_data[0])
+        return self.gathered(expr, by_data[0])
+
+    def gathered(self, expr: Entry, place: int) -> Entry:
+        """The entry with the position that is data taken, at all positions of the data behind it."""
+        whole = [
+            fresh(expr.free, index(f"{a.name}_all", a)) if n != place and isinstance(i, Entry) else i
+            for n, (i, a) in enumerate(zip(expr.indices, expr.tensor.axes, strict=True))
+        ]
+        source = entry(expr.tensor, *whole)
+        indices = self.ordered(source.free)
         made = self.temp(indices, f"{expr.tensor.name}_at")
-        self.lines.append(Gather(made, indices, expr))
-        return entry(made, *indices)
+        self.lines.append(Gather(made, indices, source))
+        passing = {i: old for i, old in zip(whole, expr.indices, strict=True) if i is not old}
+        read = substitute(entry(made, *indices), passing)
+        assert isinstance(read, Entry)
+        return read
 
     def place(self, data: Entry, k: Index) -> tuple[Expr, Entry]:
         """Whether a datum lies on the axis of `k`, and a position that does in any case."""

@@ -74,6 +74,12 @@ def row_sum(a):
         a = a.unflatten(-1, (8, -1)).sum(-2)
     return a.sum(-1, dtype=torch.float64)
 ''',
+    "add_along": '''
+def add_along(a, at, amount, axis):
+    """Add amounts at several positions of each row along an axis, in place: the last axis of `at`."""
+    places = np.ogrid[tuple(slice(n) for n in at.shape)]
+    np.add.at(np.moveaxis(a, axis, -1), (*places[:-1], at), amount)
+''',
     "add_at": '''
 def add_at(a, at, amount, axis):
     """Add an amount at one position of each row along an axis, in place."""

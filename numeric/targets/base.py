@@ -22,6 +22,7 @@ from gradproof.numeric.lines import (
     reads,
     targets,
 )
+from gradproof.numeric.targets.layout import align
 from gradproof.numeric.targets.loops import print_loop
 from gradproof.numeric.targets.products import contraction
 from gradproof.numeric.targets.tree import Dims, Node
@@ -116,6 +117,23 @@ class Printer(Writer):
                 source = self.name(line.source)
                 piece = f"{source}[-1:]" if line.last else f"{source}[:1]"
                 self.assign(line.target, line.indices, f"{piece}.sum(0)", owned=True)
+
+    def spread(self, code: str, have: Dims, rows: Dims, along: Dims) -> str:
+        """An array with the axes of `rows`, and those of `along` joined to one behind them."""
+        want = (*rows, *along)
+        code = self.transposed(code, have, tuple(i for i in want if i in have))
+        have = tuple(i for i in want if i in have)
+        if have != want:
+            code = self.broadcast(align(code, have, want, self.sizes), want)
+        return code if len(along) == 1 else f"{code}.reshape{self.joined(rows)}"
+
+    def joined(self, rows: Dims) -> str:
+        inner = self.shape(rows)[1:-1].rstrip(",")
+        return f"({inner}, -1)" if inner else "(-1,)"
+
+    def broadcast(self, code: str, dims: Dims) -> str:
+        """The array as one with the whole size of every axis."""
+        raise NotImplementedError
 
     def assign(self, target: Tensor, dims: Dims, code: str, *, owned: bool) -> None:
         self.emit(f"{self.name(target)} = {code}", self.shape_comment(dims))

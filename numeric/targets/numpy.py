@@ -85,6 +85,9 @@ class NumpyPrinter(Printer):
     def arange(self, count: str) -> str:
         return f"np.arange({count})"
 
+    def broadcast(self, code: str, dims: Dims) -> str:
+        return f"np.broadcast_to({code}, {self.shape(dims)})"
+
     def narrowed(self, code: str) -> str:
         return f"{code}.astype({self.real()}.dtype)"
 
@@ -123,6 +126,12 @@ class NumpyPrinter(Printer):
         if not data.free & set(others):
             made = f"{name}[{at}]" if place == 0 else f"np.moveaxis({name}, {axis}, 0)[{at}]"
             return self.transposed(made, (*free, *others), line.indices)
+        if along := tuple(i for i in free if i not in others):
+            at = self.spread(at, free, others, along)
+            picked = f"np.take_along_axis(np.moveaxis({name}, {axis}, -1), {at}, -1)"
+            if len(along) > 1:
+                picked += f".reshape{self.shape((*others, *along))}"
+            return self.transposed(picked, (*others, *along), line.indices)
         at = align(at, free, others, self.sizes)
         picked = f"np.take_along_axis({name}, np.expand_dims({at}, {axis}), {axis}).squeeze({axis})"
         return self.transposed(picked, others, line.indices)
@@ -140,6 +149,11 @@ class NumpyPrinter(Printer):
         if set(free) <= set(others):
             self.helpers.add("add_at")
             self.emit(f"add_at({name}, {align(at, free, others, self.sizes)}, {amount}, {axis})")
+        elif set(free) & set(others) or line.over != (*free, *others) or place:
+            self.helpers.add("add_along")
+            along = tuple(i for i in line.over if i not in others)
+            values = self.spread(amount, line.over, others, along)
+            self.emit(f"add_along({name}, {self.spread(at, free, others, along)}, {values}, {axis})")
         else:
             extra = tuple(i for i in line.over if i not in free)
             host = name if place == 0 else f"np.moveaxis({name}, {axis}, 0)"

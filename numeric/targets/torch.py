@@ -132,6 +132,9 @@ class TorchPrinter(Printer):
         dtype = ", dtype=torch.float64" if self.double else ""
         return f"torch.arange({count}{dtype}, device={self.names[self.program.inputs[0]]}.device)"
 
+    def broadcast(self, code: str, dims: Dims) -> str:
+        return f"{code}.expand{self.shape(dims)}"
+
     def narrowed(self, code: str) -> str:
         return f"{code}.to({self.real()}.dtype)"
 
@@ -175,7 +178,13 @@ class TorchPrinter(Printer):
             have = (*(i for i in data.indices if isinstance(i, Index)), *others)
             return self.transposed(made, have, line.indices)
         free = tuple(i for i in data.indices if isinstance(i, Index))
-        at = align(at, free, tuple(i for i in (*others[: len(others)],)), self.sizes)
+        if along := tuple(i for i in free if i not in others):
+            at = self.spread(at, free, others, along)
+            picked = f"{name}.movedim({axis}, -1).gather(-1, {at})"
+            if len(along) > 1:
+                picked += f".reshape{self.shape((*others, *along))}"
+            return self.transposed(picked, (*others, *along), line.indices)
+        at = align(at, free, others, self.sizes)
         if set(free) != set(others):
             at = f"{at}.expand{self.shape(others)}"
         picked = f"{name}.gather({axis}, {at}.unsqueeze({axis})).squeeze({axis})"
@@ -197,6 +206,12 @@ class TorchPrinter(Printer):
             if free != others:
                 at = f"{at}.expand{self.shape(others)}"
             code = f"scatter_add{inner}({axis}, {at}.unsqueeze({axis}), {amount}.unsqueeze({axis}))"
+        elif set(free) & set(others) or line.over != (*free, *others) or place:
+            along = tuple(i for i in line.over if i not in others)
+            values = self.spread(amount, line.over, others, along)
+            at = self.spread(at, free, others, along)
+            code = f"movedim({axis}, -1).scatter_add{inner}(-1, {at}, {values})"
+            code += "" if self.in_place else f".movedim(-1, {axis})"
         else:
             extra = tuple(i for i in line.over if i not in free)
             values = self.rows(amount, len(extra))

@@ -47,6 +47,7 @@ RESERVED = {
     "rows",
     "row_sum",
     "add_at",
+    "add_along",
     "erf",
     "sigmoid",
     "range",
