@@ -211,7 +211,8 @@ class Lowering:
         indices = self.ordered(source.free)
         made = self.temp(indices, f"{expr.tensor.name}_at")
         self.lines.append(Gather(made, indices, source))
-        passing = {i: old for i, old in zip(whole, expr.indices, strict=True) if i is not old}
+        pairs = zip(whole, expr.indices, strict=True)
+        passing = {i: old for i, old in pairs if i is not old and isinstance(i, Index)}
         read = substitute(entry(made, *indices), passing)
         assert isinstance(read, Entry)
         return read
