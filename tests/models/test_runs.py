@@ -134,6 +134,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     assert losses(killed) == losses(whole)
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_the_command_line_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "gradproof", "train", "char-lm", str(text), *FLAGS, "--steps=100000"]
