@@ -36,6 +36,7 @@ def _suits(a: Any, b: Any) -> bool:
     return (
         lies_in_memory(a)
         and lies_in_memory(b)
+        and b.dim() == 2
         and a.dtype == b.dtype == torch.float32
         and a.numel() * b.shape[-1] >= SMALLEST
         and torch.backends.mkldnn.enabled

@@ -14,7 +14,7 @@ from compositions import COMPOSITIONS
 
 from gradproof.numeric.exact.programs import TorchProgram
 from gradproof.numeric.kernels import Kernel, lower
-from gradproof.numeric.native import blocks, compiler
+from gradproof.numeric.native import blocks, compiler, products
 from gradproof.symbolic.catalogue.axes import TIME
 from gradproof.symbolic.operation import Array, Builder, Operation, find, operation
 from tests.numeric.cells import STATES, WEIGHTS, normalized_cell
@@ -181,3 +181,9 @@ def test_a_refused_source_says_why(tmp_path: Path) -> None:
     with pytest.raises(compiler.CompilationError, match="refused a generated source"):
         compiler.build("void f( {", compiler.FLAGS, tmp_path / "made.so")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_product_by_a_vector() -> None:
+    """oneDNN's product takes matrices alone."""
+    given, vector = torch.randn(64, 1024, 16), torch.randn(16)
+    torch.testing.assert_close(products.matmul(given, vector), given @ vector)
