@@ -40,6 +40,7 @@ OF_RANKS = ("ranks", "fewer")
 ESCAPES = 40
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
+UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
 derivative that nobody asked for.
@@ -357,6 +358,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
             for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
                 if outcome.kind == "no derivative":
                     outcome = limit_near(runner, trial.plan, pair) or outcome
+                if outcome.kind == "unclear" and (trial.plan, UNCLEAR_KINK) not in findings.dropped:
+                    findings.dropped.append((trial.plan, UNCLEAR_KINK))
                 findings.kinks.append((trial.plan, pair, outcome))
         return
     for pair, outcome in list(trial.outcomes.items()):

@@ -73,13 +73,15 @@ def _weight(
     """
     outcomes = [trial.outcomes[pair] for pair in pairs]
     limits: list[tuple[int, ...]] = []
+    primes = [0 for _ in pairs]
     for side in range(SIDES):
         try:
             beside = [runner.beside(plan, attempt, side).outcomes[pair] for pair in pairs]
         except NOT_CONCLUSIVE:
             return None
-        if any(a.prime != b.prime for a, b in zip(beside, outcomes, strict=True)):
-            return None
+        if any(a.prime and b.prime and a.prime != b.prime for a, b in zip(beside, outcomes, strict=True)):
+            return None  # without a prime both numbers are 0, whatever it is
+        primes = [p or a.prime or b.prime for p, a, b in zip(primes, beside, outcomes, strict=True)]
         lefts = tuple(outcome.left for outcome in beside)
         if lefts not in limits:
             limits.append(lefts)
@@ -89,8 +91,7 @@ def _weight(
     if len(limits) != 2:
         return None
     weights: set[Fraction | None] = set()
-    for one, other, claim, outcome in zip(limits[0], limits[1], claims, outcomes, strict=True):
-        p = outcome.prime
+    for one, other, claim, p in zip(limits[0], limits[1], claims, primes, strict=True):
         if one == other:
             if claim != one:
                 return None

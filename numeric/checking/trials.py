@@ -114,6 +114,8 @@ class Outcome:
 
 
 EQUAL = Outcome("equal")
+APART = ("point", "asked", "kink", "kinks")
+"""Plans whose inputs move one after the other: at a kink the numbers of each are held against limits."""
 
 
 @dataclass
@@ -237,7 +239,7 @@ class Runner:
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
             try:
-                if self.jointly and redraws is None and plan.kind not in ("point", "asked"):
+                if self.jointly and redraws is None and plan.kind not in APART:
                     together = self._formal(plan, attempt, jointly=True)
                     if together.outcomes:
                         return together

@@ -5,9 +5,12 @@ import math
 import torch
 
 
+LEAST = {dtype: math.log(torch.finfo(dtype).tiny) for dtype in (torch.float32, torch.float64)}
+
+
 def sigmoid(x):
     """1 / (1 + exp(-x)), where exp(-x) would overflow exp(x) / (1 + exp(x)): torch.sigmoid is 0 there."""
-    least = math.log(torch.finfo(x.dtype).tiny)
+    least = LEAST[x.dtype]
     if x.device.type == "cpu" and x.numel() and x.amin() > least:
         return torch.sigmoid(x)
     return torch.where(x < least, torch.exp(x) * torch.sigmoid(-x), torch.sigmoid(x))

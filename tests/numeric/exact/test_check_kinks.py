@@ -1,0 +1,30 @@
+"""What an answer says of points where a forward meets equal numbers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gradproof.numeric.checking.checks import check
+
+X = torch.tensor([[0.5, -1.0, 2.0], [-0.25, 1.5, -3.0]], dtype=torch.float64)
+CONVENTION = "convention: at a kink the gradient is a mean of the limits around"
+
+
+@pytest.mark.parametrize("function", [torch.relu, torch.abs], ids=["0 of 0 to 1", "0 of -1 to 1"])
+def test_a_mean_of_two_limits_is_told(function: Callable[[Tensor], Tensor]) -> None:
+    result = check(function, X, seed=1)
+    assert result.verdict == "proved"
+    assert result.ground is not None and CONVENTION in result.ground.assumes
+    assert "an entry of input 0 at 0" not in open_variations(result.varied)
+
+
+def test_what_the_limits_do_not_tell_is_listed() -> None:
+    """Six entries at 0 have 64 limits around them, more than are looked at."""
+    assert "all entries of input 0 at 0" in open_variations(check(torch.abs, X, seed=1).varied)
+
+
+def open_variations(varied: Mapping[str, Any]) -> list[str]:
+    return [entry["variation"] for entry in varied["not decided"]]
