@@ -112,7 +112,7 @@ class Trainer:
         self.model: nn.Module = task.model
         self.optimizer = make_optimizer(task.model, self.options)
         self.standing = Standing()
-        self.stopping = False
+        self.asked_to_stop = self.stopping = False
 
     # --- a run
 
@@ -171,7 +171,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss, carry = self._accumulate(step, batch, count)
         told = self.processes.total(
-            torch.stack((loss.double(), loss.new_tensor(float(self.stopping)).double()))
+            torch.stack((loss.double(), loss.new_tensor(float(self.asked_to_stop)).double()))
         )
         gradients = [p.grad for p in self.task.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -331,9 +331,9 @@ class Trainer:
         """Within it, Ctrl-C and SIGTERM stop the run after its step; a second Ctrl-C ends it at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if self.stopping and number == signal.SIGINT:
+            if self.asked_to_stop and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.stopping = True
+            self.asked_to_stop = True
 
         try:
             before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

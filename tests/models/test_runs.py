@@ -134,7 +134,21 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     assert losses(killed) == losses(whole)
 
 
-@pytest.mark.slow
+def test_a_signal_within_an_update_is_not_lost(text: Path, tmp_path: Path) -> None:
+    """It comes after the processes have agreed on whether to stop: the next step stops."""
+    trainer = make(text, tmp_path / "run")
+    update = trainer.optimizer.step
+
+    def interrupted(*given: Any) -> Any:
+        if trainer.standing.step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return update(*given)
+
+    trainer.optimizer.step = interrupted  # pyright: ignore[reportAttributeAccessIssue]
+    outcome = trainer.run()
+    assert (outcome.how, outcome.standing.step) == ("interrupted", 7)
+
+
 def test_ctrl_c_on_the_command_line_says_how_to_go_on(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "gradproof", "train", "char-lm", str(text), *FLAGS, "--steps=100000"]
