@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
 from gradproof.numeric.lines import Loop
-from gradproof.numeric.targets.c_blocks import NotPrintedError
+from gradproof.numeric.targets.c_blocks import NotPrintedError, Pointwise, Routine
 from gradproof.numeric.targets.c_loops import StepPrinter
 from gradproof.numeric.targets.torch import TorchPrinter
+from gradproof.symbolic.expressions import Tensor
 
 
 class CPrinter(TorchPrinter):
@@ -23,6 +26,23 @@ class CPrinter(TorchPrinter):
     def product(self, left: str, right: str) -> str:
         self.helpers.add("native")
         return f"native.matmul({left}, {right})"
+
+    def bound(
+        self,
+        lines: Mapping[Tensor, Pointwise],
+        roots: Sequence[Tensor],
+        stored: Callable[[Tensor], str],
+        count: str,
+    ) -> Iterator[str]:
+        """Print lines that compute the roots as routines; the code that binds each to its arrays."""
+        routine = Routine(self, lines)
+        name = self.routine_name()
+        self.routines.append(routine.write(name, roots))
+        given = ", ".join(stored(t) for t in routine.arrays.values())
+        sizes = ", ".join(routine.sizes.values())
+        scalars = ", ".join(routine.scalars.values())
+        more = f", [{sizes}]" + (f", [{scalars}]" if scalars else "")
+        yield f"C.{name}.bind({count}, [{given}]{more})"
 
     def routine_name(self) -> str:
         return f"{self.stem}_{len(self.routines) + 1}"

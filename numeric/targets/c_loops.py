@@ -15,7 +15,7 @@ from gradproof.numeric.lines import (
     State,
     reads,
 )
-from gradproof.numeric.targets.c_blocks import NotPrintedError, Pointwise, Routine
+from gradproof.numeric.targets.c_blocks import NotPrintedError, Pointwise
 from gradproof.numeric.targets.loops import uses
 from gradproof.numeric.targets.products import contraction
 from gradproof.symbolic.expressions import Entry, Index, Tensor, index
@@ -223,17 +223,10 @@ class StepPrinter:
         ]
         outside = {t for line in others for t in reads(line)}
         roots = [t for t in inside if t in outside or t in self.kept or t in self.carried]
-        routine = Routine(p, inside)
-        name = p.routine_name()
-        p.routines.append(routine.write(name, roots))
-        given = ", ".join(self.stored(t) for t in routine.arrays.values())
-        sizes = ", ".join(routine.sizes.values())
-        scalars = ", ".join(routine.scalars.values())
-        more = f", [{sizes}]" + (f", [{scalars}]" if scalars else "")
-        bound = f"step_{len(p.routines)}"
-        self.before.append(f"{bound} = C.{name}.bind({self.count}, [{given}]{more})")
-        self.used.append(given)
-        p.emit(f"{bound}({self.step})")
+        for code in p.bound(inside, roots, self.stored, self.count):
+            bound = f"step_{len(p.routines)}"
+            self.before.append(f"{bound} = {code}")
+            p.emit(f"{bound}({self.step})")
         for line in lines:
             p.done(reads(line))
 
