@@ -98,23 +98,37 @@ def products() -> list[Row]:
     t("cross", lambda x, y: torch.linalg.cross(x, y), normal(2, 3), normal(2, 3))
     t("vander", lambda x: torch.vander(x, 4), normal(3), orders=1, known="the backward raises")
     t("cartesian_prod", torch.cartesian_prod, normal(2), normal(3))
-    t("det", torch.linalg.det, normal(3, 3), orders=1, known="not followed: LU decomposition")
-    t("inverse", torch.linalg.inv, normal(2, 2), orders=1, known="not followed: LU decomposition")
+    t("det", torch.linalg.det, normal(3, 3), orders=1)
+    t("det of a batch", torch.linalg.det, normal(2, 2, 2), orders=1)
+    t("slogdet", lambda x: torch.linalg.slogdet(x)[1], normal(3, 3))
+    t("logdet", lambda x: torch.logdet(x @ x.mT + torch.eye(2, dtype=x.dtype)), normal(2, 2), orders=1)
+    t("inverse", torch.linalg.inv, normal(2, 2))
+    t("inverse of a batch", torch.linalg.inv, normal(2, 3, 3), orders=1)
+    t("solve", torch.linalg.solve, normal(3, 3), normal(3, 2))
+    t("solve for a vector", torch.linalg.solve, normal(3, 3), normal(3), orders=1)
+    t("solve from the right", lambda a, b: torch.linalg.solve(a, b, left=False), normal(3, 3), normal(2, 3))
     t(
-        "solve",
-        torch.linalg.solve,
-        normal(2, 2),
-        normal(2, 1),
-        orders=1,
-        known="not followed: LU decomposition",
+        "solve_triangular",
+        lambda a, b: torch.linalg.solve_triangular(a, b, upper=True),
+        normal(3, 3),
+        normal(3, 2),
     )
+    t(
+        "solve_triangular from the right",
+        lambda a, b: torch.linalg.solve_triangular(a, b, upper=False, left=False, unitriangular=True),
+        normal(3, 3),
+        normal(2, 3),
+    )
+    t("triangular_solve", lambda b, a: torch.triangular_solve(b, a)[0], normal(3, 2), normal(3, 3), orders=1)
     t(
         "cholesky",
         lambda x: torch.linalg.cholesky(x @ x.mT + torch.eye(2, dtype=x.dtype)),
         normal(2, 2),
         orders=1,
-        known="not followed: Cholesky decomposition",
     )
+    t("cholesky_solve", lambda b, x: torch.cholesky_solve(b, x.tril()), normal(2, 2), normal(2, 2), orders=1)
+    t("cholesky_inverse", lambda x: torch.cholesky_inverse(x.tril()), normal(2, 2), orders=1)
+    t("matrix_power -2", lambda x: torch.linalg.matrix_power(x, -2), normal(2, 2), orders=1)
     return t.rows
 
 

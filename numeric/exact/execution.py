@@ -73,6 +73,8 @@ class Execution(TorchDispatchMode):
         self.used = Used()
         self._lifted: dict[int, tuple[torch.UntypedStorage, ExactStorage]] = {}
         self._written: set[int] = set()
+        self.called: Any = ()
+        """The arguments of the operator that is answered, as tensors: how they are laid out."""
         self.scalars = False
         """Whether numbers have left the tensors (`scalars.py`)."""
         self.opaque: Callable[[], Any] | None = None
@@ -268,6 +270,7 @@ class Execution(TorchDispatchMode):
         if handler is not None:
             backward = "backward" in func._schema.name
             self.used.operators[str(func)] = "transcription" if backward else "executed"
+            self.called = args
             operands = map_tensors(self._operand, args)
             named = kwargs
             if kwargs:

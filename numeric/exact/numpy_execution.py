@@ -28,6 +28,15 @@ from gradproof.numeric.exact.numpy_tables import (
 from gradproof.numeric.exact.operators.pieces import steps
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError, Value
 
+REGULAR = {np.linalg.inv, np.linalg.solve, np.linalg.cholesky, np.linalg.matrix_power}
+"""Functions that refuse a matrix of ones."""
+
+
+def _regular(ones: Any) -> Any:
+    """A shadow that is a positive definite matrix, where it is square."""
+    square = np.ndim(ones) >= 2 and ones.shape[-1] == ones.shape[-2]
+    return ones + np.eye(ones.shape[-1], dtype=ones.dtype) if square else ones
+
 
 class NumpyExecution(NumpyPositions):
     """A run: every function that the program calls is answered here."""
@@ -74,7 +83,10 @@ class NumpyExecution(NumpyPositions):
     def _shadow(self, function: Any, args: Any, kwargs: Any) -> Any:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of means of nothing
-            return function(*substitute(args, _shadow), **substitute(kwargs, _shadow))
+            shadows = substitute(args, _shadow)
+            if function in REGULAR:
+                shadows = (_regular(shadows[0]), *shadows[1:])
+            return function(*shadows, **substitute(kwargs, _shadow))
 
     def _compute(self, answer: Row, name: str, args: Any, kwargs: Any) -> Any:
         try:

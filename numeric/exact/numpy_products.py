@@ -12,6 +12,7 @@ from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.numpy_arrays import Exact
 from gradproof.numeric.exact.numpy_tables import row
 from gradproof.numeric.exact.numpy_ufuncs import Run
+from gradproof.numeric.exact.operators import factorizations
 from gradproof.numeric.exact.storages import flatten
 from gradproof.numeric.exact.values import Value
 
@@ -208,9 +209,44 @@ def multi_dot(run: Run, arrays: Any) -> Any:
 
 @row(np.linalg.matrix_power)
 def matrix_power(run: Run, a: Any, n: int) -> Any:
-    if n < 1:
-        run.fail(f"the matrix power {n}")
-    result = a
-    for _ in range(n - 1):
-        result = result @ a
+    if n == 0:
+        run.fail("the matrix power 0")
+    base = a if n > 0 else np.linalg.inv(a)
+    result = base
+    for _ in range(abs(n) - 1):
+        result = result @ base
     return result
+
+
+def _regular(failed: Any, message: str) -> None:
+    if failed.any():
+        raise np.linalg.LinAlgError(message)
+
+
+@row(np.linalg.inv)
+def inv(run: Run, a: Any) -> Any:
+    found, failed = factorizations.inv_ex(run, run.value_of(a))
+    _regular(failed, "Singular matrix")
+    return run.new(found)
+
+
+@row(np.linalg.solve)
+def solve(run: Run, a: Any, b: Any) -> Any:
+    if np.ndim(b) != 1:
+        a, b = (run.value_of(x) for x in (a, b))
+        found, _, _, failed = factorizations.solve_ex(run, a, b, columns=True)
+        _regular(failed, "Singular matrix")
+        return run.new(found)
+    return solve(run, a, b[:, None])[..., 0]
+
+
+@row(np.linalg.det)
+def det(run: Run, a: Any) -> Any:
+    return run.new(factorizations.determinant(run, run.value_of(a))[0])
+
+
+@row(np.linalg.cholesky)
+def cholesky(run: Run, a: Any, /, *, upper: bool = False) -> Any:
+    found, failed = factorizations.cholesky_ex(run, run.value_of(a), upper=upper)
+    _regular(failed, "Matrix is not positive definite")
+    return run.new(found)
