@@ -128,11 +128,24 @@ def _ball_hull(runner: Runner, plan: Plan, pairs: list[Pair]) -> dict[Pair, Kink
     found = dict(unclear)
     for pair in pairs:
         spots = _outside_box(claims[pair], sides[pair])
-        if spots:
+        if spots and not _is_partial(runner, plan, pair, claims[pair], spots):
             found[pair] = KinkOutcome("outside", spots, claims[pair], sides[pair])
     if not any(outcome.kind == "outside" for outcome in found.values()):
         found.update(_off_segment(claims, sides))
     return found
+
+
+def _is_partial(runner: Runner, plan: Plan, pair: Pair, claim: Examination, spots: Sequence[Shape]) -> bool:
+    """Whether the claim is the derivative by its own input where the others stay: the function may jump with
+    them.
+    """
+    own = [k for k, place in enumerate(plan.places) if place.reals is not None and place.wanted][pair.wrt]
+    places = tuple(replace(place, moves=k == own) for k, place in enumerate(plan.places))
+    try:
+        sides = _limits(runner, replace(plan, places=places), pair)
+    except NOT_CONCLUSIVE:
+        return False
+    return _agree(sides) and all(sides[0].true[spot].overlaps(claim.claimed[spot]) for spot in spots)
 
 
 def _limits(runner: Runner, plan: Plan, pair: Pair) -> tuple[Examination, ...]:

@@ -44,6 +44,8 @@ class Place:
     """Whether its gradient is checked."""
     asked: bool = True
     """Whether this run asks for it."""
+    moves: bool = True
+    """Whether it is moved, too, where limits from beside a point are asked for."""
 
     @property
     def shape(self) -> Shape:
@@ -78,7 +80,9 @@ class Draws:
     directions: int
     tied: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     offsets: Random | None = None
-    """With this, the numbers that decide comparisons stand a little beside the point, on a random side."""
+    """With this, the numbers that decide comparisons stand a little beside the point, on a random side; but
+    those of an input whose gradient is not checked, which is a parameter.
+    """
     redraws: tuple[Redraw, ...] = ()
     drawn: int = 0
     """How many places residues were drawn for."""
@@ -97,7 +101,7 @@ class Draws:
                     tangent = np.zeros((self.directions, *primal.shape), dtype=object)
                     tangent[direction] = self._tangent(system, place)
             elif isinstance(system, Floats):
-                primal = self._floats(place.reals)[None]
+                primal = self._floats(place.reals, place.wanted and place.moves)[None]
             elif isinstance(system, Intervals):
                 primal = each(place.reals, lambda _, d=place: _bounds(d))[None]
             else:
@@ -107,11 +111,11 @@ class Draws:
             duals.append(Dual(primal, tangent))
         return Value(self.numbers, tuple(duals))
 
-    def _floats(self, reals: Array) -> Array:
+    def _floats(self, reals: Array, moves: bool) -> Array:
         floats = np.array([float(number) for number in reals.reshape(-1)], dtype=np.float64).reshape(
             reals.shape
         )
-        if self.offsets is None:
+        if self.offsets is None or not moves:
             return floats
         shifts = [self.offsets.choice((-1, 1)) * self.offsets.uniform(0.5, 1) for _ in range(reals.size)]
         return floats + 1e-5 * np.maximum(np.abs(floats), 1e-2) * np.array(shifts).reshape(reals.shape)

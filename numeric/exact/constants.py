@@ -3,14 +3,15 @@ stand for.
 
 A float that is the correctly rounded value of an entry of a stated table may stand for it: a fraction or
 decimal of few digits, or a product of a fraction or decimal with roots of 2 and 3, powers of the root of pi,
-e, and the logarithms of 2 and 10. What is off by one unit is rounded wrongly, and stands for itself.
+e, and the logarithms of 2 and 10. Roots may also be rounded at each step, as in `1 / math.sqrt(2 * math.pi)`.
+What else is off by one unit is rounded wrongly, and stands for itself.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -239,7 +240,37 @@ def _table() -> dict[float, Symbol]:
                 table.setdefault(
                     float((base * ratio.numerator / ratio.denominator).mid()), Symbol(ratio, *powers)
                 )
+    for number, symbol in _as_written(ratios):
+        table.setdefault(number, symbol)
     return table
+
+
+def _as_written(ratios: Iterable[Fraction]) -> Iterator[tuple[float, Symbol]]:
+    """What programs write for roots of r, r pi and r / pi and for one over them, rounded at each step."""
+    for ratio in ratios:
+        found = _root_of(ratio)
+        if found is None:
+            continue
+        factor, twos, threes = found
+        under, over = Symbol(factor, twos, threes, 1), Symbol(factor, twos, threes, -1)
+        inverse = Symbol(1 / factor, -twos, -threes, -1)
+        for rounded in {float(ratio) * math.pi, ratio.numerator * math.pi / ratio.denominator}:
+            yield math.sqrt(rounded), under
+            yield 1 / math.sqrt(rounded), inverse
+        yield math.sqrt(float(ratio) / math.pi), over
+        yield math.sqrt(ratio), Symbol(factor, twos, threes)
+        yield 1 / math.sqrt(ratio), Symbol(1 / factor, -twos, -threes)
+
+
+def _root_of(ratio: Fraction) -> tuple[Fraction, int, int] | None:
+    """The root of a fraction as a fraction times roots of 2 and 3."""
+    for twos in (0, 1):
+        for threes in (0, 1):
+            square = ratio / 2**twos / 3**threes
+            n, d = math.isqrt(square.numerator), math.isqrt(square.denominator)
+            if Fraction(n * n, d * d) == square:
+                return Fraction(n, d), twos, threes
+    return None
 
 
 _LOGS_AND_E = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))

@@ -26,5 +26,32 @@ def test_what_the_limits_do_not_tell_is_listed() -> None:
     assert "all entries of input 0 at 0" in open_variations(check(torch.abs, X, seed=1).varied)
 
 
+def doubled_at_a_label(a: Tensor, label: Tensor) -> Tensor:
+    """Continuous in a, and not in the label."""
+    return torch.where(label != -1, a, 2 * a)
+
+
+class DoubledNowhere(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, label: Tensor) -> Tensor:
+        return doubled_at_a_label(a, label)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0], None
+
+
+LABELS = (torch.tensor([0.5, 2.0, -1.5], dtype=torch.float64), torch.tensor([-1.0, 1.0, -1.0]).double())
+
+
+@pytest.mark.parametrize("wrt", [["a"], None], ids=["by a", "by both"])
+def test_a_jump_with_another_input_is_none_of_ours(wrt: list[str] | None) -> None:
+    assert check(doubled_at_a_label, *LABELS, wrt=wrt, seed=1).verdict == "proved"
+
+
+def test_but_a_wrong_gradient_at_the_jump_is_refuted() -> None:
+    assert check(DoubledNowhere.apply, *LABELS, wrt=["a"], seed=1).verdict == "refuted"
+
+
 def open_variations(varied: Mapping[str, Any]) -> list[str]:
     return [entry["variation"] for entry in varied["not decided"]]

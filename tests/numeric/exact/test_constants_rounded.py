@@ -1,4 +1,4 @@
-"""A constant stands for an entry of the table only if it is correctly rounded."""
+"""A constant stands for an entry of the table only if it is rounded as said there."""
 
 import math
 
@@ -14,6 +14,24 @@ from gradproof.numeric.exact.constants import recognize
 def test_one_unit_off_is_another_number(value: float) -> None:
     assert recognize(value) is not None
     assert recognize(math.nextafter(value, 0)) is None and recognize(math.nextafter(value, 9)) is None
+
+
+WRITTEN = {
+    "sqrt(2) sqrt(pi)": math.sqrt(2 * math.pi),
+    "sqrt(2)^-1": 1 / math.sqrt(2),
+    "sqrt(2)^-1 sqrt(pi)^-1": 1 / math.sqrt(2 * math.pi),
+    "1/2 sqrt(2) sqrt(pi)": math.sqrt(math.pi / 2),
+}
+
+
+@pytest.mark.parametrize("meant", WRITTEN)
+def test_what_programs_write_for_roots_stands_for_them(meant: str) -> None:
+    assert str(recognize(WRITTEN[meant])) == meant
+
+
+@pytest.mark.parametrize("value", WRITTEN.values())
+def test_but_nothing_two_units_off(value: float) -> None:
+    assert recognize(value + 2 * math.ulp(value)) is None and recognize(value - 2 * math.ulp(value)) is None
 
 
 class Exponential(torch.autograd.Function):
