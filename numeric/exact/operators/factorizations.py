@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import Execution, handles, mark_decided
-from gradproof.numeric.exact.operators.pieces import choose, sign
+from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import stack
 from gradproof.numeric.exact.operators.selections import take_along
 from gradproof.numeric.exact.reals import Floats
@@ -195,24 +195,6 @@ def determinant(run: Any, a: Value) -> tuple[Value, Value, Order]:
     for k in range(a.shape[-1]):
         product = product * entry(lu, k, k)
     return choose(odd, -product, product), lu, swaps
-
-
-def _as_factored(run: Execution, a: Value) -> Value:
-    """PyTorch factors the transpose of a matrix that is laid out row by row."""
-    return transpose(a) if run.called[0].meta.is_contiguous() else a
-
-
-@handles(aten._linalg_det.default)
-def det(run: Execution, a: Value) -> Any:
-    found, lu, swaps = determinant(run, _as_factored(run, a))
-    return found, lu, _as_pivots(swaps)
-
-
-@handles(aten._linalg_slogdet.default)
-def slogdet(run: Execution, a: Value) -> Any:
-    found, lu, swaps = determinant(run, _as_factored(run, a))
-    logarithm = f.log(found * found).times(f.HALF)  # of the absolute value, whichever sign it has
-    return sign(run, found), logarithm, lu, _as_pivots(swaps)
 
 
 # Solutions
