@@ -94,25 +94,25 @@ def pooling() -> list[Row]:
     t("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, (2, 2)), normal(1, 1, 3, 4))
     t("lp_pool1d", lambda x: F.lp_pool1d(x, 2, 2), normal(1, 1, 4))
     t("lp_pool2d", lambda x: F.lp_pool2d(x, 3, 2), positive(1, 1, 4, 4))
-    t(
-        "upsample nearest",
-        lambda x: F.interpolate(x, scale_factor=2),
-        normal(1, 1, 2, 2),
-        orders=1,
-        known="not followed: the backward of upsampling",
-    )
-    t(
-        "upsample linear",
-        lambda x: F.interpolate(x, size=5, mode="linear"),
-        normal(1, 1, 3),
-        orders=1,
-        known="not followed: the backward of upsampling",
-    )
+    t("upsample nearest", lambda x: F.interpolate(x, scale_factor=2), normal(1, 1, 2, 2))
+    t("upsample nearest to a size", lambda x: F.interpolate(x, size=5), normal(1, 2, 3))
+    t("upsample nearest-exact", lambda x: F.interpolate(x, size=5, mode="nearest-exact"), normal(1, 1, 3))
+    t("upsample nearest 3-d", lambda x: F.interpolate(x, size=(3, 1, 2)), normal(1, 1, 2, 2, 1))
+    t("upsample linear", lambda x: F.interpolate(x, size=5, mode="linear"), normal(1, 1, 3))
+    t("downsample linear", lambda x: F.interpolate(x, scale_factor=0.5, mode="linear"), normal(1, 1, 5))
     t(
         "upsample bilinear",
-        lambda x: F.interpolate(x, size=(4, 4), mode="bilinear", align_corners=True),
-        normal(1, 1, 2, 2),
-        orders=1,
-        known="not followed: the backward of upsampling",
+        lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", align_corners=True),
+        normal(1, 1, 2, 3),
+    )
+    t(
+        "upsample bilinear by a factor",
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+        normal(1, 1, 2, 3),
+    )
+    t(
+        "upsample trilinear",
+        lambda x: F.interpolate(x, scale_factor=2, mode="trilinear"),
+        normal(1, 1, 2, 1, 2),
     )
     return t.rows
