@@ -30,9 +30,20 @@ def apply(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) 
     if torch.is_autocast_enabled(call.device.type):
         with torch.autocast(call.device.type, enabled=False):  # within a kernel its own dtypes hold
             return apply(kernel, inputs, parameters)
+    if not _is_followed(arrays):
+        with torch.no_grad():
+            outputs, _ = kernel.run(call, arrays, in_place=True, saves=False)
+            return _distinct([o.detach() if o.requires_grad else o for o in outputs], arrays)
     # Under a transformation the backward pass starts from the inputs: nothing else is saved.
     made = Bound.apply(kernel, call, not transforms_active(), *arrays)
     return tuple(made[: len(kernel.program.outputs)])  # pyright: ignore[reportOptionalSubscript]
+
+
+def _is_followed(arrays: Sequence[Any]) -> bool:
+    """Whether a derivative of what is computed from the arrays can be asked for."""
+    if transforms_active() or forward_ad._current_level >= 0:
+        return True
+    return torch.is_grad_enabled() and any(a.requires_grad for a in arrays)
 
 
 class Bound(torch.autograd.Function):
@@ -90,7 +101,8 @@ class Bound(torch.autograd.Function):
         everything = (*arrays, *output)
         kept = [next(extra) if s is None else everything[s] for s in kernel.origins(call)]
         in_place = not (transforms_active() or any(map(_is_mapped, cotangents)))
-        return (None, None, None, *kernel.pull(call, kept, cotangents, in_place=in_place))
+        wanted = kernel.asked(ctx.needs_input_grad[3:])
+        return (None, None, None, *kernel.pull(call, kept, cotangents, in_place=in_place, wanted=wanted))
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Any, ...]:

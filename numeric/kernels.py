@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
@@ -57,11 +57,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The functions of a generated module, and the tensors that its forward saves."""
+    """The functions of a generated module, None for those it has not, and the tensors that are saved."""
 
-    forward: Callable[..., Any]
-    vjp: Callable[..., Any]
-    jvp: Callable[..., Any]
+    forward: Any
+    vjp: Any
+    jvp: Any
     saved: tuple[Tensor, ...]
     sizes: tuple[Axis, ...]
     given: tuple[int | None, ...]
@@ -77,8 +77,12 @@ def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     # The text was generated above from expressions, never typed by a user.
     exec(compile(source.text, filename, "exec"), vars(module))
     given = tuple(inputs.index(t) if t in inputs else None for t in source.saved)
-    return Compiled(module.forward, module.vjp, module.jvp, source.saved, source.sizes, given)
+    made = vars(module)
+    return Compiled(made.get("forward"), made.get("vjp"), made.get("jvp"), source.saved, source.sizes, given)
 
+
+Wanted = frozenset[int] | None
+"""The places of the inputs whose gradients are asked for; None for every real one."""
 
 REMEMBERED = 256
 """How many calls a kernel remembers, by their shapes and dtypes."""
@@ -100,8 +104,8 @@ class Kernel:
     ) -> None:
         self.program, self.target, self.label, self.defaults, self.doc = program, target, label, defaults, doc
         self.library: Library = library(target)
-        self.variants: dict[tuple[str, bool, frozenset[str]], Compiled] = {}
-        self.sources: dict[tuple[str, bool, frozenset[str]], Source] = {}
+        self.variants: dict[Any, Compiled] = {}
+        self.sources: dict[Any, Source] = {}
         self.calls: dict[Any, Call] = {}
         self.places: dict[tuple[frozenset[str], bool], tuple[int | None, ...]] = {}
         self.lookups = [n for n, t in enumerate(program.inputs) if t.over is not None and t.domain == "index"]
@@ -137,27 +141,50 @@ class Kernel:
         """The stability rows that were applied in forward and backward."""
         return self.source_of(True, frozenset()).rewrites
 
-    def source_of(self, in_place: bool, zeros: frozenset[str], target: str = "") -> Source:
-        key = (target or self.target, in_place, zeros)
+    def source_of(
+        self, in_place: bool, zeros: frozenset[str], target: str = "", wanted: Wanted = None
+    ) -> Source:
+        key = (target or self.target, in_place, zeros, wanted)
         if key not in self.sources:
+            tensors = None if wanted is None else frozenset(self.program.inputs[n] for n in wanted)
             self.sources[key] = write_source(
-                self.program, key[0], self.label, self.defaults, self.doc, in_place=in_place, zeros=zeros
+                self.program,
+                key[0],
+                self.label,
+                self.defaults,
+                self.doc,
+                in_place=in_place,
+                zeros=zeros,
+                wanted=tensors,
             )
         return self.sources[key]
 
-    def compiled(self, in_place: bool, zeros: frozenset[str], *, native: bool = False) -> Compiled:
-        """The functions: written over their own arrays or not, some parameters fixed at 0, with C or not."""
+    def compiled(
+        self, in_place: bool, zeros: frozenset[str], *, native: bool = False, wanted: Wanted = None
+    ) -> Compiled:
+        """The functions: written over their own arrays or not, some parameters fixed at 0, with C or not.
+
+        With `wanted` only `vjp`, for the gradients of those inputs, or without any only `forward`.
+        """
         target = "c" if native else "torch" if self.target == "c" and not in_place else self.target
-        key = (target, in_place, zeros)
+        key = (target, in_place, zeros, wanted)
         if key not in self.variants:
-            extra = "" if in_place else " pure"
             fixed = "".join(f" {name}=0" for name in sorted(zeros))
+            extra = "" if in_place else " pure"
+            if wanted is not None:
+                extra += f" for {', '.join(self.program.inputs[n].name for n in sorted(wanted)) or 'no vjp'}"
             self.variants[key] = build(
-                self.source_of(in_place, zeros, target),
+                self.source_of(in_place, zeros, target, wanted),
                 f"{target} {self.label}{fixed}{extra}",
                 self.program.inputs,
             )
         return self.variants[key]
+
+    def asked(self, needed: Sequence[bool]) -> Wanted:
+        """The inputs whose gradients are needed; None where that is every real one."""
+        real = [n for n, t in enumerate(self.program.inputs) if t.dtype == "real"]
+        wanted = frozenset(n for n in real if needed[n])
+        return None if len(wanted) == len(real) else wanted
 
     @cached_property
     def loops(self) -> bool:
@@ -307,10 +334,11 @@ class Kernel:
         return outputs, Saved(kept, call)
 
     def run(
-        self, call: Call, arrays: Sequence[Any], *, in_place: bool
+        self, call: Call, arrays: Sequence[Any], *, in_place: bool, saves: bool = True
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The outputs and the saved arrays of a call that has been checked."""
-        functions = self.compiled(in_place, call.zeros, native=self.is_native(call, in_place))
+        """The outputs and the saved arrays (if it `saves`) of a call that has been checked."""
+        native = self.is_native(call, in_place)
+        functions = self.compiled(in_place, call.zeros, native=native, wanted=None if saves else frozenset())
         entered = self.enter(call, arrays, self.program.inputs)
         outputs, saved = functions.forward(*entered, **call.parameters)
         left = self.leave(call, outputs, self.program.outputs, [call.result] * len(outputs))
@@ -330,12 +358,19 @@ class Kernel:
             return self.pull(saved.call, saved.arrays, cotangents, in_place=True)
 
     def pull(
-        self, call: Call, kept: Sequence[Any], cotangents: Sequence[Any], *, in_place: bool
+        self,
+        call: Call,
+        kept: Sequence[Any],
+        cotangents: Sequence[Any],
+        *,
+        in_place: bool,
+        wanted: Wanted = None,
     ) -> tuple[Any, ...]:
+        """The gradients of the `wanted` inputs, None for others."""
         outputs = self.program.outputs
         given = [self.given(call, c, t, "cotangent") for c, t in zip(cotangents, outputs, strict=True)]
         native = self.is_native(call, in_place) and self.library.plain(given)
-        functions = self.compiled(in_place, call.zeros, native=native)
+        functions = self.compiled(in_place, call.zeros, native=native, wanted=wanted)
         if call.direct:
             ready: Sequence[Any] = kept
         else:

@@ -45,8 +45,16 @@ def _suits(a: Any, b: Any) -> bool:
 
 
 def matmul(a: Any, b: Any) -> Any:
-    """`a @ b` for a matrix `b`; `a` may have more axes in front."""
-    return _library()._linear_pointwise(a, b.T, None, "none", [], "") if _suits(a, b) else a @ b
+    """`a @ b` for a matrix `b`; `a` may have more axes in front.
+
+    oneDNN copies a first factor that does not lie row by row: that of the transposed product may be smaller.
+    """
+    if not _suits(a, b):
+        return a @ b
+    product = _library()._linear_pointwise
+    if a.dim() == 2 and a.T.is_contiguous() and not a.is_contiguous() and b.numel() < a.numel():
+        return product(b.T, a, None, "none", [], "").T.contiguous()
+    return product(a, b.T, None, "none", [], "")
 
 
 class Product:

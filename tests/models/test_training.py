@@ -171,6 +171,8 @@ def _train(rank: int, folder: str) -> None:
     model(INDEX[half], TARGET[half]).backward()
     if rank == 0:
         torch.save([p.grad for p in model.parameters()], f"{folder}/gradients")
+    del model  # before the connections that its reducer uses
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.utils.checkpoint
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradproof.numeric.kernels import lower
 from gradproof.numeric.references import definition
@@ -130,11 +131,54 @@ def test_a_compiled_transformation_is_right_or_refused() -> None:
     def along(x: Any) -> Any:
         return torch.func.jvp(kernel, (x,), (t,))[1]
 
+    right = along(x)  # its kernel is made outside of the compiled function
     torch._dynamo.reset()
-    torch.testing.assert_close(torch.compile(along, backend="aot_eager")(x), along(x))
+    torch.testing.assert_close(torch.compile(along, backend="aot_eager")(x), right)
     torch._dynamo.reset()
     with pytest.raises(Exception, match="compile the function without the transformation"):
         torch.compile(along, backend="aot_eager", fullgraph=True)(x)
+
+
+# --- no more than is asked for
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.matmul, torch.ops.aten.bmm)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
+def test_gradients_that_nobody_asks_for_are_not_computed(wanted: tuple[int, ...]) -> None:
+    inputs = [torch.randn(s, dtype=torch.float64) for s in ((7, 4), (3, 4), (3,))]
+    kernel = lower("linear")
+    right = torch.autograd.grad(kernel(*(i.requires_grad_() for i in inputs)).square().sum(), inputs)
+    given = [i.detach().requires_grad_(n in wanted) for n, i in enumerate(inputs)]
+    loss = kernel(*given).square().sum()
+    with Products() as products:
+        loss.backward()
+    assert products.count == sum(n in wanted for n in (0, 1))
+    for n, i in enumerate(given):
+        assert (i.grad is None) == (n not in wanted)
+        assert i.grad is None or i.grad.equal(right[n])
+
+
+NAMES = ["lstm", "gru", "layer_norm", "cross_entropy", "identity", "multi_head_attention"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_gradients_the_outputs_are_the_same(name: str) -> None:
+    case = make_case(find(name), choose_sizes(find(name), (3, 5, 4, 2, 7, 6)), (4,), 0)
+    kernel, inputs = lower(name), tensors(case.inputs)
+    right = kernel(*(i.requires_grad_() if i.is_floating_point() else i for i in inputs))
+    with torch.no_grad():
+        made = kernel(*inputs)
+    for r, m in zip(*(v if isinstance(v, tuple) else (v,) for v in (right, made)), strict=True):
+        assert r.equal(m) and r.requires_grad and not m.requires_grad
 
 
 # --- pickle and copies

@@ -14,7 +14,7 @@ import torch
 
 from gradproof.numeric import verification
 from gradproof.numeric.evidence import Evidence
-from gradproof.numeric.kernels import Compiled, Kernel, lower
+from gradproof.numeric.kernels import Compiled, Kernel, Wanted, lower
 from gradproof.numeric.verification import verify
 from gradproof.symbolic.axes import Axis, batch
 from gradproof.symbolic.language import indices, sigmoid, sum_over
@@ -103,9 +103,12 @@ class Spoiled(Kernel):
         super().__init__(right.program, right.target, right.label, right.defaults)
         self.changes = changes
 
-    def compiled(self, in_place: bool, zeros: frozenset[str], *, native: bool = False) -> Compiled:
-        made = super().compiled(in_place, zeros, native=native)
-        return replace(made, **{name: change(getattr(made, name)) for name, change in self.changes.items()})
+    def compiled(
+        self, in_place: bool, zeros: frozenset[str], *, native: bool = False, wanted: Wanted = None
+    ) -> Compiled:
+        made = super().compiled(in_place, zeros, native=native, wanted=wanted)
+        spoiled = {name: change(getattr(made, name)) for name, change in self.changes.items()}
+        return replace(made, **{name: s for name, s in spoiled.items() if getattr(made, name) is not None})
 
 
 def each_result(change: Callable[[Any], Any]) -> Callable[..., Any]:
