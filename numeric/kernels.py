@@ -22,6 +22,9 @@ from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
 from gradproof.symbolic.operation import Definition, Operation, Program, Recurrence, find, flat, operations
 
+GENERATED = "gradproof.generated."
+"""How the names of generated modules begin."""
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -71,7 +74,7 @@ class Compiled:
 def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     """Compile a generated source as a module that is found by its name; tracebacks show its lines."""
     filename = f"<gradproof {label}>"
-    name = f"gradproof.generated.{label} {hashlib.sha256(source.text.encode()).hexdigest()[:12]}"
+    name = f"{GENERATED}{label} {hashlib.sha256(source.text.encode()).hexdigest()[:12]}"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
     module = sys.modules[name] = ModuleType(name)
     # The text was generated above from expressions, never typed by a user.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import randbits
 from typing import Any
@@ -87,6 +87,12 @@ class Findings:
         """The sides not met at the sizes of the example, or anywhere for what is only met elsewhere."""
         away = {s: sides for s, sides in self.elsewhere.missing().items() if s not in self.branches.required}
         return {**away, **self.branches.missing()}
+
+    def exclude(self, impossible: Mapping[Site, frozenset[object]]) -> None:
+        """Take over the sides that a run with bounds shows impossible, where no other one left them open."""
+        for branches in (self.branches, self.elsewhere):
+            known = branches.impossible
+            known.update({site: sides & known.get(site, sides) for site, sides in impossible.items()})
 
     def pairs(self) -> list[Pair]:
         return sorted({pair for trial in self.trials for pair in trial.outcomes})
@@ -382,18 +388,14 @@ def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findin
     """
     if not findings.missing():
         return
-    try:
-        looked = runner.look(maker.plan("bounds", "values"), bounds=True)
-        findings.branches.impossible.update(looked.branches.impossible)
-        findings.elsewhere.impossible.update(looked.branches.impossible)
-    except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
-        pass  # bounds are a help; without them the side stays open
+    for plan in _as_run(findings, maker.plan("bounds", "values")):
+        try:
+            findings.exclude(runner.look(plan, bounds=True).branches.impossible)
+        except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
+            pass  # bounds are a help; without them the side stays open
     limit = runner.spent + SHARES["sides"] * BUDGET
     points = itertools.islice(maker.far(findings.branches.constants), SEARCH)
-    if any(trial.plan.graph for trial in findings.trials):  # such a backward may have sides of its own
-        points = itertools.chain.from_iterable(
-            (plan,) if plan.kind == "sizes" else (plan, _as_graph(plan)) for plan in points
-        )
+    points = itertools.chain.from_iterable(_as_run(findings, plan) for plan in points)
     for plan in points:
         missing = findings.missing()
         if not missing or runner.spent > limit:
@@ -412,9 +414,21 @@ def _foremost(pairs: tuple[PairVerdict, ...]) -> str | None:
     return min(found, key=lambda words: words.startswith(RAISES), default=None)
 
 
-def _as_graph(plan: Plan) -> Plan:
-    """The same plan, with a backward that can be derived again."""
-    return replace(plan, name=f"{plan.name}, derivable again", kind="graph", graph=True)
+def _as_run(findings: Findings, plan: Plan) -> Iterator[Plan]:
+    """A plan, and as the trials were run that met a comparison of which a side is missing: with a backward
+    that can be derived again, or for some gradients only. Such a backward may have sides of its own.
+    """
+    yield plan
+    if plan.kind == "sizes":
+        return
+    missing = findings.missing()
+    met = [t.plan for t in findings.trials if any(site in t.branches.required for site in missing)]
+    for graph, asked in dict.fromkeys((other.graph, tuple(p.asked for p in other.places)) for other in met):
+        if (graph, asked) == (plan.graph, tuple(p.asked for p in plan.places)):
+            continue
+        kind, how = ("graph", "derivable again") if graph else ("asked", "for some gradients")
+        places = tuple(replace(p, asked=wanted) for p, wanted in zip(plan.places, asked, strict=True))
+        yield replace(plan, name=f"{plan.name}, {how}", kind=kind, graph=graph, places=places)
 
 
 def _all_pairs(target: Target, findings: Findings) -> list[Pair]:

@@ -101,22 +101,9 @@ def program_in_floats(target: Target, dtype: str, seed: int) -> FloatRun | Numpy
     program = target.program
     if isinstance(program, TorchProgram):
         return FloatRun(program.function, target, dtype, seed)
-    if isinstance(program, KernelProgram):
-        forward, vjp = _as_pair(program)
-        return NumpyRun(forward, vjp, target, dtype, seed)
-    if isinstance(program, NumpyProgram):
+    if isinstance(program, NumpyProgram | KernelProgram):
         return NumpyRun(program.forward, program.vjp, target, dtype, seed)
     raise TargetError(f"the accuracy of a {type(program).__name__} cannot be measured")
-
-
-def _as_pair(program: KernelProgram) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """A generated kernel as a pair of functions."""
-    kernel, parameters = program.kernel, program.parameters
-
-    def vjp(cotangents: Any, *inputs: Any) -> Any:
-        return kernel.vjp(kernel.forward(*inputs, **parameters)[1], *cotangents)
-
-    return lambda *inputs: tuple(kernel.forward(*inputs, **parameters)[0]), vjp
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

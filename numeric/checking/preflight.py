@@ -46,8 +46,8 @@ def inspect_example(target: Target, runner: Runner, plan: Plan) -> None:
     try:
         if isinstance(target.program, TorchProgram):
             _inspect_torch(target, target.program.function, fn, runner.seed)
-        elif isinstance(fn, tuple):
-            _inspect_numpy(target, fn[0], runner.seed)
+        else:
+            _inspect_numpy(target, fn[0] if isinstance(fn, tuple) else fn, runner.seed)
     except ExampleError as error:
         if _raises_exactly(runner, plan):
             raise TargetError(str(error)) from error.__cause__

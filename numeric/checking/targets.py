@@ -25,6 +25,7 @@ from gradproof.numeric.checking.specification import (
 from gradproof.numeric.exact.branches import line_of
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.programs import Program, TorchProgram
+from gradproof.numeric.kernels import Kernel
 
 
 class TargetError(ValueError):
@@ -114,7 +115,7 @@ def make_target(
     if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor):
         inputs = _made(inputs[0])
     elif not inputs and spec is not None:
-        inputs = make_examples(_in_order(fn, read_specification(spec)), arrays=isinstance(fn, tuple))
+        inputs = make_examples(_in_order(fn, read_specification(spec)), arrays=takes_arrays(fn))
     module = fn if hasattr(fn, "named_parameters") else None
     names = _names(fn, len(inputs))
     examples = [Example(name, value, True) for name, value in zip(names, inputs, strict=True)]
@@ -141,6 +142,16 @@ def _callable(fn: Any) -> Any:
             f"a function, a module or a pair of NumPy functions is expected; found a {type(fn).__name__}"
         )
     return fn
+
+
+def is_numpy_kernel(fn: Any) -> bool:
+    """Whether it is a kernel that gradproof generated for NumPy."""
+    return isinstance(fn, Kernel) and fn.target == "numpy"
+
+
+def takes_arrays(fn: Any) -> bool:
+    """Whether it is a program of NumPy arrays."""
+    return isinstance(fn, tuple) or is_numpy_kernel(fn)
 
 
 def _in_order(fn: Any, given: tuple[InputAxes, ...]) -> tuple[InputAxes, ...]:
@@ -172,6 +183,8 @@ def _program(
 ) -> Program:
     if module is not None:
         return TorchProgram(functional(module, parameters), reference, declared)
+    if is_numpy_kernel(fn):
+        return import_module("gradproof.numeric.exact.numpy_programs").KernelProgram(fn)
     if isinstance(fn, tuple):
         forward, vjp = fn
         return import_module("gradproof.numeric.exact.numpy_programs").NumpyProgram(forward, vjp)
@@ -206,6 +219,8 @@ def input_names(fn: Any) -> list[str]:
     """The names of the inputs of a function, as far as it tells them."""
     if isinstance(fn, type) and issubclass(fn, torch.autograd.Function):
         fn = fn.apply
+    if isinstance(fn, Kernel):
+        return [tensor.name for tensor in fn.program.inputs]
     function = fn[0] if isinstance(fn, tuple) else fn.forward if hasattr(fn, "named_parameters") else fn
     owner = getattr(function, "__self__", None)
     skipped = 0
@@ -223,6 +238,8 @@ def input_names(fn: Any) -> list[str]:
 def _name(fn: Any) -> str:
     if isinstance(fn, tuple):
         fn = fn[0]
+    if isinstance(fn, Kernel):
+        return fn.label
     owner = getattr(fn, "__self__", None)
     if isinstance(owner, type):
         return owner.__name__

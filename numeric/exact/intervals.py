@@ -62,6 +62,8 @@ class Interval:
                 _up(_times(size.high, size.high)),
                 size.low_open,
             )
+        if self.is_zero() or other.is_zero():
+            return Interval(0, 0)
         if self.low >= 0 and other.low >= 0:
             strict = self.is_positive() and other.is_positive()
             low = _down(_times(self.low, other.low))
@@ -83,6 +85,9 @@ class Interval:
 
     def is_positive(self) -> bool:
         return self.low > 0 or (self.low == 0 and self.low_open)
+
+    def is_zero(self) -> bool:
+        return self.low == 0 == self.high
 
     def reciprocal(self) -> Interval:
         if self.root is not None:

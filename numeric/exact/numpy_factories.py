@@ -33,6 +33,7 @@ from gradproof.numeric.exact.numpy_functions import SCIPY_FUNCTIONS
 from gradproof.numeric.exact.numpy_tables import leaves
 from gradproof.numeric.exact.numpy_ufuncs import MATH
 from gradproof.numeric.exact.values import Value
+from gradproof.numeric.kernels import GENERATED
 
 Answer = Callable[..., Any]
 
@@ -317,11 +318,11 @@ def exact_arrays(run: NumpyExecution, programs: Sequence[Any]) -> Iterator[None]
 
 
 def _own_modules() -> list[dict[str, Any]]:
-    """The names of all modules in Python that are not installed."""
+    """The names of all modules in Python that are not installed, and of generated kernels."""
     found: list[dict[str, Any]] = []
-    for module in list(sys.modules.values()):
+    for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
-        if isinstance(path, str) and _is_own(path):
+        if name.startswith(GENERATED) or (isinstance(path, str) and _is_own(path)):
             found.append(module.__dict__)
     return found
 

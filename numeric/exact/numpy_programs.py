@@ -5,7 +5,7 @@ generates.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import gradproof.numeric.exact.numpy_functions
 import gradproof.numeric.exact.numpy_moves
 import gradproof.numeric.exact.numpy_products
 import gradproof.numeric.exact.operators  # noqa: F401 (their rows register themselves)
-from gradproof.numeric.exact.duals import Shape
+from gradproof.numeric.exact.duals import Dual, Shape
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray
 from gradproof.numeric.exact.numpy_decisions import Decision
 from gradproof.numeric.exact.numpy_execution import NumpyExecution
@@ -26,11 +26,13 @@ from gradproof.numeric.exact.programs import (
     Draw,
     Evaluated,
     ForwardError,
+    SecondOrder,
     Settings,
+    tangent_value,
 )
 from gradproof.numeric.exact.seeds import replayed
 from gradproof.numeric.exact.storages import without_constant
-from gradproof.numeric.exact.values import UndecidableError, Value
+from gradproof.numeric.exact.values import Value, tangent_of
 from gradproof.numeric.kernels import Kernel
 
 CHANGES = "the backward changes in place"
@@ -55,19 +57,32 @@ class NumpyProgram:
     def evaluate(
         self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
     ) -> Evaluated:
-        if order > 1:
-            raise UndecidableError("a pair of NumPy functions has no second order: its backward has none")
         run = execution(settings)
-        returned = call(run, ForwardError, self.forward, inputs_of(run, arguments), settings.seed)
-        outputs = returned if isinstance(returned, tuple | list) else (returned,)
 
-        def pull(cotangents: list[Any]) -> list[Value | None]:
-            given = tuple(cotangents) if isinstance(returned, tuple | list) else cotangents[0]
-            plain = inputs_of(run, arguments, tangents=False)
-            found = call(run, BackwardError, self.vjp, plain, settings.seed, (given,))
-            return gradients_of(run, found, arguments)
+        def forward(given: Sequence[Argument], kind: type[Exception]) -> Any:
+            return call(run, kind, self.forward, inputs_of(run, given), settings.seed)
 
-        return evaluated(run, outputs, draw, pull)
+        returned = forward(arguments, ForwardError)
+        several = isinstance(returned, tuple | list)
+
+        def pull(
+            cotangents: list[Any], tangents: bool, given: Sequence[Argument] = arguments
+        ) -> list[Value | None]:
+            wrapped = tuple(cotangents) if several else cotangents[0]
+            made = inputs_of(run, given, tangents)
+            found = call(run, BackwardError, self.vjp, made, settings.seed, (wrapped,))
+            return gradients_of(run, found, given)
+
+        def derive(second: Second) -> list[Value | None]:
+            """As the gradient is that of a number, its derivatives are symmetric: by the cotangent and all
+            inputs they are the tangents of output and gradients where one input moves."""
+            moving = moved_along(arguments, second.wrt, second.along)
+            moved = forward(moving, BackwardError)
+            outputs = moved if several else (moved,)
+            gradients = pull(second.cotangents, True, moving)
+            return [*map(tangent_alone, gradients), tangent_alone(run.value_of(outputs[second.output]))]
+
+        return evaluated(run, returned if several else (returned,), draw, pull, derive if order > 1 else None)
 
 
 @dataclass(frozen=True)
@@ -79,25 +94,66 @@ class KernelProgram:
     kernel: Kernel
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def forward(self, *inputs: Any) -> Any:
+        """The output, or a tuple where there are several."""
+        return self.kernel(*inputs, **self.parameters)
+
+    def vjp(self, cotangent: Any, *inputs: Any) -> tuple[Any, ...]:
+        """The gradient by each input."""
+        saved = self.kernel.forward(*inputs, **self.parameters)[1]
+        return self.kernel.vjp(saved, *(cotangent if isinstance(cotangent, tuple) else (cotangent,)))
+
     def evaluate(
         self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
     ) -> Evaluated:
-        if order > 1:
-            raise UndecidableError("the second order of a kernel is the first order of `kernel.gradient`")
         run = execution(settings)
 
         def forward(tangents: bool) -> Any:
             given = inputs_of(run, arguments, tangents)
-            return self._call(run, ForwardError, self._forward, given, settings)
+            return self._call(run, ForwardError, self._run, given, settings)
 
-        def pull(cotangents: list[Any]) -> list[Value | None]:
-            _, saved = forward(False)
+        def pull(cotangents: list[Any], tangents: bool) -> list[Value | None]:
+            _, saved = forward(tangents)
             found = self._call(
                 run, BackwardError, lambda *u: self.kernel.vjp(saved, *u), cotangents, settings
             )
             return gradients_of(run, found, arguments)
 
-        return evaluated(run, forward(True)[0], draw, pull)
+        def derive(second: Second) -> list[Value | None]:
+            """By the kernel of the gradient, which is generated from the same forward."""
+            gradient = self.kernel.gradient
+            given = [*inputs_of(run, arguments, False), *second.cotangents]
+            weights: list[Any] = [None] * len(gradient.program.outputs)
+            real = [k for k, a in enumerate(arguments) if a.value is not None]
+            weights[real.index(asked(arguments)[second.wrt])] = run.new(second.along)
+
+            def twice(*inputs: Any) -> Any:
+                return gradient.vjp(gradient.forward(*inputs, **self.parameters)[1], *weights)
+
+            found = self._call(run, BackwardError, twice, given, settings, gradient)
+            by_output = found[len(arguments) + second.output]
+            claims = gradients_of(run, found[: len(arguments)], arguments)
+            return [*claims, None if by_output is None else run.value_of(by_output)]
+
+        found = evaluated(run, forward(True)[0], draw, pull, derive if order > 1 else None)
+        return replace(found, pushed=self._push_forward(settings, arguments))
+
+    def _push_forward(
+        self, settings: Settings, arguments: Sequence[Argument]
+    ) -> tuple[tuple[Value, ...], ...]:
+        """Tangents by the kernel's `jvp`, where inputs move one by one, or all of them jointly."""
+        moved = [asked(arguments)] if settings.jointly else [[k] for k in asked(arguments)]
+        return tuple(
+            self.push(
+                settings,
+                arguments,
+                [
+                    tangent_value(a.value, a.direction) if a.value is not None and k in group else None
+                    for k, a in enumerate(arguments)
+                ],
+            )
+            for group in moved
+        )
 
     def push(
         self, settings: Settings, arguments: Sequence[Argument], tangents: Sequence[Value | None]
@@ -112,15 +168,18 @@ class KernelProgram:
         )
         return tuple(run.value_of(dot) for dot in found)
 
-    def _forward(self, *inputs: Any) -> Any:
+    def _run(self, *inputs: Any) -> Any:
         return self.kernel.forward(*inputs, **self.parameters)
 
-    def _call(self, run: NumpyExecution, kind: Any, function: Any, inputs: Any, settings: Settings) -> Any:
-        """Call a function of the kernel, whose names are those of its generated module."""
-        defaults = self.kernel.defaults
-        zeros = frozenset(n for n, d in defaults.items() if d == 0 and self.parameters.get(n, 0) == 0)
+    def _call(
+        self, run: NumpyExecution, kind: Any, function: Any, inputs: Any, settings: Settings,
+        kernel: Kernel | None = None,
+    ) -> Any:  # fmt: skip
+        """Call a function of a kernel, whose names are those of its generated module."""
+        kernel = kernel or self.kernel
+        zeros = frozenset(n for n, d in kernel.defaults.items() if d == 0 and self.parameters.get(n, 0) == 0)
         return call(
-            run, kind, function, inputs, settings.seed, programs=[self.kernel.compiled(True, zeros).forward]
+            run, kind, function, inputs, settings.seed, programs=[kernel.compiled(True, zeros).forward]
         )
 
 
@@ -130,6 +189,40 @@ class KernelProgram:
 def execution(settings: Settings) -> NumpyExecution:
     """A run with these settings."""
     return NumpyExecution(settings.numbers, settings.branches, settings.constants, settings.used)
+
+
+@dataclass(frozen=True)
+class Second:
+    """A gradient that is derived again: that of an output by an input, paired with `along`."""
+
+    output: int
+    wrt: int
+    """Its number among the gradients that are asked for."""
+    along: Value
+    cotangents: list[Any]
+
+
+def asked(arguments: Sequence[Argument]) -> list[int]:
+    """The inputs whose gradients are asked for."""
+    return [k for k, a in enumerate(arguments) if a.value is not None and a.wanted]
+
+
+def moved_along(arguments: Sequence[Argument], wrt: int, along: Value) -> list[Argument]:
+    """The inputs of a run in which only one of them moves, in the direction of `along`."""
+    moving = asked(arguments)[wrt]
+    made = [a if a.value is None else replace(a, value=a.value.without_tangent()) for a in arguments]
+    value = made[moving].value
+    assert value is not None
+    duals = [replace(x, tangent=w.primal[None]) for x, w in zip(value.duals, along.duals, strict=True)]
+    made[moving] = replace(made[moving], value=replace(value, duals=tuple(duals), constant=None))
+    return made
+
+
+def tangent_alone(value: Value | None) -> Value | None:
+    """The tangent of a run with a single direction, as numbers of its own; None where nothing moves."""
+    if value is None or value.duals[0].tangent is None:
+        return None
+    return Value(value.numbers, tuple(Dual(tangent_of(dual, 1)[0]) for dual in value.duals))
 
 
 def dtype_of(argument: Argument) -> np.dtype[Any]:
@@ -204,9 +297,13 @@ def call(
 
 
 def evaluated(
-    run: NumpyExecution, outputs: Sequence[Any], draw: Draw, pull: Callable[[list[Any]], list[Value | None]]
+    run: NumpyExecution,
+    outputs: Sequence[Any],
+    draw: Draw,
+    pull: Callable[[list[Any], bool], list[Value | None]],
+    derive: Callable[[Second], list[Value | None]] | None,
 ) -> Evaluated:
-    """Draw cotangents and pull them back, one by one and all at once."""
+    """Draw cotangents and pull them back, one by one and all at once; with `derive`, gradients again."""
     run.branches.forward = False
     real = [k for k, y in enumerate(outputs) if is_real(y)]
     values = [run.value_of(outputs[k]) for k in real]
@@ -215,21 +312,33 @@ def evaluated(
     taken: list[Value] = []  # as it was laid out: the entries of an expanded one are the same
     for argument in drawn:
         assert argument.value is not None
-        value = without_constant(argument.value.without_tangent())
-        taken.append(laid_out(run, value, argument).read())
+        moving = argument.value if derive is not None else argument.value.without_tangent()
+        taken.append(laid_out(run, without_constant(moving), argument).read())
 
-    def cotangents(which: Sequence[int]) -> list[Any]:
+    def cotangents(which: Sequence[int], tangents: bool = derive is not None) -> list[Any]:
         given: list[Any] = [None] * len(outputs)
         for n, k in enumerate(real):
             value = taken[n] if n in which else run.numbers.zeros(taken[n].shape)
+            value = value if tangents else value.without_tangent()
             given[k] = like_output(run, outputs[k], laid_out(run, value, drawn[n]))
         return given
 
     everything = list(range(len(real)))
-    claims = [pull(cotangents([n])) for n in everything[:-1]]
+    claims = [pull(cotangents([n]), derive is not None) for n in everything[:-1]]
     if everything:
-        claims.append(_less(pull(cotangents(everything)), claims))
-    return Evaluated(tuple(values), tuple(taken), tuple(map(tuple, claims)))
+        claims.append(_less(pull(cotangents(everything), derive is not None), claims))
+    seconds: list[SecondOrder] = []
+    pairs = [(n, i) for n in everything for i in range(len(claims[n]))] if derive is not None else []
+    for n, i in pairs:
+        gradient = claims[n][i]
+        if gradient is None or derive is None:
+            continue
+        paired = draw(-1 - i, gradient.shape)
+        assert paired.value is not None
+        along = laid_out(run, without_constant(paired.value.without_tangent()), paired).read()
+        derived = derive(Second(real[n], i, along, cotangents([n], False)))
+        seconds.append(SecondOrder(n, i, gradient, along, tuple(derived)))
+    return Evaluated(tuple(values), tuple(taken), tuple(map(tuple, claims)), tuple(seconds))
 
 
 def _less(total: list[Value | None], parts: list[list[Value | None]]) -> list[Value | None]:

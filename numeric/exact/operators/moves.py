@@ -88,7 +88,7 @@ def fill(run: Execution, a: Value, number: Any, **named: Any) -> Value:
     return run.value_of(number).expand(a.shape)
 
 
-@handles(aten.zero, aten.zeros_like, aten._new_zeros_with_same_feature_meta)
+@handles(aten.zero, aten.zeros_like)
 def zeros(run: Execution, a: Value, **named: Any) -> Any:
     dtype = named.get("dtype")
     if dtype is not None and not dtype.is_floating_point:
@@ -102,6 +102,12 @@ def ones(run: Execution, a: Value, **named: Any) -> Any:
     if dtype is not None and not dtype.is_floating_point:
         return torch.ones(a.shape, dtype=dtype)
     return run.value_of(1).expand(a.shape)
+
+
+@handles(aten._new_zeros_with_same_feature_meta)
+def tangent_zeros(run: Execution, a: Value, like: Value, self_num_batch_dims: int = 0) -> Value:
+    """Zeros for the tangent of `like`, with the leading axes of a batch of tangents `a`."""
+    return run.numbers.zeros((*a.shape[:self_num_batch_dims], *like.shape))
 
 
 @handles(aten.empty_like, aten.new_empty, aten.new_zeros, aten.new_empty_strided)

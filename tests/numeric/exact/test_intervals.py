@@ -75,3 +75,9 @@ def test_powers_too_small_for_floats_are_not_0() -> None:
     assert tiny.power(Fraction(2)).high > 0
     assert tiny.power(Fraction(7, 3)).high > 0
     assert Interval(8.0, 1e300).power(Fraction(1, 3)).high >= 1e100
+
+
+def test_zero_times_anything_is_zero() -> None:
+    for other in (Interval(-2.0, -1.0), Interval(-math.inf, 0), Interval(-1.0, 1.0), Interval(0, math.inf)):
+        for product in (Interval(0, 0) * other, other * Interval(0, 0)):
+            assert (product.low, product.high) == (0, 0)
