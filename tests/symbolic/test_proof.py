@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,7 +12,6 @@ from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.catalogue.axes import BATCH, GATE, HIDDEN, INPUT
 from gradproof.symbolic.derivation import derive
 from gradproof.symbolic.expressions import (
-    Add,
     Entry,
     Expr,
     Index,
@@ -29,11 +27,9 @@ from gradproof.symbolic.expressions import (
     parameter,
     power,
     reduce,
-    rewrite,
     size,
     substitute,
     total,
-    walk,
     where,
 )
 from gradproof.symbolic.functions import FUNCTIONS
@@ -49,9 +45,9 @@ from gradproof.symbolic.operation import (
     operations,
     real,
 )
-from gradproof.symbolic.proof import decide_pairing, prove, prove_operation, prove_row
+from gradproof.symbolic.proof import prove, prove_operation, prove_row
 from gradproof.symbolic.tangent import Tangents, tangent
-from gradproof.symbolic.theorems import stages, wiring
+from gradproof.symbolic.theorems import wiring
 from gradproof.symbolic.verdict import combine
 
 N, M = Axis("n", minimum=1), Axis("m", minimum=1)
@@ -282,54 +278,6 @@ def test_masked_attention_names_its_regions() -> None:
     (scores,) = [t for t in prove_operation(find("attention(mask=padding)")) if t.name == "adjoint of scores"]
     assert scores.verdict.ground is not None
     assert scores.verdict.ground.regions == ("[1 == some[b,i]]", "not [1 == some[b,i]]")
-
-
-# --- a wrong derivation must not pass
-
-
-def _wrong(label: str, change: Callable[[Definition], Definition | None]) -> list[str]:
-    """The verdicts on an operation's pairings after one of its adjoints was changed."""
-    op = find(label)
-    d = derive(op)
-    seen: list[str] = []
-    for place, statement in enumerate(d.program.statements):
-        if not isinstance(statement, Definition) or (changed := change(statement)) is None:
-            continue
-        statements = list(d.program.statements)
-        statements[place] = changed
-        broken = replace(d, program=replace(d.program, statements=tuple(statements)))
-        parts, _ = stages(op.program, broken)
-        verdicts = [decide_pairing(p).verdict for s in parts for p in s.pairings()]
-        seen.append(
-            "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "proved"
-        )
-    assert seen
-    return seen
-
-
-def _halved(d: Definition) -> Definition:
-    return Definition(d.target, d.indices, d.value / 2)
-
-
-def _negated(d: Definition) -> Definition:
-    return Definition(d.target, d.indices, -d.value)
-
-
-def _term_dropped(d: Definition) -> Definition | None:
-    """The definition without the first term of its first sum."""
-    found = next((node for node in walk(d.value) if isinstance(node, Add)), None)
-    if found is None:
-        return None
-    shorter = add(*found.terms[1:])
-    return Definition(d.target, d.indices, rewrite(d.value, lambda node: shorter if node is found else node))
-
-
-@pytest.mark.parametrize(
-    "label", ["sigmoid", "cross_entropy", "layer_norm", "lstm_cell", "attention(mask=causal)"]
-)
-@pytest.mark.parametrize("change", [_halved, _negated, _term_dropped])
-def test_a_changed_adjoint_is_refuted(label: str, change: Callable[[Definition], Definition | None]) -> None:
-    assert set(_wrong(label, change)) == {"refuted"}
 
 
 def test_a_wrongly_wired_recurrence_is_noticed() -> None:
