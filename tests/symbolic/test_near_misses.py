@@ -52,11 +52,10 @@ def changed(d: Derivation, change: Change) -> Iterator[tuple[str, Derivation]]:
             statements = (*d.program.statements[:place], new, *d.program.statements[place + 1 :])
             return replace(d, program=replace(d.program, statements=statements))
 
-        if isinstance(statement, Definition):
-            if (new := change(statement)) is not None:
-                yield statement.target.name, put(new)
-            continue
-        for n, inner in enumerate(statement.body):
+        if isinstance(statement, Definition) and (new := change(statement)) is not None:
+            yield statement.target.name, put(new)
+        for n, inner in enumerate(statement.body if isinstance(statement, Recurrence) else ()):
+            assert isinstance(statement, Recurrence)
             if (new := change(inner)) is None:
                 continue
             backward = replace(statement, body=(*statement.body[:n], new, *statement.body[n + 1 :]))
