@@ -195,7 +195,7 @@ def is_false(left: Side, right: Side, random: Random) -> bool:
         given = [numbers.scalar(Fraction(random.randint(-64, 64), 64)) for _ in range(3)]
         try:
             a, b = float(left(*given).reals), float(right(*given).reals)
-        except Exception:  # an overflow: another point is drawn
+        except (ArithmeticError, ValueError):  # an overflow: another point is drawn
             continue
         if np.isfinite([a, b]).all() and abs(a - b) > 1e-6 * max(abs(a), abs(b)):
             return True

@@ -81,7 +81,7 @@ def find_program(text: str) -> tuple[Path, Any]:
     if isinstance(found, type) and hasattr(found, "named_parameters"):
         try:
             return path, found()
-        except Exception as error:
+        except Exception as error:  # whatever the user's class raises
             raise CommandError(
                 f"{names} cannot be made without arguments ({_sentence(error)}); name a module that is made: "
                 f"`layer = {names}(...)`, and {path}:layer"
@@ -140,7 +140,7 @@ def load(path: Path) -> ModuleType:
     except SyntaxError as error:
         line = f"{Path(error.filename or path).name}:{error.lineno}"
         raise CommandError(f"{line}: SyntaxError: {error.msg}") from error
-    except Exception as error:
+    except Exception as error:  # whatever the user's file raises
         from gradproof.numeric.exact.branches import line_of
 
         raise CommandError(f"{line_of(error) or path}: {_sentence(error)}") from error

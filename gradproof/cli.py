@@ -77,7 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has left, as in `gradproof list | head`
         forget_output()
         return PROVED
-    except Exception as problem:
+    except Exception as problem:  # a defect of ours: one sentence and a status of its own
         return _internal(problem)
 
 

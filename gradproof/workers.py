@@ -102,7 +102,7 @@ def _serve(
             except queue.Empty:
                 return
             done.put((n, worker.answer(lines[n], task)))
-    except BaseException as problem:
+    except BaseException as problem:  # raised again where the answers are awaited
         done.put((n, problem))
     finally:
         worker.end()
@@ -216,13 +216,13 @@ def work(read: IO[str], write: IO[str]) -> None:
             verdict = judge(claim, seconds=SHARE * asked["timeout"])
         except MemoryError:
             verdict = Verdict("undecided", reason="more memory than a claim may use")
-        except Exception as problem:
+        except Exception as problem:  # a defect met by one claim does not cost the answers to the others
             verdict = Verdict("undecided", reason=f"internal error: {_one_line(problem)} (please report it)")
         if asked["fix"] and verdict.verdict == "refuted":
             try:
                 with deadline(SHARE * (asked["timeout"] - time.perf_counter() + started)):
                     fixed = fix(claim)
-            except Exception as problem:
+            except Exception as problem:  # the verdict stands without a fix
                 print(f"gradproof: no fix of {claim.id}: {_one_line(problem)}", file=sys.stderr)
         write.write(json.dumps({"verdict": verdict.to_dict(), "fix": fixed}) + "\n")
         write.flush()

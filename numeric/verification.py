@@ -238,7 +238,7 @@ def _guarded(name: str, target: str, check: Callable[[], Evidence | None]) -> li
     """The record of a check; what a kernel raises is part of it."""
     try:
         made = check()
-    except Exception as problem:
+    except Exception as problem:  # whatever a kernel raises is its record, which has not passed
         text = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
         return [
             Evidence(name, target, "float64", 0, False, math.inf, AGREEMENT, f"raised {text}", "relative")

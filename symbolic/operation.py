@@ -157,7 +157,7 @@ class Operation:
         token = _being_written.set((*path, self))
         try:
             return _outputs(let, self.function(let, **given, **self.options))
-        except Exception as problem:
+        except Exception as problem:  # whatever the function of a user raises; what is no mistake goes on
             made = explain(problem, self.label, self.function.__code__.co_filename)
             if made is None or made is problem:
                 raise

@@ -203,7 +203,7 @@ class Recorder:
     def ask(self, stage: str, question: Callable[[], T], otherwise: T) -> T:
         try:
             return question()
-        except Exception as problem:
+        except Exception as problem:  # a defect of one stage does not cost the report of the others
             if os.environ.get("GRADPROOF_TRACEBACK"):
                 traceback.print_exception(problem)
             text = " ".join(f"{type(problem).__name__}: {problem}".split())

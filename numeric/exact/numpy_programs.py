@@ -280,7 +280,7 @@ def call(
             result = function(*first, *inputs)
     except PASSED_ON:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever the program raises
         if run.error is not None:
             raise run.error from error
         raise kind(f"{type(error).__name__}: {error}") from error

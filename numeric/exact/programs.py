@@ -184,7 +184,7 @@ class TorchProgram:
                 result = self.function(*inputs)
         except PASSED_ON:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever the program raises
             raise ForwardError(f"{type(error).__name__}: {error}") from error
         leaves = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, torch.Tensor)]
         return [run.lift(leaf) for leaf in leaves if leaf.is_floating_point()]
@@ -218,7 +218,7 @@ class TorchProgram:
                 )
         except PASSED_ON:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever the program raises
             raise BackwardError(f"{type(error).__name__}: {error}") from error
         return tuple(None if g is None else run.lift(g) for g in found)
 
@@ -286,7 +286,7 @@ class TorchProgram:
                 return tuple(None if t is None else run.lift(t).read() for t in pushed)
         except PASSED_ON:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever the program raises
             raise BackwardError(f"in forward mode, {type(error).__name__}: {error}") from error
 
     def _second_order(

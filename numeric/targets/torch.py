@@ -12,6 +12,15 @@ from gradproof.numeric.targets.tree import Dims, Node
 from gradproof.numeric.targets.writer import COMPARISONS
 from gradproof.symbolic.expressions import Entry, Index
 
+RELATIONS = {
+    "==": "torch.eq",
+    "!=": "torch.ne",
+    "<": "torch.lt",
+    "<=": "torch.le",
+    ">": "torch.gt",
+    ">=": "torch.ge",
+}
+
 
 class TorchPrinter(Printer):
     """Prints for torch tensors, on the device and in the dtype of the inputs."""
@@ -60,11 +69,22 @@ class TorchPrinter(Printer):
                     )
         if op == "where" and self.in_place and not node.integer and self.large(node.dims):
             self.helpers.add("select")
-            return f"select({', '.join(args)})"
+            return f"select({self.compared(node) or args[0]}, {', '.join(args[1:])})"
         if op == "sigmoid" and self.program.tails and not node.scalar:
             self.helpers.add("sigmoid, torch" if self.in_place else "sigmoid, torch, pure")
             return f"sigmoid({args[0]})"
         return super().call(op, args, node)
+
+    def compared(self, node: Node) -> str:
+        """The condition of a selection as integers, where it compares arrays of all its axes."""
+        condition = node.args[0]
+        if condition.op not in RELATIONS or condition.args[0].scalar:
+            return ""
+        if any(a.truth or a.integer or not (a.scalar or a.dims == node.dims) for a in condition.args):
+            return ""
+        self.helpers.add("compare")
+        x, y = (self.text(a) for a in condition.args)
+        return f"compare({RELATIONS[condition.op]}, {x}, {y})"
 
     def typed(self, op: str, tight: str, code: str) -> str:
         return f"{tight}.to({self.real()}.dtype)" if op == "cast" else f"{self.real()}.new_full((), {code})"

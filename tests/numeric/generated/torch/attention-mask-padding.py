@@ -5,17 +5,23 @@ import math
 import torch
 
 
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
 def select(condition, x, y):
     """torch.where by way of the bits: on the CPU that takes a fraction of its time."""
     if condition.device.type != "cpu":
         return torch.where(condition, x, y)
     like = x if isinstance(x, torch.Tensor) else y
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[like.element_size()]
+    bits = BITS[like.element_size()]
     mask = condition.to(bits).neg_()
     if isinstance(y, int) and y == 0:
-        return (mask & x.view(bits)).view(x.dtype)
+        x = x.view(bits)
+        return (mask.bitwise_and_(x) if mask.shape == x.shape else mask & x).view(like.dtype)
     x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    return (y ^ (mask & (x ^ y))).view(like.dtype)
+    differing = x ^ y
+    differing = differing.bitwise_and_(mask) if differing.shape == mask.shape else differing & mask
+    return differing.bitwise_xor_(y).view(like.dtype)
 
 
 def row_sum(a):
