@@ -19,10 +19,10 @@ import numpy as np
 
 from gradproof.numeric.exact.duals import Dual
 from gradproof.numeric.exact.functions import exp, log, power, sigmoid, sin_cos, sqrt, tanh
-from gradproof.numeric.exact.reals import Floats
+from gradproof.numeric.exact.reals import Floats, RoundedAwayError
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.towers import draw_tower
-from gradproof.numeric.exact.values import Numbers, Value
+from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
 Side = Callable[[Value, Value, Value], Value]
 SHARES = {12: 1, 16: 8, 20: 32}
@@ -195,7 +195,7 @@ def is_false(left: Side, right: Side, random: Random) -> bool:
         given = [numbers.scalar(Fraction(random.randint(-64, 64), 64)) for _ in range(3)]
         try:
             a, b = float(left(*given).reals), float(right(*given).reals)
-        except (ArithmeticError, ValueError):  # an overflow: another point is drawn
+        except (ArithmeticError, RoundedAwayError, UndecidableError):  # an overflow: another point is drawn
             continue
         if np.isfinite([a, b]).all() and abs(a - b) > 1e-6 * max(abs(a), abs(b)):
             return True
