@@ -7,7 +7,7 @@ import torch
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.catalogue import axes
 from gradproof.symbolic.expressions import Tensor
-from gradproof.symbolic.operation import Operation, operations
+from gradproof.symbolic.operation import Definition, Operation, Program, Recurrence, operations
 
 LABELS = [variant.label for each in operations().values() for variant in each.variants]
 
@@ -37,3 +37,11 @@ def draw(t: Tensor, generator: torch.Generator) -> torch.Tensor:
 def sample(operation: Operation, seed: int) -> dict[Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {t: draw(t, generator) for t in operation.inputs}
+
+
+def definitions(program: Program) -> list[Definition]:
+    """All definitions, those within a recurrence among them."""
+    made: list[Definition] = []
+    for s in program.statements:
+        made += s.body if isinstance(s, Recurrence) else [s] if isinstance(s, Definition) else []
+    return made
