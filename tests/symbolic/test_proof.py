@@ -373,7 +373,9 @@ def test_two_lstm_steps_by_hand() -> None:
 def test_two_lstm_steps_without_the_path_through_the_cell() -> None:
     """The often printed gradient that loses the path through c_(t+1)."""
     true, claimed, forward = _hand_gradient(forget_second_path=True)
-    assert prove(true, claimed, definitions=forward).verdict == "refuted"
+    verdict = prove(true, claimed, definitions=forward)
+    assert verdict.verdict == "refuted"
+    assert verdict.witness is not None and verdict.witness.left != verdict.witness.right
 
 
 def test_a_region_of_a_free_index_is_not_that_of_a_bound_one() -> None:
