@@ -1,203 +1,136 @@
-"""`python -m benchmarks.audit`: PyTorch's derivative formulas, executed exactly, against the true derivative.
+"""`python -m benchmarks.audit`: PyTorch's derivative formulas through `gradproof.check`.
 
-Every row of `benchmarks/operators/` is run over residues at one drawn point: the backward that autograd
-takes, first and second order, against the exact tangent of the forward. Where they differ, a witness is
-computed in balls.
+Every row of `benchmarks/operators/` is a function whose backward is PyTorch's own: it is executed exactly,
+first and second order, over other sizes, layouts, values and both sides of its comparisons.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from flint import arb, ctx, fmpq
 
 from benchmarks.operators import Row, rows
-from gradproof.numeric.exact.constants import Constants
-from gradproof.numeric.exact.duals import Dual
-from gradproof.numeric.exact.programs import Argument, BackwardError, Settings, TorchProgram
-from gradproof.numeric.exact.reals import Balls
-from gradproof.numeric.exact.values import AmbiguousError, Numbers, UndecidableError, Value
-from tests.numeric.exact.agreement import Agreement, compare
+from gradproof.numeric.checking.checks import check
+from gradproof.numeric.checking.results import CheckResult, PairVerdict
+from gradproof.numeric.checking.targets import TargetError
+from gradproof.numeric.exact.programs import BackwardError
+from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
+from gradproof.symbolic.verdict import combine
+from tests.numeric.exact.agreement import dry_run
 
 TABLE = Path(__file__).parent.parent / "docs" / "pytorch-audit.md"
-BITS = 200
-"""Precision of a witness."""
+SHORT = 60
+"""How many characters of a point are shown."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a row: a verdict, how far it was looked at, how it was executed, and a witness."""
+    """What became of a row: verdicts of first and second order, how it was executed, and a witness."""
 
-    row: Row
-    verdict: str
+    topic: str
+    name: str
+    first: str
+    second: str
     reason: str
-    orders: int
     executed: str
-    sides: str
     seconds: float
+    """Processor time."""
     witness: str = ""
+
+    @property
+    def verdict(self) -> str:
+        found = (self.first, self.second)
+        return next((v for v in ("refuted", "undecided", "proved") if v in found), "not checked")
 
 
 def judge(row: Row) -> Finding:
-    """Compare one row, order by order."""
-    start = time.perf_counter()
-    found: Agreement | None = None
-    verdict, reason, orders = "agrees", "", 0
-    for order in range(1, row.orders + 1):
-        try:
-            found = compare(row.function, row.inputs, order)
-        except BackwardError as error:
-            verdict, reason = "raises", str(error).split(": [")[0]
-            break
-        except (UndecidableError, AmbiguousError) as error:
-            verdict, reason = "undecided", str(error).split(" at ")[0]
-            break
-        if not found.agrees:
-            verdict, reason = "differs", row.known
-            break
-        orders = order
-    seconds = time.perf_counter() - start
-    witness = _witness(row) if verdict == "differs" else ""
-    return Finding(row, verdict, reason, orders, _executed(found), _sides(found), seconds, witness)
+    """Check one row, to the order that it has."""
+    start = time.process_time()
+    try:
+        result = check(row.function, *row.inputs, order=row.orders, seed=1)
+    except TargetError as error:
+        seconds = time.process_time() - start
+        return Finding(row.topic, row.name, "not checked", "", str(error), "", seconds)
+    seconds = time.process_time() - start
+    orders = [[p for p in result.pairs if p.output.startswith("(") == again] for again in (False, True)]
+    first, second = (combine(pairs) if pairs else "" for pairs in orders)
+    reason = "; ".join(filter(None, (row.known, result.reason))) if result.verdict != "proved" else ""
+    return Finding(row.topic, row.name, first, second, reason, executed(row), seconds, witness(row, result))
 
 
-def _executed(found: Agreement | None) -> str:
-    """Rows are the rule; what was decomposed or transcribed is named."""
-    if found is None:
+def executed(row: Row) -> str:
+    """Rows are the rule; what is decomposed or transcribed is named."""
+    try:
+        used = dry_run(row.function, row.inputs, row.orders)[1].used
+    except (UndecidableError, AmbiguousError, BackwardError):
         return ""
-    parts = ["rows"] if "executed" in found.used.values() else []
+    parts = ["rows"] if "executed" in used.values() else []
     for how in ("decomposition", "transcription"):
-        names = sorted({name.split(".")[1] for name, way in found.used.items() if way == how and "." in name})
+        names = sorted({name.split(".")[1] for name, way in used.items() if way == how and "." in name})
         if names:
             parts.append(f"{how}: {', '.join(f'`{name}`' for name in names)}")
     return "; ".join(parts)
 
 
-def _sides(found: Agreement | None) -> str:
-    if found is None or not found.settings.branches.required:
+def witness(row: Row, result: CheckResult) -> str:
+    """The gradients at the point that refutes a row, and the point, where it is short."""
+    if result.verdict != "refuted":
         return ""
-    return "some" if found.settings.branches.missing() else "all"
+    return next(_said(pair) for pair in result.pairs if pair.verdict == "refuted")
 
 
-# Witnesses
-
-
-def _witness(row: Row) -> str:
-    """The entry of a gradient that is furthest off, confirmed by balls that do not meet."""
-    before, ctx.prec = ctx.prec, BITS
-    try:
-        best = max(_differences(row), key=lambda entry: entry[0], default=None)
-    finally:
-        ctx.prec = before
-    if best is None:
-        return ""
-    _, name, claimed, true = best
-    return f"{name}: PyTorch's {claimed.str(20, radius=False)}, true {true.str(20, radius=False)}"
-
-
-def _differences(row: Row) -> Iterator[tuple[float, str, arb, arb]]:
-    numbers = Numbers(None, Balls())
-    real = [k for k, x in enumerate(row.inputs) if x.is_floating_point()]
-    count = sum(row.inputs[k].numel() for k in real)
-    arguments: list[Argument] = []
-    first = 0
-    for x in row.inputs:
-        if not x.is_floating_point():
-            arguments.append(Argument(data=x))
-            continue
-        directions = np.full((count, 1, *x.shape), arb(0), dtype=object)
-        for offset, position in enumerate(np.ndindex(*x.shape)):
-            directions[(first + offset, 0, *position)] = arb(1)
-        first += x.numel()
-        arguments.append(Argument(Value(numbers, (Dual(_balls(x)[None], directions),)), dtype=x.dtype))
-
-    def ones(k: int, shape: tuple[int, ...]) -> Argument:
-        return Argument(Value(numbers, (Dual(np.full((1, *shape), arb(1), dtype=object)),)))
-
-    settings = Settings(numbers, constants=Constants(True), seed=1)
-    evaluated = TorchProgram(row.function).evaluate(settings, arguments, ones)
-    for output, claims in zip(evaluated.outputs, evaluated.claims, strict=True):
-        if claims is None or output.real.tangent is None:
-            continue
-        totals = output.real.tangent.reshape(count, -1).sum(axis=1)
-        yield from _entries(row, real, claims, totals)
-
-
-def _entries(row: Row, real: list[int], claims: Any, totals: Any) -> Iterator[tuple[float, str, arb, arb]]:
-    first = 0
-    for number, (k, claim) in enumerate(zip(real, claims, strict=True)):
-        for offset, position in enumerate(np.ndindex(*row.inputs[k].shape)):
-            true = arb(totals[first + offset])
-            claimed = arb(0) if claim is None else arb(claim.reals[position])
-            if not claimed.overlaps(true):
-                where = ", ".join(map(str, position))
-                distance = float(abs(claimed - true)) / max(float(abs(true)), 1e-300)
-                yield distance, f"input {number}, entry [{where}]", claimed, true
-        first += row.inputs[k].numel()
-
-
-def _balls(x: torch.Tensor) -> Any:
-    result = np.empty(tuple(x.shape), dtype=object)
-    for position in np.ndindex(*x.shape):
-        fraction = Fraction(float(x[position]))
-        result[position] = arb(fmpq(fraction.numerator, fraction.denominator))
-    return result
+def _said(pair: PairVerdict) -> str:
+    assert pair.witness is not None
+    point = {name: value for name, value in pair.witness.point.items() if len(value) <= SHORT}
+    where = ", ".join(f"{name} = {value}" for name, value in point.items())
+    gradient, claimed = f"d{pair.output}/d{pair.wrt}", pair.witness.right.split(":")[0]
+    if claimed.startswith("raises"):
+        return f"{gradient} at {where}: {claimed}"
+    return f"{gradient} at {where}: PyTorch's {claimed}, true {pair.witness.left}"
 
 
 # The table
 
 
 METHOD = """\
-Each operator was run over residues in a tower of prime fields at one drawn point: the backward that
-autograd takes, first and second order, against the exact tangent of the forward. *Agrees* means equal as
-integers modulo primes of 144 bits and more; no tolerance is involved. *Orders* are the orders of
-derivatives that agreed; *sides* whether all sides of the comparisons met were run at that point, or
-some. *Rows* are operators executed by definitions of ours; the rest is named: PyTorch's own
-decompositions, and transcriptions of its backward kernels. Every one of them was compared with the real
-kernel in float64 during the run.
+Each operator is a function whose backward is PyTorch's own, and `gradproof.check` runs it over residues in a
+tower of prime fields, against the exact tangent of its forward: with the sizes, layouts, values, cotangents
+and sides of comparisons that `check` varies. *Proved* and *refuted* are what they are for any program
+([check.md](check.md)); *second* is the gradient of the gradient, empty where PyTorch has none. *Rows* are
+operators executed by definitions of ours; the rest is named: PyTorch's own decompositions, and
+transcriptions of its backward kernels, each compared with the real kernel in float64 during the run.
+Seconds are processor time.
 """
 
 
 def to_markdown(findings: Sequence[Finding]) -> str:
     """The document."""
-    counts = {v: sum(f.verdict == v for f in findings) for v in ("agrees", "differs", "raises", "undecided")}
-    wrong = [f for f in findings if f.verdict in ("differs", "raises")]
-    blank = [f for f in findings if f.verdict == "undecided"]
+    wrong = [f for f in findings if f.verdict == "refuted"]
+    blank = [f for f in findings if f.verdict in ("undecided", "not checked")]
+    proved = len(findings) - len(wrong) - len(blank)
     parts = [
         "# PyTorch's derivatives, audited",
         f"Written by `python -m benchmarks.audit` with torch {torch.__version__} on {date.today()}. {METHOD}",
-        f"{len(findings)} entries: {counts['agrees']} agree, {counts['differs']} differ, "
-        f"{counts['raises']} raise in the backward, {counts['undecided']} cannot be followed.",
+        f"{len(findings)} entries: {proved} proved, {len(wrong)} refuted, {len(blank)} undecided.",
         "## What is not the derivative",
-        _table(("operator", "what", "witness"), [(f.row.name, f.reason, f.witness) for f in wrong]),
-        "## What cannot be followed",
-        _table(("operator", "reason"), [(f.row.name, f.reason) for f in blank]),
+        _table(("operator", "what", "witness"), [(f.name, f.reason, f.witness) for f in wrong]),
+        "## What is undecided",
+        _table(("operator", "reason"), [(f.name, f.reason) for f in blank]),
         "## All",
         _table(
-            ("topic", "operator", "verdict", "orders", "sides", "executed", "seconds"),
-            [
-                (
-                    f.row.topic,
-                    f.row.name,
-                    f.verdict,
-                    str(f.orders or ""),
-                    f.sides,
-                    f.executed,
-                    f"{f.seconds:.2f}",
-                )
-                for f in findings
-            ],
+            ("topic", "operator", "first", "second", "executed", "seconds"),
+            [(f.topic, f.name, f.first, f.second, f.executed, f"{f.seconds:.2f}") for f in findings],
         ),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -205,24 +138,36 @@ def to_markdown(findings: Sequence[Finding]) -> str:
 
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     listed = [columns, ["---"] * len(columns), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in listed)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in listed)
+
+
+def judge_number(number: int) -> Finding:
+    """Judge a row by its place in the table, in a process of its own."""
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return judge(rows()[number])
+
+
+def findings_of(numbers: Sequence[int], processes: int) -> Iterator[Finding]:
+    """The findings in the order of the table, as they come."""
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield from pool.map(judge_number, numbers)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Audit all operators, or those whose names contain a word; the document is written for all of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="only operators whose names contain a word")
-    words = parser.parse_args(arguments).words
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args(arguments)
+    chosen = [k for k, row in enumerate(rows()) if not asked.words or any(w in row.name for w in asked.words)]
     findings: list[Finding] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for row in rows():
-            if words and not any(word in row.name for word in words):
-                continue
-            finding = judge(row)
-            findings.append(finding)
-            print(f"{row.topic}: {row.name}: {finding.verdict} {finding.reason} {finding.witness}".rstrip())
-    if not words:
+    for finding in findings_of(chosen, asked.processes):
+        findings.append(finding)
+        said = f"{finding.verdict} {finding.reason} {finding.witness}".rstrip()
+        print(f"{finding.topic}: {finding.name}: {said} ({finding.seconds:.2f} s)", flush=True)
+    if not asked.words:
         TABLE.write_text(to_markdown(findings), encoding="utf-8")
         print(TABLE)
     return 0

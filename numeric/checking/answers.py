@@ -64,6 +64,10 @@ def _refuted_by_value(target: Target, runner: Runner, findings: Findings, pair: 
     bad = findings.by_kind(pair, "different", "undefined", "unclear")
     searched = sorted(bad, key=lambda t: (t.plan.kind == "layout", _size(t.plan)))
     for trial in searched[:MAX_SEARCHED]:
+        if trial.outcomes[pair].kind == "unclear":
+            if runner.spare_searches <= 0:
+                continue
+            runner.spare_searches -= 1
         found = find_witness(runner, trial.plan, pair)
         if found is not None:
             good = [t.plan for t in findings.by_kind(pair, "equal")]
@@ -168,7 +172,7 @@ def _point(target: Target, plan: Plan, cotangent: Place | None, spot: Shape, pai
         if place.reals is not None:
             layout = f" ({place.layout})" if place.layout else ""
             point[example.name] = _numbers(place.reals) + layout
-        elif example.is_data:
+        elif example.is_data or example.is_setting:
             data = place.data.tolist() if hasattr(place.data, "tolist") else place.data
             point[example.name] = str(data)
     if cotangent is not None and cotangent.reals is not None:

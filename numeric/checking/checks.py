@@ -41,6 +41,7 @@ ESCAPES = 40
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
 UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
+KINK_OF_GRADIENT = "the backward compares equal numbers there, and its own gradient is undefined"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
 derivative that nobody asked for.
@@ -132,7 +133,8 @@ def check(
       or all of them where none does.
     - `order`: 2 checks the double backward as well.
     - `spec`: the axes of the inputs, as `x: batch time d, w: d h, target: int batch < classes`, in the
-      order of the inputs or by their names; `p: positive batch d` says where the numbers lie.
+      order of the inputs or by their names; `p: positive batch d` says where the numbers lie. A number of
+      Python among the inputs is a hyper-parameter: named there, as `eps: positive`, it is varied, too.
     - `reference`: a forward to derive in place of `fn`'s own where that is opaque.
     - `declared`: `declared(cotangent, *inputs)`, a tuple: what the backward is meant to return where that
     is not the
@@ -227,7 +229,7 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         "values": maker.values,
         "sizes": maker.sizes,
         "ranks": maker.ranks,
-        "data": lambda: maker.data(findings.branches.data_constants),
+        "data": lambda: itertools.chain(maker.settings(), maker.data(findings.branches.data_constants)),
         "layouts": maker.layouts,
         "asked": maker.asked,
         "cotangents": lambda: maker.cotangents(_constants(findings)),
@@ -343,6 +345,10 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
         if trial.plan.kind == "fewer" and outcome.kind != "equal":
             del trial.outcomes[pair]
             findings.notes[f"with {trial.plan.name} a gradient is not the derivative"] = None
+            continue
+        if outcome.kind == "undefined" and pair.first >= 0 and trial.branches.backward_ties:
+            del trial.outcomes[pair]  # the gradient itself has a kink there
+            findings.dropped.append((trial.plan, KINK_OF_GRADIENT))
             continue
         if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
             del trial.outcomes[pair]

@@ -57,6 +57,11 @@ class Example:
         return isinstance(self.value, np.ndarray) and self.value.dtype.kind in "iub"
 
     @property
+    def is_setting(self) -> bool:
+        """Whether it is a number of Python: a hyper-parameter."""
+        return isinstance(self.value, bool | int | float)
+
+    @property
     def array(self) -> Array:
         """Its entries, as a NumPy array."""
         if isinstance(self.value, torch.Tensor):
@@ -91,6 +96,8 @@ class Target:
     """What the caller handed over."""
     specified: bool = False
     """Whether the caller named the axes of the inputs."""
+    settings: tuple[int, ...] = ()
+    """The places of the hyper-parameters that the caller named."""
 
     @property
     def wanted(self) -> tuple[Example, ...]:
@@ -123,10 +130,13 @@ def make_target(
         examples = [*_parameters(module), *examples]
     _refuse(examples)
     examples = _choose(examples, wrt)
-    axes = _axes(examples, spec)
+    axes, named = _axes(examples, spec)
+    settings = tuple(k for k, e in enumerate(examples) if e.is_setting and e.name in named)
     sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
     program = _program(fn, module, [e.name for e in examples if e.fixed], reference, declared)
-    return Target(program, tuple(examples), axes, sizes, _name(fn), module, fn, spec is not None)
+    return Target(
+        program, tuple(examples), axes, sizes, _name(fn), module, fn, spec is not None, settings
+    )  # fmt: skip
 
 
 def _callable(fn: Any) -> Any:
@@ -277,23 +287,36 @@ def _choose(examples: list[Example], wrt: Sequence[Any] | None) -> list[Example]
     return [Example(e.name, e.value, e.wanted if e.fixed else e in asked, e.fixed) for e in examples]
 
 
-def _axes(examples: Sequence[Example], spec: str | None) -> tuple[InputAxes, ...]:
+def _axes(examples: Sequence[Example], spec: str | None) -> tuple[tuple[InputAxes, ...], frozenset[str]]:
+    """The axes of each input, and the names of the inputs that the specification names."""
     shapes = [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples]
     kinds = ["float" if e.is_number else "int" for e in examples]
     fixed = frozenset(size for e, shape in zip(examples, shapes, strict=True) if e.fixed for size in shape)
     inferred = infer_axes([e.name for e in examples], shapes, kinds, fixed)
     if spec is None:
-        return inferred
-    tensors = [e.name for e in examples if not e.fixed and (e.is_number or e.is_data)]
-    given = read_specification(spec)
-    if len(given) != len(tensors):
-        raise SpecificationError(
-            f"the specification names {len(given)} inputs ({', '.join(g.name for g in given)}); the function "
-            f"has {len(tensors)} ({', '.join(tensors)})"
-        )
+        return inferred, frozenset()
+    found = _named(examples, read_specification(spec))
+    return tuple(found.get(e.name, own) for e, own in zip(examples, inferred, strict=True)), frozenset(found)
+
+
+def _named(examples: Sequence[Example], given: Sequence[InputAxes]) -> dict[str, InputAxes]:
+    """The entries of a specification by the inputs that they are of: by name, or in order.
+
+    Numbers of Python may be named or not.
+    """
+    own = [e for e in examples if not e.fixed]
+    tensors = [e.name for e in own if e.is_number or e.is_data]
+    whole = [e.name for e in own if e.is_number or e.is_data or e.is_setting]
     names = {entry.name: entry for entry in given}
-    found = names if set(names) == set(tensors) else dict(zip(tensors, given, strict=True))
-    return tuple(found.get(e.name, own) for e, own in zip(examples, inferred, strict=True))
+    if set(tensors) <= set(names) <= set(whole):
+        return names
+    for chosen in (tensors, whole):
+        if len(given) == len(chosen):
+            return dict(zip(chosen, given, strict=True))
+    raise SpecificationError(
+        f"the specification names {len(given)} inputs ({', '.join(g.name for g in given)}); the function "
+        f"has {len(tensors)} ({', '.join(tensors)})"
+    )
 
 
 __all__ = ["Example", "Target", "fractions", "make_target"]

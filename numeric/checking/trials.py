@@ -49,6 +49,8 @@ FORWARD = -2
 """Marks pairs of a rule of forward mode."""
 MAX_DRAWS = 80
 """How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
+ROOTS_A_DRAW = 4
+"""How many missing roots another residue brings at best, about: where more are missing none is looked for."""
 LOOKED_AT = 8
 """How much more a number costs where the operators are run in floats as well."""
 
@@ -180,6 +182,8 @@ class Runner:
     """For which residues all roots were there, by sizes."""
     spare_runs: int = 400
     """How many runs are left for other residues."""
+    spare_searches: int = 12
+    """How many plans are left in which a witness is looked for though only missing roots may explain them."""
     followed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """The global names of what calls `float` with tensors."""
     _towers: dict[tuple[int, int, bool], tuple[Tower, int]] = field(
@@ -214,7 +218,8 @@ class Runner:
         redraws, best = Redraws(plan.name), trial
         known = self.clean.get(plan.sizes)
         for step in range(MAX_DRAWS):
-            if not movable or self.spare_runs <= 0 or not _is_unclear(best):
+            hopeless = best.unclean > ROOTS_A_DRAW * (MAX_DRAWS - step)
+            if not movable or self.spare_runs <= 0 or hopeless or not _is_unclear(best):
                 break
             self.spare_runs -= 1
             number = random.choice(movable)
@@ -407,7 +412,7 @@ def make_arguments(
         direction = 0 if jointly and direction is not None else direction
         value = draws.value(place, direction, units=units)
         layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
-        arguments.append(argument(place, value, layout, direction or 0))
+        arguments.append(argument(place, value, layout, 0 if units else direction or 0))
         if place.wanted:
             values.append(value)
     return arguments, values

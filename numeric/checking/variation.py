@@ -121,6 +121,24 @@ def draw_data(
     return np.array([pick() for _ in range(prod(shape))], dtype=array.dtype).reshape(shape)
 
 
+SETTINGS = {
+    "positive": (0.125, 1.0, 2.5),
+    "unit": (0.125, 0.5, 0.875),
+    "mask": (0.0, 1.0),
+}
+"""Values of hyper-parameters, by their domain."""
+REAL_SETTINGS = (-1.5, 0.0, 0.5, 1.0, 3.0)
+
+
+def settings_of(example: Example, axes: InputAxes) -> tuple[bool | int | float, ...]:
+    """Values that a hyper-parameter may have: of its own type, within the domain or below the bound."""
+    if isinstance(example.value, bool):
+        return (False, True)
+    if isinstance(example.value, int):
+        return tuple(range(axes.bound)) if isinstance(axes.bound, int) else (1, 2, 3)
+    return SETTINGS.get(axes.domain, REAL_SETTINGS)
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes plans for a target."""
@@ -227,6 +245,17 @@ class Maker:
                 yield self.plan(f"{how} data", "data", data=how)
             for constant in sorted(constants):
                 yield self.plan(f"data with {constant}", "data", data=str(constant))
+
+    def settings(self) -> Iterator[Plan]:
+        """Other values of each hyper-parameter that a specification names."""
+        for k in self.target.settings:
+            example = self.target.examples[k]
+            for value in settings_of(example, self.target.axes[k]):
+                if value == example.value:
+                    continue
+                plan = self.plan(f"{example.name} = {value}", "data")
+                places = [replace(p, data=value) if j == k else p for j, p in enumerate(plan.places)]
+                yield replace(plan, places=tuple(places))
 
     def layouts(self) -> Iterator[Plan]:
         """Inputs and cotangents that are not contiguous, and cotangents of one sign or 0."""

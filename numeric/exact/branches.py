@@ -59,6 +59,8 @@ class Branches:
     """Whether the forward is running, and not the backward."""
     forward_ties: int = 0
     """How many comparisons of the forward met equal numbers."""
+    backward_ties: int = 0
+    """How many of the backward did."""
     constants: set[Fraction] = field(default_factory=set[Fraction])
     """The constants that numbers were compared with."""
     data_constants: set[int] = field(default_factory=set[int])
@@ -112,9 +114,11 @@ class Branches:
         self.data_constants.update(constants)
 
     def note(self, sides: Array) -> None:
-        """Count equal numbers among those that the forward compares."""
+        """Count equal numbers among those that are compared."""
         if self.forward:
             self.forward_ties += int(np.sum(sides == 0))
+        else:
+            self.backward_ties += int(np.sum(sides == 0))
 
     def merge_equal(self, other: Branches) -> None:
         """Take over where numbers were equal, which only chosen points show."""

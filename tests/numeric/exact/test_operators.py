@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_flatten
 
 from benchmarks.operators import Row, rows
 from benchmarks.operators.table import normal, uniform
+from gradproof.numeric.checking.checks import check
 from gradproof.numeric.exact.execution import HANDLERS
 from gradproof.numeric.exact.programs import BackwardError
 from gradproof.numeric.exact.values import UndecidableError
@@ -200,3 +201,11 @@ def test_forty_functions_inside_one_another(function: Any) -> None:
         return x
 
     assert compare(nested, [uniform(2)]).agrees
+
+
+def test_check_proves_nothing_by_a_corrupted_transcription(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check(torch.tanh, normal(3), seed=1).verdict == "proved"
+    corrupt(monkeypatch, torch.ops.aten.tanh_backward, lambda value: value.times(2))
+    result = check(torch.tanh, normal(3), seed=1)
+    assert result.verdict == "undecided"
+    assert "tanh_backward" in str(result.reason)
