@@ -31,7 +31,9 @@ from tests.numeric.exact.agreement import dry_run
 
 TABLE = Path(__file__).parent.parent / "docs" / "pytorch-audit.md"
 SHORT = 60
-"""How many characters of a point are shown."""
+"""How many characters of an input are shown."""
+ERROR = 160
+"""How many characters of an error, and of a gradient."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _said(pair: PairVerdict) -> str:
     assert pair.witness is not None
     point = {name: value for name, value in pair.witness.point.items() if len(value) <= SHORT}
     where = ", ".join(f"{name} = {value}" for name, value in point.items())
-    gradient, claimed = f"d{pair.output}/d{pair.wrt}", pair.witness.right.split(":")[0]
+    gradient, claimed = f"d{pair.output}/d{pair.wrt}", pair.witness.right[:ERROR]
     if claimed.startswith("raises"):
         return f"{gradient} at {where}: {claimed}"
     return f"{gradient} at {where}: PyTorch's {claimed}, true {pair.witness.left}"
