@@ -34,7 +34,8 @@ class Product(Function):
     @staticmethod
     def jvp(ctx: Any, dx: Tensor | None, dy: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, y = ctx.saved_tensors
-        return (0 if dx is None else dx * y) + (0 if dy is None else 2 * dy * x)
+        along_x = torch.zeros_like(x) if dx is None else dx * y
+        return along_x if dy is None else along_x + 2 * dy * x
 
 
 def test_witness_of_the_second_input() -> None:
