@@ -7,12 +7,13 @@ STAMP := .venv/.installed
 REPORT := build/report
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test test-slow lint format bench clean
+.PHONY: help environment report test test-slow test-triton lint format bench clean
 
 help:
 	@echo "make report     derive, prove and check the whole catalogue; write $(REPORT)/index.html"
 	@echo "make test       format and lint checks, types, import contracts, tests"
 	@echo "make test-slow  the same, with the tests marked slow"
+	@echo "make test-triton  the tests of Triton kernels, which need Triton: installs it"
 	@echo "make lint       the checks without the tests"
 	@echo "make format     format the code and repair what ruff can"
 	@echo "make bench      the benchmarks"
@@ -48,6 +49,11 @@ test: lint
 
 test-slow: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+test-triton: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check triton
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/numeric/test_triton.py -k "not exactly and not noticed"
+	$(BIN)/python -m pytest tests/numeric/test_triton.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

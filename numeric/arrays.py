@@ -38,6 +38,10 @@ class Library(Protocol):
         """Whether generated C can be called on the arrays, and compute in this dtype."""
         ...
 
+    def on_gpu(self, arrays: Sequence[Any]) -> bool:
+        """Whether generated Triton can be launched on the arrays."""
+        ...
+
     def quiet(self) -> AbstractContextManager[Any]:
         """A context in which a kernel runs: no warnings for what it handles itself, no tape."""
         ...
@@ -74,6 +78,9 @@ class NumpyLibrary:
         return (int(array.min()), int(array.max())) if array.size else None
 
     def plain(self, arrays: Sequence[Any], dtype: Any = None) -> bool:
+        return False
+
+    def on_gpu(self, arrays: Sequence[Any]) -> bool:
         return False
 
     def quiet(self) -> AbstractContextManager[Any]:
@@ -129,6 +136,13 @@ class TorchLibrary:
         from gradproof.numeric.native.products import lies_in_memory
 
         return all(lies_in_memory(a) for a in arrays)
+
+    def on_gpu(self, arrays: Sequence[Any]) -> bool:
+        if any(a.device.type != "cuda" for a in arrays):
+            return False
+        from gradproof.numeric.gpu.blocks import compiles_for
+
+        return all(map(compiles_for, arrays))
 
     def quiet(self) -> AbstractContextManager[Any]:
         return self.torch.no_grad()

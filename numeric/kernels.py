@@ -16,7 +16,7 @@ from gradproof.numeric.arrays import Library, library
 from gradproof.numeric.derivatives import tangent_program
 from gradproof.numeric.rewriting import Row
 from gradproof.numeric.shapes import Shapes, measure
-from gradproof.numeric.sources import Source, write_source
+from gradproof.numeric.sources import IMPORTS, Source, write_source
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.expressions import Tensor
 from gradproof.symbolic.higher import gradient_program
@@ -49,7 +49,9 @@ class Call:
     parameters: Mapping[str, Any]
     zeros: frozenset[str]
     plain: bool = False
-    """Whether the arrays lie in the memory of the CPU, in float32 or float64."""
+    """Whether the arrays lie in the memory of the CPU, and are computed with in float32 or float64."""
+    on_gpu: bool = False
+    """Whether they lie in the memory of a GPU for which Triton compiles."""
 
     @cached_property
     def direct(self) -> bool:
@@ -163,13 +165,15 @@ class Kernel:
         return self.sources[key]
 
     def compiled(
-        self, in_place: bool, zeros: frozenset[str], *, native: bool = False, wanted: Wanted = None
+        self, in_place: bool, zeros: frozenset[str], *, native: str = "", wanted: Wanted = None
     ) -> Compiled:
-        """The functions: written over their own arrays or not, some parameters fixed at 0, with C or not.
+        """The functions: written over their own arrays or not, some parameters fixed at 0, for the target or
+        for another one in its place.
 
         With `wanted` only `vjp`, for the gradients of those inputs, or without any only `forward`.
         """
-        target = "c" if native else "torch" if self.target == "c" and not in_place else self.target
+        fallback = self.target in ("c", "triton") and not in_place
+        target = native or ("torch" if fallback else self.target)
         key = (target, in_place, zeros, wanted)
         if key not in self.variants:
             fixed = "".join(f" {name}=0" for name in sorted(zeros))
@@ -202,11 +206,22 @@ class Kernel:
 
     def is_native(self, call: Call, in_place: bool) -> bool:
         """Whether a call runs the source for the CPU: with C in its loops, and its own choice of products."""
-        if self.target == "numpy" or not (in_place and call.plain and (self.loops or self.sums)):
+        if self.target not in ("torch", "c") or not (in_place and call.plain and (self.loops or self.sums)):
             return False
         from gradproof.numeric.native.compiler import compiler
 
         return not self.loops or compiler() is not None
+
+    def native(self, call: Call, in_place: bool, given: Sequence[Any] = ()) -> str:
+        """The target whose source a call with these arrays as well runs in place of the kernel's own.
+
+        On the CPU it is C. On a GPU a PyTorch kernel that repeats steps runs the one for Triton.
+        """
+        if self.is_native(call, in_place):
+            return "c" if self.library.plain(given) else ""
+        if self.target == "torch" and in_place and call.on_gpu and self.loops:
+            return "triton" if self.library.on_gpu(given) else ""
+        return ""
 
     # --- calls
 
@@ -247,8 +262,8 @@ class Kernel:
         )
         passed = {n: v for n, v in parameters.items() if n not in zeros}
         given, device = tuple(a.dtype for a in arrays), real[0].device
-        plain = self.library.plain(arrays, compute)
-        return Call(shapes, given, result, compute, device, passed, zeros, plain)
+        plain, on_gpu = self.library.plain(arrays, compute), self.library.on_gpu(arrays)
+        return Call(shapes, given, result, compute, device, passed, zeros, plain, on_gpu)
 
     def filled(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of the program, those that were not given by their defaults."""
@@ -340,7 +355,7 @@ class Kernel:
         self, call: Call, arrays: Sequence[Any], *, in_place: bool, saves: bool = True
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The outputs and the saved arrays (if it `saves`) of a call that has been checked."""
-        native = self.is_native(call, in_place)
+        native = self.native(call, in_place)
         functions = self.compiled(in_place, call.zeros, native=native, wanted=None if saves else frozenset())
         entered = self.enter(call, arrays, self.program.inputs)
         outputs, saved = functions.forward(*entered, **call.parameters)
@@ -372,7 +387,7 @@ class Kernel:
         """The gradients of the `wanted` inputs, None for others."""
         outputs = self.program.outputs
         given = [self.given(call, c, t, "cotangent") for c, t in zip(cotangents, outputs, strict=True)]
-        native = self.is_native(call, in_place) and self.library.plain(given)
+        native = self.native(call, in_place, given)
         functions = self.compiled(in_place, call.zeros, native=native, wanted=wanted)
         if call.direct:
             ready: Sequence[Any] = kept
@@ -410,7 +425,7 @@ class Kernel:
                 continue
             d = self.given(call, d, t, "tangent")
             dots.extend(self.enter(call, [d], [t]))
-        native = self.is_native(call, in_place) and self.library.plain([d for d in dots if d is not None])
+        native = self.native(call, in_place, [d for d in dots if d is not None])
         functions = self.compiled(in_place, call.zeros, native=native)
         made = functions.jvp(
             tuple(self.enter(call, arrays, self.program.inputs)), tuple(dots), **call.parameters
@@ -468,7 +483,7 @@ def _kernel(operation: Operation, target: str) -> Kernel:
 
 
 def lower(operation: str | Operation | Program, target: str = "torch") -> Kernel:
-    """The kernel of an operation, by name or as it is, for "numpy" or "torch".
+    """The kernel of an operation, by name or as it is, for "numpy", "torch", "c" or "triton".
 
     >>> import numpy as np
     >>> k = lower("sigmoid", "numpy")
@@ -476,8 +491,8 @@ def lower(operation: str | Operation | Program, target: str = "torch") -> Kernel
     >>> k.vjp(saved, np.ones(2))
     (array([0.25, 0.25]),)
     """
-    if target not in ("numpy", "torch", "c"):
-        raise ValueError(f"a target is 'numpy', 'torch' or 'c', found {target!r}")
+    if target not in IMPORTS:
+        raise ValueError(f"a target is {', '.join(map(repr, IMPORTS))}, found {target!r}")
     if isinstance(operation, Program):
         return Kernel(operation, target, "program", {})
     return _kernel(find(operation) if isinstance(operation, str) else operation, target)

@@ -106,7 +106,12 @@ def add_at(a, at, amount, axis):
     np.put_along_axis(a, at, np.take_along_axis(a, at, axis) + amount, axis)
 ''',
 }
-IMPORTS = {"numpy": "import numpy as np", "torch": "import torch", "c": "import torch"}
+IMPORTS = {
+    "numpy": "import numpy as np",
+    "torch": "import torch",
+    "c": "import torch",
+    "triton": "import torch",
+}
 
 
 def printer_class(target: str) -> type[Printer]:
@@ -123,7 +128,11 @@ def printer_class(target: str) -> type[Printer]:
         from gradproof.numeric.targets.c import CPrinter
 
         return CPrinter
-    raise ValueError(f"a target is 'numpy', 'torch' or 'c', found {target!r}")
+    if target == "triton":
+        from gradproof.numeric.targets.triton import TritonPrinter
+
+        return TritonPrinter
+    raise ValueError(f"a target is {', '.join(map(repr, IMPORTS))}, found {target!r}")
 
 
 @dataclass(frozen=True)
@@ -204,9 +213,19 @@ def _module(
     special = sorted(helpers & {"erf", "erfc"})
     if special:
         imports.append(f"from gradproof.numeric.special import {', '.join(special)}")
+    own: list[str] = []
     if "native" in helpers:
-        imports.append("\nfrom gradproof.numeric.native import blocks as native")
-    if routines:
+        own.append("from gradproof.numeric.native import blocks as native")
+    leaves = sorted(h.removeprefix("leaf ") for h in helpers if h.startswith("leaf "))
+    if "block" in helpers:
+        own.append("from gradproof.numeric.gpu.blocks import block, tl")
+    if leaves:
+        own.append(f"from gradproof.numeric.gpu.leaves import {', '.join(leaves)}")
+    if own:
+        imports.extend(["", *sorted(own)])
+    if target == "triton":
+        used.extend(routines)
+    elif routines:
         used.append('C = native.Blocks(r"""\n' + "\n\n".join(routines) + '\n""")')
     return "\n".join([*head, *imports, "", "", "\n\n\n".join([*used, *parts])]) + "\n"
 

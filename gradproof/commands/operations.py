@@ -24,6 +24,7 @@ class Target(StrEnum):
     numpy = "numpy"
     torch = "torch"
     c = "c"
+    triton = "triton"
 
 
 class Format(StrEnum):

@@ -74,7 +74,7 @@ class Routine:
         """The text of the routine that computes and stores the roots."""
         nests: dict[tuple[Axis, ...], list[tuple[Tensor, Dims]]] = {}
         for root in roots:
-            loose = tuple(i for i in self.lines[root].indices if not _unrolled(i))
+            loose = tuple(i for i in self.lines[root].indices if not unrolled(i))
             nests.setdefault(tuple(i.axis for i in loose), []).append((root, loose))
         body = [self.nest([root for root, _ in group], group[0][1]) for group in nests.values()]
         head = [f"void {name}(void **arrays, const long long *sizes, const real *scalars)", "{"]
@@ -93,7 +93,7 @@ class Routine:
         self.statements, self.values = [], {}
         self.variables |= {i: self.claim(i.name) for i in dims}
         for root in roots:
-            mine = tuple(i for i in self.lines[root].indices if not _unrolled(i))
+            mine = tuple(i for i in self.lines[root].indices if not unrolled(i))
             self.store(root, dict(zip(mine, dims, strict=True)))
         text: list[str] = []
         for depth, i in enumerate(dims):
@@ -110,7 +110,7 @@ class Routine:
         """Store a root, entry by entry along its axes of fixed size."""
         line = self.lines[root]
         fixed = [i for i in line.indices if i not in places]
-        for numbers in _counts([i.axis.size or 0 for i in fixed]):
+        for numbers in counts([i.axis.size or 0 for i in fixed]):
             env = {**places, **dict(zip(fixed, numbers, strict=True))}
             positions = tuple(env[i] for i in line.indices)
             value = self.value(root, positions)
@@ -257,11 +257,13 @@ class Routine:
         return text
 
 
-def _unrolled(i: Index) -> bool:
+def unrolled(i: Index) -> bool:
+    """Whether an axis is short and of a fixed size: its entries are written out."""
     return i.axis.size is not None and i.axis.size <= UNROLLED
 
 
-def _counts(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+def counts(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """The positions of an array of these sizes, in order."""
     found: list[tuple[int, ...]] = [()]
     for size in sizes:
         found = [(*f, n) for f in found for n in range(size)]

@@ -15,15 +15,16 @@ from gradproof.numeric.lines import (
     State,
     reads,
 )
-from gradproof.numeric.targets.c_blocks import NotPrintedError, Pointwise
+from gradproof.numeric.targets.c_blocks import NotPrintedError
 from gradproof.numeric.targets.loops import uses
+from gradproof.numeric.targets.parts import divide
 from gradproof.numeric.targets.products import contraction
 from gradproof.symbolic.expressions import Entry, Index, Tensor, index
 
 if TYPE_CHECKING:
     from gradproof.numeric.targets.c import CPrinter
 
-Part = list[Pointwise] | Simple
+Part = list[Simple] | Simple
 
 
 class StepPrinter:
@@ -91,47 +92,12 @@ class StepPrinter:
 
     def divided(self) -> list[Part]:
         """The lines of a step, elementwise ones together as far as what they read allows."""
-        parts: list[Part] = []
-        made: dict[Tensor, int] = {}
+        lines: list[Simple] = []
         for line in self.loop.body:
-            if isinstance(line, Loop):
-                raise NotPrintedError("a loop in a loop")
-            first = max((made[t] for t in reads(line) if t in made), default=-1)
-            if isinstance(line, Elementwise | Stack):
-                place = next(
-                    (n for n in range(max(first, 0), len(parts)) if isinstance(parts[n], list)), None
-                )
-                if place is None:
-                    parts.append([])
-                    place = len(parts) - 1
-                block = parts[place]
-                assert isinstance(block, list)
-                block.append(line)
-                made[line.target] = place
-            elif isinstance(line, Contraction | Reduction):
-                parts.append(line)
-                made[line.target] = len(parts) - 1
-            else:
+            if not isinstance(line, Elementwise | Stack | Contraction | Reduction):
                 raise NotPrintedError(type(line).__name__)
-        return self.lowered(parts)
-
-    def lowered(self, parts: list[Part]) -> list[Part]:
-        """Each block as late as what reads it allows; blocks without a product between them are one."""
-        changed = True
-        while changed:
-            changed = False
-            for n in range(len(parts) - 1):
-                block, other = parts[n], parts[n + 1]
-                if isinstance(block, list) and not isinstance(other, list):
-                    made = {line.target for line in block}
-                    if not made & set(reads(other)):
-                        parts[n], parts[n + 1] = other, block
-                        changed = True
-                elif isinstance(block, list) and isinstance(other, list):
-                    parts[n : n + 2] = [[*block, *other]]
-                    changed = True
-                    break
-        return parts
+            lines.append(line)
+        return divide(lines, lambda line: isinstance(line, Elementwise | Stack))
 
     def check(self) -> None:
         """What this way of printing needs of the loop."""
@@ -212,9 +178,9 @@ class StepPrinter:
             self.buffered.append(tensor)
         return self.printer.name(tensor)
 
-    def block(self, lines: list[Pointwise]) -> None:
+    def block(self, lines: list[Simple]) -> None:
         p = self.printer
-        inside = {line.target: line for line in lines}
+        inside = {line.target: line for line in lines if isinstance(line, Elementwise | Stack)}
         others = [
             line
             for part in self.parts

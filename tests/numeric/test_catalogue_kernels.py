@@ -39,7 +39,7 @@ def draw(tensor: Tensor, sizes: dict[Axis, int], rng: np.random.Generator) -> An
     return x % 1 if tensor.domain.endswith(("1)", "1]")) else x
 
 
-@pytest.mark.parametrize("target", ["numpy", "torch"])
+@pytest.mark.parametrize("target", ["numpy", "torch", "triton"])
 @pytest.mark.parametrize("chosen", VARIANTS, ids=lambda o: o.label)
 def test_kernel_is_its_definition(chosen: Operation, target: str) -> None:
     rng = np.random.default_rng(7)

@@ -25,6 +25,7 @@ def path(label: str, target: str) -> Path:
 REPEATED = [label for label in LABELS if lower(find(label), "torch").loops]
 KEPT_FOR = [(label, target) for target in ("numpy", "torch") for label in LABELS]
 KEPT_FOR += [(label, "c") for label in REPEATED]
+KEPT_FOR += [(label, "triton") for label in (*REPEATED, "silu", "softmax", "cross_entropy", "layer_norm")]
 
 
 @pytest.mark.parametrize(("label", "target"), KEPT_FOR)

@@ -104,7 +104,7 @@ class Spoiled(Kernel):
         self.changes = changes
 
     def compiled(
-        self, in_place: bool, zeros: frozenset[str], *, native: bool = False, wanted: Wanted = None
+        self, in_place: bool, zeros: frozenset[str], *, native: str = "", wanted: Wanted = None
     ) -> Compiled:
         made = super().compiled(in_place, zeros, native=native, wanted=wanted)
         spoiled = {name: change(getattr(made, name)) for name, change in self.changes.items()}
