@@ -16,6 +16,7 @@ from gradproof.numeric.checking.results import PairVerdict
 from gradproof.numeric.checking.search import Found, find_witness
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import FORWARD, Pair, Plan, Runner
+from gradproof.numeric.exact.branches import Site
 from gradproof.numeric.exact.duals import Shape
 from gradproof.numeric.exact.scalars import JITTER
 from gradproof.numeric.exact.towers import BITS
@@ -212,7 +213,8 @@ def _open_reason(findings: Findings, pair: Pair) -> str | None:
         return followed[0]
     missing = findings.missing()
     if missing:
-        site, sides = next(iter(missing.items()))
+        site = min(missing)
+        sides = missing[site]
         wanted = ", ".join(sorted(map(_side, sides)))
         return f"{site}: the side '{wanted}' was not reached"
     return None
@@ -224,10 +226,17 @@ def _side(side: object) -> str:
     return {-1: "less", 1: "greater"}.get(side, "equal") if isinstance(side, int) else str(side)
 
 
+def _met(findings: Findings, site: Site) -> str:
+    sides = findings.branches.sides[site]
+    if 0 not in sides.met and site not in findings.branches.equalities:
+        return "both sides" if len(sides.required) < 3 else "each of them"
+    return "both sides, and equal" if site in findings.tied else "both sides"
+
+
 def _ground(runner: Runner, findings: Findings, pair: Pair) -> Ground:
     trials = findings.by_kind(pair, "equal")
     sizes = tuple(dict.fromkeys(trial.plan.sizes for trial in trials))
-    regions = tuple(f"{site}: both sides" for site in findings.branches.required)
+    regions = tuple(dict.fromkeys(f"{s}: {_met(findings, s)}" for s in findings.branches.sides))
     assumed: dict[str, None] = {}
     for trial in trials:
         assumed.update(trial.assumes)

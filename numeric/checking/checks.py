@@ -16,6 +16,7 @@ import numpy as np
 
 from gradproof.numeric.checking.answers import answer_pair
 from gradproof.numeric.checking.batches import is_batched
+from gradproof.numeric.checking.coverage import cover
 from gradproof.numeric.checking.diagnosis import RAISES
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
@@ -24,9 +25,10 @@ from gradproof.numeric.checking.preflight import inspect_example
 from gradproof.numeric.checking.replay import differs_for_real, raises_for_real, refusal_for_real
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
+from gradproof.numeric.checking.ties import equal_entries, tie
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
 from gradproof.numeric.checking.variation import Maker, redrawn
-from gradproof.numeric.exact.branches import Branches, Site
+from gradproof.numeric.exact.branches import Branches, Entries, Sides, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapedError, TextError
@@ -57,8 +59,12 @@ SHARES = {
 }  # fmt: skip
 LEAST = 2
 """How many plans of each kind are run in any case."""
-SEARCH = 48
-"""How many further points are looked at for a side of a comparison that was not met."""
+
+
+Axes = tuple[tuple[str, int], ...]
+"""The size of each axis."""
+OTHER_RANKS: Axes = ()
+"""Where inputs have another number of axes."""
 
 
 @dataclass
@@ -76,24 +82,54 @@ class Findings:
     """Plans whose numbers decide nothing, however they were drawn: they do not count as run."""
     branches: Branches = field(default_factory=Branches)
     """Comparisons met at the sizes of the example."""
-    elsewhere: Branches = field(default_factory=Branches)
-    """Comparisons met at other sizes."""
+    elsewhere: dict[Axes, Branches] = field(default_factory=dict[Axes, Branches])
+    """Comparisons met at each of the other sizes."""
     leaving: bool = False
     """Whether values left the tensors in a way that was not followed."""
     escaped: list[Plan] = field(default_factory=list[Plan])
     """Points at which values leave the tensors: only balls can follow there, and only to refute."""
+    tied: set[Site] = field(default_factory=set[Site])
+    """Where numbers that are compared were equal, in a trial from which something was concluded."""
+    held: dict[str, list[Site]] = field(default_factory=dict[str, list[Site]])
+    """By a plan's name, where numbers are equal."""
+    reached: dict[Site, list[Plan]] = field(default_factory=dict[Site, list[Plan]])
+    """Plans that reach a site that others do not."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
 
-    def missing(self) -> dict[Site, frozenset[object]]:
+    def missing(self) -> dict[Site, Entries]:
         """The sides not met at the sizes of the example, or anywhere for what is only met elsewhere."""
-        away = {s: sides for s, sides in self.elsewhere.missing().items() if s not in self.branches.required}
-        return {**away, **self.branches.missing()}
+        places = {site.place for site in self.branches.sides}
+        away = Branches()
+        for branches in self.elsewhere.values():
+            away.merge_places(branches, places)
+        return {**away.missing(), **self.branches.missing()}
 
-    def exclude(self, impossible: Mapping[Site, frozenset[object]]) -> None:
-        """Take over the sides that a run with bounds shows impossible, where no other one left them open."""
-        for branches in (self.branches, self.elsewhere):
-            known = branches.impossible
-            known.update({site: sides & known.get(site, sides) for site, sides in impossible.items()})
+    def incomplete(self) -> dict[Axes, dict[Site, Entries]]:
+        """The sides not met at other sizes, by these."""
+        found = {axes: branches.missing() for axes, branches in self.elsewhere.items()}
+        return {axes: missing for axes, missing in found.items() if missing}
+
+    def meet_ties(self, trial: Trial) -> None:
+        """Take over where numbers were equal in a trial of which something was concluded."""
+        found = trial.branches
+        ties = [s for s, sides in found.sides.items() if equal_entries(sides, s in found.equalities).any()]
+        self.branches.merge_equal(found)
+        self.tied.update(ties)
+        self.held[trial.plan.name] = ties
+        for site, sides in found.sides.items():
+            if site not in self.branches.sides:  # met only where numbers are equal
+                self.branches.sides[site] = Sides(sides.shape, dict(sides.met), dict(sides.required))
+                self.branches.equalities |= found.equalities & {site}
+                self.reached.setdefault(site, []).append(trial.plan)
+
+    def untied(self) -> list[Site]:
+        """Sites of comparisons at which numbers were never equal: those first that ask for it."""
+        sites = [
+            site
+            for site, sides in self.branches.sides.items()
+            if site not in self.tied and (0 in sides.met or site in self.branches.equalities)
+        ]
+        return sorted(sites, key=lambda site: site not in self.branches.equalities)
 
     def pairs(self) -> list[Pair]:
         return sorted({pair for trial in self.trials for pair in trial.outcomes})
@@ -237,7 +273,9 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
     }
     for name, plans in groups.items():
         _run(target, runner, findings, plans(), SHARES[name] * BUDGET)
-    _search_sides(target, runner, maker, findings)
+    for search in (tie, cover):
+        limit = runner.spent + SHARES["sides"] * BUDGET
+        search(runner, maker, findings, lambda plan: _run(target, runner, findings, [plan]), limit)
 
 
 def _constants(findings: Findings) -> frozenset[Any]:
@@ -335,8 +373,7 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
     if trial.outside:
         findings.not_accepted.append((trial.plan, NO_VALUE))
         if trial.plan.kind in ("kink", "kinks"):  # numbers are equal where there is nothing to derive
-            findings.branches.merge_equal(trial.branches)
-            findings.elsewhere.merge_equal(trial.branches)
+            findings.meet_ties(trial)
         return
     for pair, outcome in list(trial.outcomes.items()):
         if trial.plan.kind in OF_RANKS and outcome.kind == "unclear":
@@ -357,14 +394,20 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
                 findings.kinks.append((trial.plan, pair, near))
     if trial.plan.kind not in ("kink", "kinks"):
         if trial.plan.kind != "empty":  # where a sum of nothing is compared, no side is met
-            (findings.elsewhere if trial.plan.kind in ("sizes", *OF_RANKS) else findings.branches).merge(
-                trial.branches
-            )
+            away = trial.plan.kind in ("sizes", *OF_RANKS)
+            axes = trial.plan.axes if trial.plan.kind == "sizes" else OTHER_RANKS
+            found = findings.elsewhere.setdefault(axes, Branches()) if away else findings.branches
+            found.merge(trial.branches)
         findings.trials.append(trial)
         return
     findings.branches.constants |= trial.branches.constants
-    findings.branches.merge_equal(trial.branches)
-    findings.elsewhere.merge_equal(trial.branches)
+    before = len(findings.kinks)
+    _take_kink(runner, findings, trial)
+    if all(outcome.kind != "unclear" for _, _, outcome in findings.kinks[before:]):
+        findings.meet_ties(trial)
+
+
+def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
     if trial.branches.forward_ties and getattr(runner.program, "declared", None) is None:
         for output in {pair.output for pair in trial.outcomes if pair.first < 0}:
             for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
@@ -388,53 +431,10 @@ def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool:
         return False
 
 
-def _search_sides(target: Target, runner: Runner, maker: Maker, findings: Findings) -> None:
-    """Look for points on the sides of comparisons that no trial has met; show those impossible that bounds
-    exclude.
-    """
-    if not findings.missing():
-        return
-    for plan in _as_run(findings, maker.plan("bounds", "values")):
-        try:
-            findings.exclude(runner.look(plan, bounds=True).branches.impossible)
-        except (*NOT_CONCLUSIVE, ForwardError, BackwardError, TypeError):
-            pass  # bounds are a help; without them the side stays open
-    limit = runner.spent + SHARES["sides"] * BUDGET
-    points = itertools.islice(maker.far(findings.branches.constants), SEARCH)
-    points = itertools.chain.from_iterable(_as_run(findings, plan) for plan in points)
-    for plan in points:
-        missing = findings.missing()
-        if not missing or runner.spent > limit:
-            return
-        try:
-            met = runner.look(plan).branches.outcomes
-        except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
-            continue
-        if any(sides & met.get(site, set()) for site, sides in missing.items()):
-            _run(target, runner, findings, [plan])
-
-
 def _foremost(pairs: tuple[PairVerdict, ...]) -> str | None:
     """The diagnosis of the whole: rather one of numbers than one of an error, which all pairs share."""
     found = [pair.diagnosis for pair in pairs if pair.diagnosis]
     return min(found, key=lambda words: words.startswith(RAISES), default=None)
-
-
-def _as_run(findings: Findings, plan: Plan) -> Iterator[Plan]:
-    """A plan, and as the trials were run that met a comparison of which a side is missing: with a backward
-    that can be derived again, or for some gradients only. Such a backward may have sides of its own.
-    """
-    yield plan
-    if plan.kind == "sizes":
-        return
-    missing = findings.missing()
-    met = [t.plan for t in findings.trials if any(site in t.branches.required for site in missing)]
-    for graph, asked in dict.fromkeys((other.graph, tuple(p.asked for p in other.places)) for other in met):
-        if (graph, asked) == (plan.graph, tuple(p.asked for p in plan.places)):
-            continue
-        kind, how = ("graph", "derivable again") if graph else ("asked", "for some gradients")
-        places = tuple(replace(p, asked=wanted) for p, wanted in zip(plan.places, asked, strict=True))
-        yield replace(plan, name=f"{plan.name}, {how}", kind=kind, graph=graph, places=places)
 
 
 def _all_pairs(target: Target, findings: Findings) -> list[Pair]:

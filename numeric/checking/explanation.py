@@ -92,10 +92,11 @@ def _side(findings: Findings, pair: Pair) -> str | None:
     good = findings.by_kind(pair, "equal")
     if not bad or not good:
         return None
-    for site, sides in bad[0].branches.outcomes.items():
+    met, elsewhere = ([trial.branches.outcomes() for trial in trials] for trials in (bad, good))
+    for site, sides in met[0].items():
         for side in sides:
-            if all(side in t.branches.outcomes.get(site, ()) for t in bad) and not any(
-                side in t.branches.outcomes.get(site, ()) for t in good
+            if all(side in m.get(site, ()) for m in met) and not any(
+                side in m.get(site, ()) for m in elsewhere
             ):
                 return f"{site} is {_word(side)}"
     return None

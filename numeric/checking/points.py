@@ -71,6 +71,10 @@ class Redraws:
     steps: tuple[Redraw, ...] = ()
 
 
+MOVABLE = ("real", "positive", "unit")
+"""The domains of inputs whose entries may be moved one by one."""
+
+
 @dataclass
 class Draws:
     """Makes exact numbers of places: `directions` tangents, one for each place that has a direction."""
@@ -86,10 +90,14 @@ class Draws:
     redraws: tuple[Redraw, ...] = ()
     drawn: int = 0
     """How many places residues were drawn for."""
+    moves: int = 0
+    """In a run that asks how comparisons depend on the inputs: of how many entries."""
 
-    def value(self, place: Place, direction: int | None, units: bool = False) -> Value:
+    def value(
+        self, place: Place, direction: int | None, units: bool = False, first: int | None = None
+    ) -> Value:
         """The numbers of a place; its tangents are random in `direction`, or with `units` the unit
-        vectors.
+        vectors. Where floats alone run, its entries may be moved, the `first` of them in that direction.
         """
         assert place.reals is not None
         duals: list[Dual] = []
@@ -102,6 +110,10 @@ class Draws:
                     tangent[direction] = self._tangent(system, place)
             elif isinstance(system, Floats):
                 primal = self._floats(place.reals, place.wanted and place.moves)[None]
+                if first is not None:
+                    tangent = np.zeros((self.moves, place.reals.size))
+                    tangent[first : first + place.reals.size] = np.eye(place.reals.size)
+                    tangent = tangent.reshape((self.moves, 1, *place.shape))
             elif isinstance(system, Intervals):
                 primal = each(place.reals, lambda _, d=place: _bounds(d))[None]
             else:

@@ -16,8 +16,8 @@ import numpy as np
 from flint import ctx
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
-from gradproof.numeric.checking.points import Draws, Place, Redraw, Redraws, argument
-from gradproof.numeric.exact.branches import Branches
+from gradproof.numeric.checking.points import MOVABLE, Draws, Place, Redraw, Redraws, argument
+from gradproof.numeric.exact.branches import Branches, Entries, Site
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Array, Dual, Shape
 from gradproof.numeric.exact.intervals import Intervals
@@ -193,6 +193,8 @@ class Runner:
     """How many numbers all runs have computed."""
     jointly: bool = True
     """Whether all inputs are moved at once: what agrees then agrees for each of them."""
+    branches: Branches = field(default_factory=Branches)
+    """What the last run met, also one that ended with an error."""
 
     def beside(self, plan: Plan, attempt: int, side: int) -> Trial:
         """The same draws as `run_once`, with comparisons decided a little beside the point."""
@@ -291,11 +293,17 @@ class Runner:
             self._towers[key] = (tower, random.getrandbits(64))
         return Residues(*self._towers[key])
 
-    def look(self, plan: Plan, bounds: bool = False) -> Settings:
-        """Run in floats alone: which comparisons are met, how deep exponentials are nested."""
+    def look(
+        self, plan: Plan, bounds: bool = False, wanted: Mapping[Site, Entries] | None = None
+    ) -> Settings:
+        """Run in floats alone: which comparisons are met, how deep exponentials are nested; how far the sides
+        are that are `wanted`, with the derivatives by all entries that may be moved.
+        """
         try:
-            return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
+            return self._evaluate_with_values(plan, None, 0, None, bounds, sought=wanted)[1]
         except RoundedAwayError:
+            if wanted is not None:
+                raise
             self.balls = True
             return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
 
@@ -308,23 +316,28 @@ class Runner:
         bounds: bool = False,
         redraws: Redraws | None = None,
         jointly: bool = False,
+        sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:
         """A run in which balls decide where floats cannot tell which number is larger."""
-        balls = self.balls and offsets is None
+        balls = self.balls and offsets is None and sought is None
         try:
-            return self._evaluate_in(plan, residues, attempt, offsets, bounds, balls, redraws, jointly)
+            return self._evaluate_in(
+                plan, residues, attempt, offsets, bounds, balls, redraws, jointly, sought
+            )
         except AmbiguousError:
-            if balls or offsets is not None or bounds:
+            if balls or offsets is not None or bounds or sought is not None:
                 raise
             return self._evaluate_in(plan, residues, attempt, offsets, bounds, True, redraws, jointly)
 
     def _evaluate_in(
         self, plan: Plan, residues: Residues | None, attempt: int, offsets: Random | None, bounds: bool,
         balls: bool, redraws: Redraws | None = None, jointly: bool = False,
+        sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:  # fmt: skip
         numbers = Numbers(residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None)
+        branches = self.branches = Branches(wanted=sought)
         settings = Settings(
-            numbers, Branches(), Constants(self.meant), plan.seed, plan.twice, plan.graph, jointly
+            numbers, branches, Constants(self.meant), plan.seed, plan.twice, plan.graph, jointly
         )
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
@@ -333,6 +346,7 @@ class Runner:
             1 if jointly else len(wanted) + 1,
             offsets=offsets,
             redraws=() if redraws is None else redraws.steps,
+            moves=0 if sought is None else movable_entries(plan),
         )
         arguments, values = make_arguments(plan, draws, jointly=jointly)
         random = Random(f"{plan.seed}/{plan.name}/cotangent")
@@ -351,7 +365,9 @@ class Runner:
                 if error.namespace is None or any(space is error.namespace for space in self.followed):
                     raise
                 self.followed.append(error.namespace)
-                return self._evaluate_in(plan, residues, attempt, offsets, bounds, balls, redraws, jointly)
+                return self._evaluate_in(
+                    plan, residues, attempt, offsets, bounds, balls, redraws, jointly, sought
+                )
             except (ForwardError, BackwardError) as error:
                 if residues is not None and numbers.depth >= residues.levels:
                     raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
@@ -363,6 +379,11 @@ class Runner:
 
 def _is_unclear(trial: Trial) -> bool:
     return any(outcome.kind == "unclear" for outcome in trial.outcomes.values())
+
+
+def movable_entries(plan: Plan) -> int:
+    """How many entries of the inputs may be moved one by one."""
+    return sum(p.reals.size for p in plan.places if p.reals is not None and p.domain in MOVABLE)
 
 
 @contextmanager
@@ -403,6 +424,7 @@ def make_arguments(
     """
     arguments: list[Argument] = []
     values: list[Value] = []
+    moved = 0
     for place in plan.places:
         if place.reals is None:
             arguments.append(argument(place, None, None))
@@ -410,7 +432,9 @@ def make_arguments(
         direction = len(values) if place.wanted else None
         units = units_of is not None and direction == units_of
         direction = 0 if jointly and direction is not None else direction
-        value = draws.value(place, direction, units=units)
+        first = moved if draws.moves and place.domain in MOVABLE else None
+        moved += 0 if first is None else place.reals.size
+        value = draws.value(place, direction, units, first)
         layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
         arguments.append(argument(place, value, layout, 0 if units else direction or 0))
         if place.wanted:

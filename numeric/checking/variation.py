@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
@@ -341,17 +341,31 @@ class Maker:
             ]
             if self._entries(sizes) > MAX_ENTRIES:
                 sizes = base
-            places = [
-                place_of(
-                    self.target, k, sizes, random, random.choice(scales) * random.choice((1, 1, 3)),
-                    random.choice((-1, 0, 1)),
-                )
-                for k in range(len(self.target.examples))
-            ]  # fmt: skip
-            kind = "values" if sizes == base else "sizes"
-            yield Plan(
-                f"rare side {attempt}", tuple(places), seed=self.seed, kind=kind, axes=tuple(sizes.items())
+            yield self._anywhere(f"rare side {attempt}", sizes, scales, random)
+
+    def at_sizes(self, sizes: Mapping[str, int], constants: Iterable[Fraction]) -> Iterator[Plan]:
+        """Points of all signs and magnitudes at given sizes."""
+        name = ", ".join(_resized(axis, size) for axis, size in sizes.items())
+        for sign, word in ((1, "positive"), (-1, "negative")):
+            yield self.plan(f"{name}: all inputs {word}", "sizes", sizes, sign=sign)
+        scales = sorted({Fraction(1), *(abs(c) for c in constants if c)})
+        for attempt in itertools.count():
+            random = Random(f"{self.seed}/{name}/{attempt}")
+            yield self._anywhere(f"{name}: rare side {attempt}", sizes, scales, random)
+
+    def _anywhere(
+        self, name: str, sizes: Mapping[str, int], scales: Sequence[Fraction], random: Random
+    ) -> Plan:
+        """Numbers of a random magnitude and sign, of each input for itself."""
+        places = [
+            place_of(
+                self.target, k, sizes, random, random.choice(scales) * random.choice((1, 1, 3)),
+                random.choice((-1, 0, 1)),
             )
+            for k in range(len(self.target.examples))
+        ]  # fmt: skip
+        kind = "values" if dict(sizes) == dict(self.target.sizes) else "sizes"
+        return Plan(name, tuple(places), seed=self.seed, kind=kind, axes=tuple(sizes.items()))
 
 
 def redrawn(plan: Plan, attempt: int) -> Plan:

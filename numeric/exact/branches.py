@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 import gradproof
-from gradproof.numeric.exact.duals import Array, expand
+from gradproof.numeric.exact.duals import Array, Shape, expand
 from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.values import AmbiguousError, Value
@@ -38,21 +39,88 @@ class Site:
     """Where in the line, and in the lines that called it: two comparisons that stand on one line are two, and
     so are those of a helper that is called twice.
     """
+    phase: str = ""
+    """The pass in which it was met: the forward, or the backward of an output."""
+    turn: int = 0
+    """How often the same pass had come by before: each turn of a loop is a comparison of its own."""
 
     def __str__(self) -> str:
         return f"{self.what} at {self.line}"
 
+    @property
+    def place(self) -> Site:
+        """Where it stands in the text, whichever turn it is."""
+        return Site(self.what, self.line, self.column)
+
+
+Entries = dict[object, Array]
+"""For each outcome, at which of the entries that are compared."""
+
+
+@dataclass
+class Sides:
+    """The outcomes at one site, entry by entry: those met, asked for, and excluded by bounds.
+
+    Where runs compared different numbers of entries, they are told apart no more.
+    """
+
+    shape: Shape
+    met: Entries = field(default_factory=Entries)
+    required: Entries = field(default_factory=Entries)
+    impossible: Entries = field(default_factory=Entries)
+    fixed: Array | None = None
+    """Differences that are the same rational number in every run, whatever the inputs; NaN elsewhere."""
+
+    def add(self, other: Sides) -> None:
+        """Take over what another run found."""
+        if other.shape != self.shape:
+            self._join_entries()
+            other = replace(other)
+            other._join_entries()
+        if other.required:
+            own, more = self.fixed, other.fixed
+            self.fixed = None if own is None or more is None else np.where(own == more, own, np.nan)
+        for own, more in ((self.met, other.met), (self.required, other.required),
+                          (self.impossible, other.impossible)):  # fmt: skip
+            for outcome, entries in more.items():
+                own[outcome] = own[outcome] | entries if outcome in own else entries
+
+    def _join_entries(self) -> None:
+        if self.shape == ():
+            return
+        self.shape, self.fixed = (), None
+        self.met = {outcome: np.asarray(entries.any()) for outcome, entries in self.met.items()}
+        self.required = {outcome: np.asarray(entries.any()) for outcome, entries in self.required.items()}
+        self.impossible = {outcome: np.asarray(entries.all()) for outcome, entries in self.impossible.items()}
+
+    def missing(self) -> Entries:
+        """Where an outcome was not met that is asked for and possible.
+
+        Entries that are equal in every run ask for nothing; that some are equal is asked for once.
+        """
+        nothing = np.zeros(self.shape, dtype=bool)
+        found: Entries = {}
+        apart = self.met.get(-1, nothing) | self.met.get(1, nothing)
+        for outcome, required in self.required.items():
+            met = self.met.get(outcome, nothing)
+            impossible = self.impossible.get(outcome, nothing)
+            if outcome is True or outcome is False:
+                met = np.full(self.shape, met.any())
+            elif outcome in (-1, 1):
+                required = required & (apart | ~self.met.get(0, nothing))
+                if self.fixed is not None:
+                    required = required & np.isnan(self.fixed)
+            left = required & ~met & ~impossible
+            if left.any():
+                found[outcome] = left
+        return found
+
 
 @dataclass
 class Branches:
-    """The outcomes met at each site, and whether floats alone may decide (they may in a run that only
-    looks around).
-    """
+    """The outcomes met at each site, and what else comparisons showed."""
 
-    outcomes: dict[Site, set[object]] = field(default_factory=dict[Site, set[object]])
-    required: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
-    impossible: dict[Site, frozenset[object]] = field(default_factory=dict[Site, frozenset[object]])
-    """The outcomes that bounds over the domain exclude, at each site of a run that has bounds."""
+    sides: dict[Site, Sides] = field(default_factory=dict[Site, Sides])
     equalities: set[Site] = field(default_factory=set[Site])
     """The sites that ask only whether numbers are equal."""
     forward: bool = True
@@ -65,49 +133,60 @@ class Branches:
     """The constants that numbers were compared with."""
     data_constants: set[int] = field(default_factory=set[int])
     """The constants that integers were compared with."""
+    wanted: Mapping[Site, Entries] | None = None
+    """The sides that are looked for, in a run that says how far they are."""
+    gaps: list[Gap] = field(default_factory=list["Gap"])
+    """How far they are."""
+    _phase: str = "forward"
+    _turns: Counter[Site] = field(default_factory=Counter[Site])
+
+    def enter(self, phase: str) -> None:
+        """A pass begins."""
+        self._phase = phase
+        self._turns.clear()
+
+    def _site(self, what: str) -> Site:
+        place = Site(what, *user_place(), self._phase)
+        self._turns[place] += 1
+        return replace(place, turn=self._turns[place] - 1)
 
     def record(
-        self, what: str, outcomes: Iterable[object], required: Iterable[object], equality: bool = False
-    ) -> None:
-        site = Site(what, *user_place())
+        self, what: str, outcomes: Iterable[object], required: Iterable[object], equality: bool = False,
+        margin: Value | None = None, impossible: Iterable[object] = (),
+    ) -> None:  # fmt: skip
+        """Record outcomes of something that has no entries; `margin` is positive where it is true."""
+        here = np.ones((), dtype=bool)
+        met, asked, never = (dict.fromkeys(some, here) for some in (outcomes, required, impossible))
+        self.measure(self.record_entries(what, (), met, asked, equality, never), margin, anywhere=True)
+
+    def record_entries(
+        self, what: str, shape: Shape, met: Entries, required: Entries, equality: bool = False,
+        impossible: Entries | None = None, fixed: Array | None = None,
+    ) -> Site:  # fmt: skip
+        """Record at which entries each outcome was met, and at which it is asked for."""
+        site = self._site(what)
         if equality:
             self.equalities.add(site)
-        self.outcomes.setdefault(site, set()).update(outcomes)
-        self.required[site] = self.required.get(site, frozenset()) | frozenset(required)
+        found = Sides(shape, met, required, impossible or {}, fixed)
+        known = self.sides.get(site)
+        if known is None:
+            self.sides[site] = found
+        else:
+            known.add(found)
+        return site
 
-    def missing(self) -> dict[Site, frozenset[object]]:
-        """The outcomes that no run has met, by site."""
-        open_sides = {
-            site: needed - self.outcomes[site] - self.impossible.get(site, frozenset())
-            for site, needed in self.required.items()
-        }
-        return {site: sides for site, sides in open_sides.items() if sides}
+    def missing(self) -> dict[Site, Entries]:
+        """The outcomes that no run has met, by site, and where."""
+        found = {site: sides.missing() for site, sides in self.sides.items()}
+        return {site: entries for site, entries in found.items() if entries}
 
-    def _possible(
-        self, a: Value, b: Value, sides: Array, what: str, equality: bool = False
-    ) -> tuple[int, ...]:
-        """The outcomes that bounds over the domain leave; a run with bounds keeps those that it shows
-        impossible.
-        """
-        if a.bounds is None or b.bounds is None:
-            return (-1, 1)
-        gaps = (expand(a.bounds.primal, 1, sides.shape) - expand(b.bounds.primal, 1, sides.shape)).reshape(-1)
-        site = Site(what, *user_place())
-        above = all(gap.low >= 0 for gap in gaps)
-        below = all(gap.high <= 0 for gap in gaps)
-        one_sided: set[object] = {-1} if above else {1} if below else set()
-        if equality:
-            apart = all(gap.is_positive() or (-gap).is_positive() for gap in gaps)
-            one_sided = {True} if apart else set()
-        known = self.impossible.get(site)
-        self.impossible[site] = frozenset(one_sided) if known is None else known & one_sided
-        return (-1, 1)
-
-    def exclude(self, what: str, sides: Iterable[object]) -> None:
-        """Outcomes that bounds exclude, whatever else is met at the place."""
-        site = Site(what, *user_place())
-        known = self.impossible.get(site)
-        self.impossible[site] = frozenset(sides) if known is None else known & frozenset(sides)
+    def outcomes(self) -> dict[Site, set[object]]:
+        """The outcomes met at each place of the text, at any turn and entry."""
+        found: dict[Site, set[object]] = {}
+        for site, sides in self.sides.items():
+            met = {outcome for outcome, entries in sides.met.items() if entries.any()}
+            found.setdefault(site.place, set()).update(met)
+        return found
 
     def record_data(self, constants: Iterable[int]) -> None:
         """Remember the constants with which integers were compared."""
@@ -123,16 +202,34 @@ class Branches:
     def merge_equal(self, other: Branches) -> None:
         """Take over where numbers were equal, which only chosen points show."""
         for site in other.equalities:
-            self.outcomes.setdefault(site, set()).update(other.outcomes.get(site, ()))
+            if site in self.sides:
+                self.sides[site].add(Sides(other.sides[site].shape, other.sides[site].met))
+
+    def merge_impossible(self, other: Branches, without: Collection[Site] = ()) -> None:
+        """Take over what bounds exclude, but at the sites `without`."""
+        for site, sides in other.sides.items():
+            if site in self.sides and site not in without:
+                self.sides[site].add(Sides(sides.shape, {}, {}, sides.impossible))
 
     def merge(self, other: Branches) -> None:
-        for site, outcomes in other.outcomes.items():
-            self.outcomes.setdefault(site, set()).update(outcomes)
-        for site, required in other.required.items():
-            self.required[site] = self.required.get(site, frozenset()) | required
+        """Take over what another run found; what bounds exclude was taken from it alone."""
+        for site, sides in other.sides.items():
+            if site in self.sides:
+                self.sides[site].add(sides)
+            else:
+                self.sides[site] = Sides(sides.shape, dict(sides.met), dict(sides.required), {}, sides.fixed)
         self.equalities |= other.equalities
         self.constants |= other.constants
         self.data_constants |= other.data_constants
+
+    def merge_places(self, other: Branches, without: Collection[Site]) -> None:
+        """Take over what stands at other places of the text, whichever turns and entries they are of."""
+        for site, sides in other.sides.items():
+            if site.place not in without:
+                found = Sides((), {}, {}, {})
+                found.add(sides)
+                known = self.sides.setdefault(site.place, Sides(()))
+                known.add(found)
 
     def compare(self, a: Value, b: Value, what: str, equality: bool = False) -> Array:
         """-1, 0 or 1 for each entry; `equality` asks only whether they are equal.
@@ -146,14 +243,81 @@ class Branches:
                 if operand.constant is not None:
                     self.constants.update(Fraction(c) for c in operand.constant.flat[:8])
             if equality:
-                self._possible(a, b, sides, what, equality)
-                self.equalities.add(Site(what, *user_place()))
-                self.record(what, (bool(side == 0) for side in np.unique(sides)), (False, True))
+                everywhere = np.ones(sides.shape, dtype=bool)
+                met: Entries = {True: sides == 0, False: sides != 0}
+                required: Entries = {True: everywhere, False: everywhere}
             else:
-                possible = self._possible(a, b, sides, what)
-                required = possible if np.any(sides[both_finite(a, b)]) else ()
-                self.record(what, (int(side) for side in np.unique(sides)), required)
+                finite = both_finite(a, b)
+                met = {-1: sides < 0, 0: sides == 0, 1: sides > 0}
+                required = {-1: finite, 1: finite}
+            never = _excluded(a, b, sides.shape, equality)
+            fixed = None if equality else _constant_apart(a, b, sides.shape)
+            site = self.record_entries(what, sides.shape, met, required, equality, never, fixed)
+            if self.wanted is not None:
+                self.measure(site, a - b)
         return sides
+
+    def measure(self, site: Site, difference: Value | None, anywhere: bool = False) -> None:
+        """In a run that looks for sides, keep the difference that decides a site; `anywhere` if one entry of
+        it is enough.
+        """
+        wanted = None if self.wanted is None or difference is None else self.wanted.get(site)
+        for outcome, entries in (wanted or {}).items():
+            assert difference is not None
+            self.gaps.append(Gap(site, outcome, difference, None if anywhere else entries))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What decides a comparison: positive on the side 1 or True, negative on the side -1 or False."""
+
+    site: Site
+    outcome: object
+    difference: Value
+    entries: Array | None
+    """Where the outcome is looked for; at any one entry if None."""
+
+
+def _constant_apart(a: Value, b: Value, shape: Shape) -> Array | None:
+    """The difference of two numbers where it is a rational number and nothing moves it, else NaN; None where
+    that holds nowhere.
+    """
+    system = a.numbers.residues
+    if system is None or a.formal is None or b.formal is None:
+        return None
+    gap = (a - b).expand(shape)
+    formal = gap.formal
+    assert formal is not None
+    still = np.ones(shape, dtype=bool)
+    if formal.tangent is not None:
+        still = np.all(formal.tangent == 0, axis=(0, 1))
+    if not still.any() or not isinstance(gap.numbers.reals, Floats):
+        return None
+    found = np.full(shape, np.nan)
+    for spot in map(tuple, np.argwhere(still)):
+        if not np.isfinite(gap.reals[spot]):
+            continue
+        number = Fraction(float(gap.reals[spot])).limit_denominator(1 << 20)
+        column = system.residues_of(number)[-formal.levels :]
+        own = [int(r) for r in formal.primal[(slice(None), *spot)]]
+        if [int(r) for r in column] == own:
+            found[spot] = float(number)
+    return found
+
+
+def _excluded(a: Value, b: Value, shape: Shape, equality: bool) -> Entries:
+    """The outcomes that bounds over the domain exclude, in a run that has them."""
+    if a.bounds is None or b.bounds is None:
+        return {}
+    gaps: Any = expand(a.bounds.primal, 1, shape) - expand(b.bounds.primal, 1, shape)
+    gaps = gaps.reshape(-1)
+
+    def where(test: Callable[[Any], bool]) -> Array:
+        return np.array([test(gap) for gap in gaps], dtype=bool).reshape(shape)
+
+    if equality:
+        return {True: where(lambda gap: gap.is_positive() or (-gap).is_positive())}
+    return {-1: where(lambda gap: gap.low >= 0), 1: where(lambda gap: gap.high <= 0)}
 
 
 def both_finite(a: Value, b: Value) -> Array:

@@ -27,6 +27,7 @@ from gradproof.numeric.exact.branches import Branches, user_line
 from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.intervals import Interval
+from gradproof.numeric.exact.margins import keep_margin, margin_after, margin_of
 from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor, without_constant
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
@@ -168,6 +169,8 @@ class Execution(TorchDispatchMode):
                 mark_decided(leaf, "equality" if "equality" in decided else "order")
             if self.numbers.bounds is not None and isinstance(result, torch.Tensor):
                 bound_mask(func, args, kwargs, result)
+            if self.branches.wanted is not None and len(made) == 1:
+                keep_margin(made[0], margin_after(func, args, kwargs))
             if any(leaf.dtype != torch.bool for leaf in made):
                 for leaf in leaves:
                     self._record_mask(leaf)
@@ -372,11 +375,13 @@ class Execution(TorchDispatchMode):
     def record_choice(self, what: str, mask: torch.Tensor, met: set[object] | None = None) -> None:
         """Both sides of booleans are wanted, but those that bounds exclude."""
         outcomes = {bool(side) for side in mask.unique()} if met is None else met
-        self.branches.record(what, outcomes, {True, False}, decided_by(mask) == "equality")
         bounds = mask_bounds(mask)
+        never: set[object] = set()
         if bounds is not None:
-            never = {False} if bool(bounds[0].all()) else {True} if not bool(bounds[1].any()) else ()
-            self.branches.exclude(what, never)
+            never = {False} if bool(bounds[0].all()) else {True} if not bool(bounds[1].any()) else set()
+        self.branches.record(
+            what, outcomes, {True, False}, decided_by(mask) == "equality", margin_of(mask), never
+        )
 
     def value_of(self, operand: Any) -> Value:
         """A number, or a tensor of any dtype, as exact numbers."""

@@ -324,8 +324,12 @@ def evaluated(
         return given
 
     everything = list(range(len(real)))
-    claims = [pull(cotangents([n]), derive is not None) for n in everything[:-1]]
+    claims: list[list[Value | None]] = []
+    for n in everything[:-1]:
+        run.branches.enter(f"backward {n}")
+        claims.append(pull(cotangents([n]), derive is not None))
     if everything:
+        run.branches.enter("backward")
         claims.append(_less(pull(cotangents(everything), derive is not None), claims))
     seconds: list[SecondOrder] = []
     pairs = [(n, i) for n in everything for i in range(len(claims[n]))] if derive is not None else []
@@ -333,6 +337,7 @@ def evaluated(
         gradient = claims[n][i]
         if gradient is None or derive is None:
             continue
+        run.branches.enter(f"second {n} {i}")
         paired = draw(-1 - i, gradient.shape)
         assert paired.value is not None
         along = laid_out(run, without_constant(paired.value.without_tangent()), paired).read()

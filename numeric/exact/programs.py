@@ -154,13 +154,13 @@ class TorchProgram:
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
                 given = tuple(None if u is None else u.read() for u in cotangents)  # a backward may write
                 if settings.twice:
-                    for y, u in zip(outputs, cotangents, strict=True):
+                    for k, (y, u) in enumerate(zip(outputs, cotangents, strict=True)):
                         if u is not None:
-                            self._backward(run, [y], wanted, [_again(u)], graph)
+                            self._backward(run, [y], wanted, [_again(u)], graph, f"backward {k}")
                 used = [u if u is None or order > 1 else _again(u) for u in cotangents]
                 claims = [
-                    None if u is None else self._backward(run, [y], wanted, [u], graph)
-                    for y, u in zip(outputs, used, strict=True)
+                    None if u is None else self._backward(run, [y], wanted, [u], graph, f"backward {k}")
+                    for k, (y, u) in enumerate(zip(outputs, used, strict=True))
                 ]
                 together = self._backward_together(run, outputs, wanted, cotangents)
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
@@ -203,7 +203,9 @@ class TorchProgram:
         wanted: list[Any],
         cotangents: list[ExactTensor],
         graph: bool,
+        phase: str,
     ) -> tuple[ExactTensor | None, ...]:
+        run.branches.enter(phase)
         try:
             with run, EscapeGuard(run):
                 # The engine itself: torch.autograd.grad would switch the guard off for all of the backward.
@@ -233,7 +235,7 @@ class TorchProgram:
         pairs = [(y, _again(u)) for y, u in zip(outputs, cotangents, strict=True) if u is not None]
         if len(pairs) < 2 or self.declared is not None:
             return None
-        found = self._backward(run, [y for y, _ in pairs], wanted, [u for _, u in pairs], False)
+        found = self._backward(run, [y for y, _ in pairs], wanted, [u for _, u in pairs], False, "together")
         return tuple(None if g is None else g.read() for g in found)
 
     def _intended(
@@ -253,6 +255,7 @@ class TorchProgram:
             if cotangent is None:
                 found.append(None)
                 continue
+            run.branches.enter("declared")
             with run, EscapeGuard(run), torch.no_grad():
                 declared = self.declared(cotangent, *inputs)
             gradients = declared if isinstance(declared, tuple | list) else (declared,)
@@ -276,6 +279,7 @@ class TorchProgram:
     ) -> tuple[Value | None, ...]:
         """The tangents of the outputs where some inputs move and the others have no tangent."""
         inputs = [_tensor(argument) for argument in arguments]
+        run.branches.enter(f"forward mode {moved[0]}")
         tangents = {k: _tangent(arguments[k]) for k in moved}
         try:
             with forward_ad.dual_level(), run, EscapeGuard(run):
@@ -306,7 +310,9 @@ class TorchProgram:
                 assert paired.value is not None
                 second = _exact(paired.value, gradient.dtype, paired.layout, False)
                 if gradient.requires_grad:
-                    derived = self._backward(run, [gradient], [*wanted, cotangent], [second], False)
+                    derived = self._backward(
+                        run, [gradient], [*wanted, cotangent], [second], False, f"second {k} {i}"
+                    )
                 else:
                     derived = (None,) * (len(wanted) + 1)
                 values = tuple(None if g is None else g.read() for g in derived)

@@ -21,6 +21,7 @@ from gradproof.numeric.exact.execution import (
     mark_decided,
 )
 from gradproof.numeric.exact.intervals import Interval, Intervals, hull, largest, smallest
+from gradproof.numeric.exact.margins import keep_margin
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import infinite_entries
 from gradproof.numeric.exact.storages import gather
@@ -97,6 +98,8 @@ def _register_comparison(
             mark_decided(made, "equality" if equality else "order")
             if x.bounds is not None and y.bounds is not None:
                 mark_bounds(made, _bounds_of_test(x.bounds, y.bounds, test, sides.shape))
+            if run.branches.wanted is not None and not equality:
+                keep_margin(made, x - y if symbol[0] == ">" else y - x)
         return made
 
 

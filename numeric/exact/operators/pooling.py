@@ -16,7 +16,7 @@ from gradproof.numeric.exact.execution import Execution, handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.operators.scatters import add_at
-from gradproof.numeric.exact.operators.selections import decided_indices
+from gradproof.numeric.exact.operators.selections import decided_indices, record_choice
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import Value
 
@@ -196,8 +196,9 @@ def _largest(
         larger: Array = (order(other, best) > 0) & (table[:, k] != table[:, 0])
         index = np.where(larger, k, index)
         best = choose(larger, other, best)
-    seen = {f"entry {int(k)} of a window of {most}" for k in np.unique(index)}
-    run.branches.record("max_pool", seen, {f"entry {k} of a window of {most}" for k in range(most)})
+    if a.constant is None and most > 1:
+        candidates = [entries.map(lambda array, k=k: array[..., k]) for k in range(most)]
+        record_choice(run, "max_pool", candidates, best, index)
     spots = np.take_along_axis(np.broadcast_to(table, (planes, *table.shape)), index[..., None], -1)[..., 0]
     return reshape(best, (*lead, *size)), decided_indices(a, spots.reshape((*lead, *size)))
 

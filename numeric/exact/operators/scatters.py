@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.branches import order
 from gradproof.numeric.exact.execution import HANDLERS, Execution, handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import reshape
@@ -153,8 +152,11 @@ def _combine(run: Execution, values: list[Value], members: list[list[int]], redu
         elif reduce == "prod":
             combined = result * taken
         elif reduce in ("amax", "amin"):
-            sides = order(taken, result) if reduce == "amax" else order(result, taken)
-            run.branches.record(f"scatter_reduce {reduce}", {int(s) for s in np.unique(sides[here])}, (-1, 1))
+            what = f"scatter_reduce {reduce}"
+            if reduce == "amax":
+                sides = run.branches.compare(taken, result, what)
+            else:
+                sides = run.branches.compare(result, taken, what)
             combined = choose(sides > 0, taken, result)
         else:
             raise UndecidableError(f"scatter_reduce with {reduce}")

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.branches import order
+from gradproof.numeric.exact.branches import Gap, order
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import Execution, handles, mark_decided
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import along, axes_of
+from gradproof.numeric.exact.reals import each
+from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
 
@@ -20,10 +22,35 @@ aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
 
 
-def record_positions(run: Execution, what: str, index: Array, count: int) -> None:
-    """Record where along an axis entries were chosen: at an even or at an odd place."""
-    places = ("an even place", "an odd place")
-    run.branches.record(what, {places[int(k) % 2] for k in np.unique(index)}, places if count > 1 else ())
+def record_choice(run: Execution, what: str, candidates: list[Value], best: Value, index: Array) -> None:
+    """Record which of several numbers was chosen, entry by entry: each that is finite and may be is asked
+    for. One that is the chosen number itself (a row that is taken twice) counts as chosen.
+    """
+    labels: list[object] = [f"entry {k} of {len(candidates)}" for k in range(len(candidates))]
+    met = {label: (index == k) | np.asarray(c.reals == best.reals, dtype=bool)
+           for k, (label, c) in enumerate(zip(labels, candidates, strict=True))}  # fmt: skip
+    required = {label: finite_entries(c) for label, c in zip(labels, candidates, strict=True)}
+    site = run.branches.record_entries(
+        what, index.shape, met, required, impossible=_never(labels, candidates)
+    )
+    wanted = (run.branches.wanted or {}).get(site, {})
+    for label, candidate in zip(labels, candidates, strict=True):
+        if label in wanted:
+            run.branches.gaps.append(Gap(site, label, candidate - best, wanted[label]))
+
+
+def _never(labels: list[object], candidates: list[Value]) -> dict[object, Array]:
+    """Where bounds exclude that a number is the largest, in a run that has them."""
+    bounds: list[Any] = [c.bounds for c in candidates]
+    if any(bound is None for bound in bounds):
+        return {}
+    shape = candidates[0].shape
+    low = np.array([each(b.primal, lambda i: i.low) for b in bounds], dtype=float).reshape(
+        len(bounds), *shape
+    )
+    high = np.array([each(b.primal, lambda i: i.high) for b in bounds], dtype=float).reshape(low.shape)
+    others = [np.delete(low, k, 0).max(0, initial=-np.inf) for k in range(len(bounds))]
+    return {label: others[k] >= high[k] for k, label in enumerate(labels)}
 
 
 def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
@@ -34,16 +61,10 @@ def ranked(run: Execution, a: Value, axis: int, what: str) -> Array:
     ranks = [np.zeros(slices[0].shape, dtype=np.int64) for _ in slices]
     for i in range(len(slices)):
         for j in range(i + 1, len(slices)):
-            sides = order(slices[i], slices[j])
-            if a.constant is None:
-                run.branches.note(sides)
+            sides = run.branches.compare(slices[i], slices[j], what)
             ranks[i] += sides > 0
             ranks[j] += sides <= 0
-    result = np.stack(ranks, axis=axis)
-    if a.constant is None and len(slices) > 1:
-        top = result.argmax(axis=axis)
-        record_positions(run, what, top, len(slices))
-    return result
+    return np.stack(ranks, axis=axis)
 
 
 def decided_indices(a: Value, index: Array) -> torch.Tensor:
@@ -73,7 +94,7 @@ def extreme(run: Execution, a: Value, axis: int, largest: bool, what: str) -> Ar
         index = np.where(sides > 0, k, index)
         best = choose(sides > 0, other, best)
     if a.constant is None and len(slices) > 1:
-        record_positions(run, what, index, len(slices))
+        record_choice(run, what, slices, best, index)
     return np.expand_dims(index, axis)
 
 

@@ -39,7 +39,7 @@ def exceeds(x: Tensor, bound: Any) -> Tensor:
 
 def by_a_helper(x: Tensor, grad: Tensor) -> Tensor:
     near, far = exceeds(x, 0.0), exceeds(x, FAR + 0 * x)
-    return grad * (2 * x + 0 * near + x * far * ~near)
+    return grad * (2 * x + 0 * ~near + x * far * near)
 
 
 def by_a_conjunction(x: Tensor, grad: Tensor) -> Tensor:
@@ -209,3 +209,44 @@ def test_what_comparisons_made_infinite_is_a_side_of_theirs() -> None:
         return grad * torch.where(finite, 3 * x, 2 * x)
 
     assert check(custom(torch.square, pull), X, seed=1).verdict != "proved"
+
+
+def by_one_turn(x: Tensor, grad: Tensor) -> Tensor:
+    bounds = [0.0, 54321.0, 1e14]
+    rows = [
+        grad[t] * torch.where(x[t] > bounds[min(t, 2)], (3 if t == 2 or t == 1 else 2) * x[t], 2 * x[t])
+        for t in range(x.shape[0])
+    ]
+    return torch.stack(rows)
+
+
+def by_one_entry(x: Tensor, grad: Tensor) -> Tensor:
+    last = torch.arange(x.shape[-1]) == x.shape[-1] - 1
+    bound, factor = torch.where(last, 1e14, 0.0), torch.where(last & (x.shape[-1] > 1), 3.0, 2.0)
+    return grad * torch.where(x > bound, factor * x, 2 * x)
+
+
+SIDES = {
+    "a threshold of one turn": by_one_turn,
+    "a threshold of one entry": by_one_entry,
+    "a band": lambda x, g: g * torch.where((x > 54321.0) & (x < 54322.0), 3 * x, 2 * x),
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_each_turn_and_each_entry_has_sides_of_its_own(name: str) -> None:
+    assert check(custom(torch.square, SIDES[name]), X, seed=1).verdict == "refuted"
+
+
+POINTS = {
+    "a sign": lambda x, g: g * (2 * x + (1 - torch.sign(x - 7.5).abs())),
+    "a sum": lambda x, g: g * (2 * x + (x.sum() == 11.75)),
+    "a number": lambda x, g: g * (2 * x if x.reshape(-1)[0] - 7.5 else 3 * x),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points_at_which_numbers_are_equal_are_found(name: str) -> None:
+    found = check(custom(torch.square, POINTS[name]), X, seed=1)
+    assert found.verdict == "refuted"
+    assert "single points" in str(found.diagnosis)

@@ -1,0 +1,175 @@
+"""Points at which numbers that a program compares are equal: solved for, exactly, where they are rational."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradproof.numeric.checking.points import FREE, MOVABLE, PINNED, Place
+from gradproof.numeric.checking.steering import FAILED, MAX_MOVED, Missing, moved_by
+from gradproof.numeric.checking.trials import Plan, Runner, movable_entries
+from gradproof.numeric.checking.variation import Maker
+from gradproof.numeric.exact.branches import Branches, Gap, Sides, Site
+from gradproof.numeric.exact.duals import Array
+
+if TYPE_CHECKING:
+    from gradproof.numeric.checking.checks import Findings
+
+MAX_TIES = 40
+"""At so many sites at most numbers are made equal."""
+MAX_TOGETHER = 24
+"""So many entries are made equal at once."""
+ITERATIONS = 12
+DENOMINATORS = (64, 10**4, 10**7, None)
+"""Bounds on the denominators of the numbers that are tried; None takes the float as it is."""
+
+Run = Callable[[Plan], None]
+
+
+def tie(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: float) -> None:
+    """Run points at which compared numbers are equal, at each site where no run has met that."""
+    bases = [maker.plan("ties", "values"), maker.plan("other ties", "values")]
+    tried: set[Site] = set()
+    while len(tried) < MAX_TIES and runner.spent < limit:
+        site = next((s for s in findings.untied() if s not in tried), None)
+        if site is None:
+            return
+        tried.add(site)
+        for base in (*findings.reached.get(site, ()), *bases):
+            plan = next(_equal_at(runner, base, site, findings), None)
+            if plan is not None:
+                run(plan)
+                break
+
+
+def _equal_at(runner: Runner, base: Plan, site: Site, findings: Findings) -> Iterator[Plan]:
+    """Plans near a base at which numbers at a site are equal for certain: at all entries, or at one."""
+    for count in (MAX_TOGETHER, 1) if site in findings.branches.equalities else (1,):
+        solved = _solve(runner, base, site, findings, count)
+        if solved is None:
+            continue
+        floats, spots = solved
+        for bound in DENOMINATORS:
+            plan = replace(_pinned(floats, spots, bound), name=f"equal numbers at {site}", kind="kink")
+            try:
+                met = runner.run_once(plan, 0).branches
+            except FAILED:
+                continue
+            if has_tie(met, site):  # where several are equal there are more sides than are looked at
+                yield plan if met.forward_ties <= 1 else replace(plan, kind="kinks")
+
+
+def has_tie(found: Branches, site: Site) -> bool:
+    """Whether a run met equal numbers at a site."""
+    sides = found.sides.get(site)
+    return sides is not None and bool(equal_entries(sides, site in found.equalities).any())
+
+
+def equal_entries(sides: Sides, equality: bool) -> Array:
+    """Where the numbers at a site were equal."""
+    return sides.met.get(True if equality else 0, np.zeros(sides.shape, dtype=bool))
+
+
+def _solve(
+    runner: Runner, plan: Plan, site: Site, findings: Findings, count: int
+) -> tuple[Plan, list[int]] | None:
+    """Newton's method for as many equations as entries, each by an input entry of its own."""
+    if not 0 < movable_entries(plan) <= MAX_MOVED:
+        return None
+    held = [s for s in findings.held.get(plan.name, ()) if s != site]
+    columns: list[int] = []
+    rows: list[tuple[Site, int]] = []
+    depends: set[int] = set()
+    for _ in range(ITERATIONS):
+        try:
+            gaps = runner.look(plan, wanted=_wanted(findings, [site, *held])).branches.gaps
+        except FAILED:
+            return None
+        entries = {(g.site, k): (d, s) for g in gaps for k, (d, s) in enumerate(_linear(g))}
+        if not rows:
+            rows, columns = _equations(entries, [site, *held], count)
+            if not rows:
+                return None
+        if any(row not in entries for row in rows):
+            return None
+        differences = np.array([entries[row][0] for row in rows])
+        slopes = np.array([entries[row][1] for row in rows])
+        depends.update(int(k) for k in np.flatnonzero(np.any(slopes != 0, axis=0)))
+        if not np.all(np.isfinite(slopes)) or not np.all(np.isfinite(differences)):
+            return None
+        try:
+            own = np.linalg.solve(slopes[:, columns], -differences)
+        except np.linalg.LinAlgError:
+            return None
+        step = np.zeros(slopes.shape[1])
+        step[columns] = own
+        if not np.any(np.abs(own) > 1e-13 * (1 + np.abs(_entries(plan)[columns]))):
+            return plan, sorted(depends)
+        plan = moved_by(plan, step, 17)
+    return None
+
+
+def _wanted(findings: Findings, sites: Sequence[Site]) -> Missing:
+    wanted: dict[Site, dict[object, Array]] = {}
+    for site in sites:
+        equality = site in findings.branches.equalities
+        wanted[site] = {(True if equality else 0): np.ones(findings.branches.sides[site].shape, dtype=bool)}
+    return wanted
+
+
+def _linear(gap: Gap) -> list[tuple[float, Array]]:
+    """The differences at a site and their derivatives by all input entries."""
+    tangent = gap.difference.real.tangent
+    reals = np.asarray(gap.difference.reals, dtype=np.float64).reshape(-1)
+    if tangent is None:
+        return []
+    slopes = tangent.reshape(tangent.shape[0], -1)
+    return [(float(d), slopes[:, k]) for k, d in enumerate(reals)]
+
+
+def _equations(
+    entries: dict[tuple[Site, int], tuple[float, Array]], sites: Sequence[Site], count: int
+) -> tuple[list[tuple[Site, int]], list[int]]:
+    rows: list[tuple[Site, int]] = []
+    columns: list[int] = []
+    for site in sites:
+        own = [key for key in entries if key[0] == site]
+        if count == 1 and own:
+            own = [own[len(own) // 2]]
+        for key in own[:MAX_TOGETHER]:
+            slopes = np.abs(entries[key][1])
+            free = [int(k) for k in np.argsort(-slopes) if slopes[k] > 0 and int(k) not in columns]
+            if free:
+                rows.append(key)
+                columns.append(free[0])
+    return rows, columns
+
+
+def _entries(plan: Plan) -> Array:
+    movable = [p.reals for p in plan.places if p.reals is not None and p.domain in MOVABLE]
+    return np.concatenate([reals.reshape(-1).astype(np.float64) for reals in movable])
+
+
+def _pinned(plan: Plan, spots: Sequence[int], bound: int | None) -> Plan:
+    """The plan with entries that are rational numbers, in residues too."""
+    places: list[Place] = []
+    first = 0
+    for place in plan.places:
+        if place.reals is None or place.domain not in MOVABLE:
+            places.append(place)
+            continue
+        reals = place.reals.reshape(-1).copy()
+        ties = (np.full(reals.size, FREE) if place.ties is None else place.ties.reshape(-1)).copy()
+        for k in range(reals.size):
+            if first + k in spots:
+                number = Fraction(reals[k])
+                reals[k] = number if bound is None else number.limit_denominator(bound)
+                ties[k] = PINNED
+        first += reals.size
+        shape = place.reals.shape
+        places.append(replace(place, reals=reals.reshape(shape), ties=ties.reshape(shape)))
+    return replace(plan, places=tuple(places))
