@@ -44,6 +44,7 @@ ESCAPES = 40
 NO_VALUE = "the output has no value there"
 UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
 KINK_OF_GRADIENT = "the backward compares equal numbers there, and its own gradient is undefined"
+UNCLEAR_POINT = "residues differ, but balls do not tell whether the gradient has a value there"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
 derivative that nobody asked for.
@@ -55,7 +56,7 @@ BUDGET = 3e7
 program has no time for is listed as left out."""
 SHARES = {
     "values": 0.15, "sizes": 0.3, "ranks": 0.1, "data": 0.1, "layouts": 0.2, "asked": 0.1, "cotangents": 0.1,
-    "kinks": 0.15, "sides": 0.2,
+    "kinks": 0.15, "between": 0.1, "sides": 0.2,
 }  # fmt: skip
 LEAST = 2
 """How many plans of each kind are run in any case."""
@@ -90,6 +91,8 @@ class Findings:
     """Points at which values leave the tensors: only balls can follow there, and only to refute."""
     tied: set[Site] = field(default_factory=set[Site])
     """Where numbers that are compared were equal, in a trial from which something was concluded."""
+    alone: set[Site] = field(default_factory=set[Site])
+    """Those where one entry alone was."""
     held: dict[str, list[Site]] = field(default_factory=dict[str, list[Site]])
     """By a plan's name, where numbers are equal."""
     reached: dict[Site, list[Plan]] = field(default_factory=dict[Site, list[Plan]])
@@ -115,6 +118,7 @@ class Findings:
         ties = [s for s, sides in found.sides.items() if equal_entries(sides, s in found.equalities).any()]
         self.branches.merge_equal(found)
         self.tied.update(ties)
+        self.alone.update(s for s in ties if equal_entries(found.sides[s], s in found.equalities).sum() == 1)
         self.held[trial.plan.name] = ties
         for site, sides in found.sides.items():
             if site not in self.branches.sides:  # met only where numbers are equal
@@ -130,6 +134,16 @@ class Findings:
             if site not in self.tied and (0 in sides.met or site in self.branches.equalities)
         ]
         return sorted(sites, key=lambda site: site not in self.branches.equalities)
+
+    def tied_together(self) -> list[Site]:
+        """Sites that ask for equal numbers, at which no entry was equal alone."""
+        sides = self.branches.sides
+        sites = [site for site in self.branches.equalities if site in self.tied and sides[site].shape != ()]
+        return sorted(site for site in sites if site not in self.alone)
+
+    def is_dropped(self, plan: Plan) -> bool:
+        """Whether nothing was concluded from a plan."""
+        return any(dropped is plan for dropped, _ in self.dropped)
 
     def pairs(self) -> list[Pair]:
         return sorted({pair for trial in self.trials for pair in trial.outcomes})
@@ -270,6 +284,7 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         "asked": maker.asked,
         "cotangents": lambda: maker.cotangents(_constants(findings)),
         "kinks": lambda: maker.kinks(_constants(findings)),
+        "between": lambda: maker.between(findings.branches.constants),
     }
     for name, plans in groups.items():
         _run(target, runner, findings, plans(), SHARES[name] * BUDGET)
@@ -413,22 +428,29 @@ def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
             for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
                 if outcome.kind == "no derivative":
                     outcome = limit_near(runner, trial.plan, pair) or outcome
-                if outcome.kind == "unclear" and (trial.plan, UNCLEAR_KINK) not in findings.dropped:
+                if outcome.kind == "unclear" and not findings.is_dropped(trial.plan):
                     findings.dropped.append((trial.plan, UNCLEAR_KINK))
                 findings.kinks.append((trial.plan, pair, outcome))
         return
     for pair, outcome in list(trial.outcomes.items()):
-        if outcome.kind != "equal" and not _has_derivative(runner, trial.plan, pair):
+        if outcome.kind == "equal":
+            continue
+        smooth = _has_derivative(runner, trial.plan, pair)
+        if smooth is None and outcome.kind == "different":
+            findings.undecided.append((trial.plan, UNCLEAR_POINT))
+        if not smooth:
             del trial.outcomes[pair]
     findings.trials.append(trial)
 
 
-def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool:
-    """Whether the forward is differentiable at a point that was chosen for being special."""
+def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool | None:
+    """Whether the forward is differentiable at a point that was chosen for being special; None if that is
+    not to be told.
+    """
     try:
         return examine(runner, plan, pair).is_smooth()
     except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
-        return False
+        return None
 
 
 def _foremost(pairs: tuple[PairVerdict, ...]) -> str | None:

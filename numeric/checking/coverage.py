@@ -8,6 +8,8 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradproof.numeric.checking.steering import FAILED, OVERSHOOTS, Missing, meets, steer
 from gradproof.numeric.checking.trials import Plan, Runner
 from gradproof.numeric.checking.variation import Maker
@@ -37,9 +39,9 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
 
     def near(sought: Missing, random: Random) -> Plan | None:
         plans = [
-            t.plan
-            for t in findings.trials
-            if t.plan.kind in ("values", "point") and any(site in t.branches.sides for site in sought)
+            trial.plan
+            for trial in findings.trials
+            if trial.plan.kind in ("values", "point", "data") and _asks_for(trial.branches, sought)
         ]
         return random.choice(plans) if plans else None
 
@@ -110,6 +112,17 @@ def _meeting(
     overshoot = OVERSHOOTS[attempt // 2 % len(OVERSHOOTS)]
     start = near(sought, random) if attempt % 2 else plan
     return steer(runner, start or plan, sought, random, overshoot)
+
+
+def _asks_for(found: Branches, sought: Missing) -> bool:
+    """Whether a run came by an entry at which a side is sought that it might have met."""
+    for site, entries in sought.items():
+        sides = found.sides.get(site)
+        for outcome, where in entries.items():
+            asked = None if sides is None else sides.required.get(outcome)
+            if asked is not None and np.any(asked & where if asked.shape == where.shape else asked):
+                return True
+    return False
 
 
 def _count(missing: Missing) -> int:

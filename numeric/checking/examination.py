@@ -95,8 +95,7 @@ def examine(
         settings = Settings(
             numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph, cut=cut
         )
-        offsets = None if beside is None else Random(beside)
-        draws = Draws(numbers, Random(0), 0, offsets=offsets)
+        draws = Draws(numbers, Random(0), 0, beside=beside)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
         used: list[Place] = []
         random = Random(f"{plan.seed}/{plan.name}/cotangent")

@@ -145,7 +145,8 @@ def _is_partial(runner: Runner, plan: Plan, pair: Pair, claim: Examination, spot
         sides = _limits(runner, replace(plan, places=places), pair)
     except NOT_CONCLUSIVE:
         return False
-    return _agree(sides) and all(sides[0].true[spot].overlaps(claim.claimed[spot]) for spot in spots)
+    claims: list[tuple[Any, Any]] = [(sides[0].true[spot], claim.claimed[spot]) for spot in spots]
+    return _agree(sides) and all(own.is_finite() and true.overlaps(own) for true, own in claims)
 
 
 def _limits(runner: Runner, plan: Plan, pair: Pair) -> tuple[Examination, ...]:

@@ -83,15 +83,19 @@ class Draws:
     random: Random
     directions: int
     tied: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
-    offsets: Random | None = None
-    """With this, the numbers that decide comparisons stand a little beside the point, on a random side; but
-    those of an input whose gradient is not checked, which is a parameter.
+    beside: int | None = None
+    """With this, the numbers that decide comparisons stand a little beside the point, on a side drawn by that
+    seed; but those of an input whose gradient is not checked, which is a parameter. 2 k and 2 k + 1 are
+    opposite sides.
     """
     redraws: tuple[Redraw, ...] = ()
     drawn: int = 0
     """How many places residues were drawn for."""
     moves: int = 0
     """In a run that asks how comparisons depend on the inputs: of how many entries."""
+
+    def __post_init__(self) -> None:
+        self._sides = Random(0 if self.beside is None else self.beside // 2)
 
     def value(
         self, place: Place, direction: int | None, units: bool = False, first: int | None = None
@@ -127,9 +131,10 @@ class Draws:
         floats = np.array([float(number) for number in reals.reshape(-1)], dtype=np.float64).reshape(
             reals.shape
         )
-        if self.offsets is None or not moves:
+        if self.beside is None or not moves:
             return floats
-        shifts = [self.offsets.choice((-1, 1)) * self.offsets.uniform(0.5, 1) for _ in range(reals.size)]
+        sides = (-1, 1) if self.beside % 2 else (1, -1)
+        shifts = [self._sides.choice(sides) * self._sides.uniform(0.5, 1) for _ in range(reals.size)]
         return floats + 1e-5 * np.maximum(np.abs(floats), 1e-2) * np.array(shifts).reshape(reals.shape)
 
     def _residues(self, system: Residues, place: Place) -> Array:

@@ -147,7 +147,7 @@ def _least(trial: Trial, pair: Pair) -> float:
         return 0.0
     size = max(float(np.abs(np.asarray(place.reals, dtype=np.float64)).max()), 1e-3)
     made = float(np.abs(output).max(initial=0)) if np.all(np.isfinite(output)) else 0.0
-    return 1e-6 * (made + 1e-2) * (4096 if trial.plan.cotangent == "large" else 1) / size
+    return 1e-4 * (made + 1) * (4096 if trial.plan.cotangent == "large" else 1) / size
 
 
 def _loose(target: Target, plan: Plan, trial: Trial) -> float:

@@ -21,40 +21,64 @@ if TYPE_CHECKING:
 
 MAX_TIES = 40
 """At so many sites at most numbers are made equal."""
+MAX_ALONE = 8
+"""At so many sites at most one entry alone is made equal."""
 MAX_TOGETHER = 24
 """So many entries are made equal at once."""
 ITERATIONS = 12
+TINY = 1e-13
+"""What counts as no difference where it is not told how inputs move it."""
 DENOMINATORS = (64, 10**4, 10**7, None)
 """Bounds on the denominators of the numbers that are tried; None takes the float as it is."""
 
 Run = Callable[[Plan], None]
 
 
+Way = tuple[str, bool]
+"""Which entries of a site are made equal, and whether by moving all inputs a little."""
+WAYS: tuple[Way, ...] = (("middle", False), ("middle", True))
+"""One entry at a time, where a comparison asks which number is larger."""
+EQUALITY_WAYS: tuple[Way, ...] = (("all", False), *WAYS)
+ALONE_WAYS: tuple[Way, ...] = (("last", False), ("last", True))
+
+
 def tie(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: float) -> None:
-    """Run points at which compared numbers are equal, at each site where no run has met that."""
+    """Run points at which compared numbers are equal, at each site where no run has met that; at those that
+    ask for it also some at which one entry alone is.
+    """
     bases = [maker.plan("ties", "values"), maker.plan("other ties", "values")]
+
+    def make_equal(site: Site, ways: Sequence[Way]) -> None:
+        for base in (*findings.reached.get(site, ()), *bases):
+            plan = next(_equal_at(runner, base, site, findings, ways), None)
+            if plan is not None:
+                run(plan)
+                return
+
     tried: set[Site] = set()
     while len(tried) < MAX_TIES and runner.spent < limit:
         site = next((s for s in findings.untied() if s not in tried), None)
         if site is None:
-            return
+            break
         tried.add(site)
-        for base in (*findings.reached.get(site, ()), *bases):
-            plan = next(_equal_at(runner, base, site, findings), None)
-            if plan is not None:
-                run(plan)
-                break
+        make_equal(site, EQUALITY_WAYS if site in findings.branches.equalities else WAYS)
+    for site in findings.tied_together()[:MAX_ALONE]:
+        if runner.spent < limit:
+            make_equal(site, ALONE_WAYS)
 
 
-def _equal_at(runner: Runner, base: Plan, site: Site, findings: Findings) -> Iterator[Plan]:
-    """Plans near a base at which numbers at a site are equal for certain: at all entries, or at one."""
-    for count in (MAX_TOGETHER, 1) if site in findings.branches.equalities else (1,):
-        solved = _solve(runner, base, site, findings, count)
+def _equal_at(
+    runner: Runner, base: Plan, site: Site, findings: Findings, ways: Sequence[Way]
+) -> Iterator[Plan]:
+    """Plans near a base at which numbers at a site are equal for certain."""
+    for way in ways:
+        solved = _solve(runner, base, site, findings, *way)
         if solved is None:
             continue
         floats, spots = solved
+        which = "" if way[0] != "last" else ", one alone"
         for bound in DENOMINATORS:
-            plan = replace(_pinned(floats, spots, bound), name=f"equal numbers at {site}", kind="kink")
+            plan = replace(_pinned(floats, spots, bound), name=f"equal numbers at {site}{which}", kind="kink")
             try:
                 met = runner.run_once(plan, 0).branches
             except FAILED:
@@ -75,9 +99,11 @@ def equal_entries(sides: Sides, equality: bool) -> Array:
 
 
 def _solve(
-    runner: Runner, plan: Plan, site: Site, findings: Findings, count: int
+    runner: Runner, plan: Plan, site: Site, findings: Findings, which: str, spread: bool
 ) -> tuple[Plan, list[int]] | None:
-    """Newton's method for as many equations as entries, each by an input entry of its own."""
+    """Newton's method for as many equations as entries, each by an input entry of its own; or `spread` over
+    all entries by the shortest step, which takes a norm to 0.
+    """
     if not 0 < movable_entries(plan) <= MAX_MOVED:
         return None
     held = [s for s in findings.held.get(plan.name, ()) if s != site]
@@ -91,7 +117,7 @@ def _solve(
             return None
         entries = {(g.site, k): (d, s) for g in gaps for k, (d, s) in enumerate(_linear(g))}
         if not rows:
-            rows, columns = _equations(entries, [site, *held], count)
+            rows, columns = _equations(entries, [site, *held], which)
             if not rows:
                 return None
         if any(row not in entries for row in rows):
@@ -101,8 +127,16 @@ def _solve(
         depends.update(int(k) for k in np.flatnonzero(np.any(slopes != 0, axis=0)))
         if not np.all(np.isfinite(slopes)) or not np.all(np.isfinite(differences)):
             return None
+        if np.all(np.abs(differences) <= TINY) and depends:
+            return plan, sorted(depends)
+        if spread:
+            columns = sorted(depends)
         try:
-            own = np.linalg.solve(slopes[:, columns], -differences)
+            own = (
+                np.linalg.lstsq(slopes[:, columns], -differences)[0]
+                if spread
+                else np.linalg.solve(slopes[:, columns], -differences)
+            )
         except np.linalg.LinAlgError:
             return None
         step = np.zeros(slopes.shape[1])
@@ -110,7 +144,7 @@ def _solve(
         if not np.any(np.abs(own) > 1e-13 * (1 + np.abs(_entries(plan)[columns]))):
             return plan, sorted(depends)
         plan = moved_by(plan, step, 17)
-    return None
+    return plan, sorted(depends)  # a double zero is approached slowly
 
 
 def _wanted(findings: Findings, sites: Sequence[Site]) -> Missing:
@@ -132,14 +166,14 @@ def _linear(gap: Gap) -> list[tuple[float, Array]]:
 
 
 def _equations(
-    entries: dict[tuple[Site, int], tuple[float, Array]], sites: Sequence[Site], count: int
+    entries: dict[tuple[Site, int], tuple[float, Array]], sites: Sequence[Site], which: str
 ) -> tuple[list[tuple[Site, int]], list[int]]:
     rows: list[tuple[Site, int]] = []
     columns: list[int] = []
     for site in sites:
         own = [key for key in entries if key[0] == site]
-        if count == 1 and own:
-            own = [own[len(own) // 2]]
+        if which != "all" and own:
+            own = [own[-1 if which == "last" else len(own) // 2]]
         for key in own[:MAX_TOGETHER]:
             slopes = np.abs(entries[key][1])
             free = [int(k) for k in np.argsort(-slopes) if slopes[k] > 0 and int(k) not in columns]

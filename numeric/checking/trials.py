@@ -198,7 +198,7 @@ class Runner:
 
     def beside(self, plan: Plan, attempt: int, side: int) -> Trial:
         """The same draws as `run_once`, with comparisons decided a little beside the point."""
-        return self._formal(plan, attempt, Random(side))
+        return self._formal(plan, attempt, side)
 
     def run(self, plan: Plan) -> Trial:
         """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
@@ -265,13 +265,13 @@ class Runner:
         raise AmbiguousError("the numbers drawn decide no comparison")
 
     def _formal(
-        self, plan: Plan, attempt: int, offsets: Random | None = None, redraws: Redraws | None = None,
+        self, plan: Plan, attempt: int, beside: int | None = None, redraws: Redraws | None = None,
         jointly: bool = False,
     ) -> Trial:  # fmt: skip
         assert self.depth is not None
         residues = self._residues(attempt)
         found, settings, values = self._evaluate_with_values(
-            plan, residues, attempt, offsets, False, redraws, jointly
+            plan, residues, attempt, beside, False, redraws, jointly
         )
         if settings.numbers.depth > self.depth:
             raise LevelsError(settings.numbers.depth)
@@ -312,25 +312,23 @@ class Runner:
         plan: Plan,
         residues: Residues | None,
         attempt: int,
-        offsets: Random | None = None,
+        beside: int | None = None,
         bounds: bool = False,
         redraws: Redraws | None = None,
         jointly: bool = False,
         sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:
         """A run in which balls decide where floats cannot tell which number is larger."""
-        balls = self.balls and offsets is None and sought is None
+        balls = self.balls and beside is None and sought is None
         try:
-            return self._evaluate_in(
-                plan, residues, attempt, offsets, bounds, balls, redraws, jointly, sought
-            )
+            return self._evaluate_in(plan, residues, attempt, beside, bounds, balls, redraws, jointly, sought)
         except AmbiguousError:
-            if balls or offsets is not None or bounds or sought is not None:
+            if balls or beside is not None or bounds or sought is not None:
                 raise
-            return self._evaluate_in(plan, residues, attempt, offsets, bounds, True, redraws, jointly)
+            return self._evaluate_in(plan, residues, attempt, beside, bounds, True, redraws, jointly)
 
     def _evaluate_in(
-        self, plan: Plan, residues: Residues | None, attempt: int, offsets: Random | None, bounds: bool,
+        self, plan: Plan, residues: Residues | None, attempt: int, beside: int | None, bounds: bool,
         balls: bool, redraws: Redraws | None = None, jointly: bool = False,
         sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:  # fmt: skip
@@ -344,7 +342,7 @@ class Runner:
             numbers,
             Random(f"{self.seed}/{attempt}/{plan.name if redraws is None else redraws.name}/residues"),
             1 if jointly else len(wanted) + 1,
-            offsets=offsets,
+            beside=beside,
             redraws=() if redraws is None else redraws.steps,
             moves=0 if sought is None else movable_entries(plan),
         )
@@ -366,7 +364,7 @@ class Runner:
                     raise
                 self.followed.append(error.namespace)
                 return self._evaluate_in(
-                    plan, residues, attempt, offsets, bounds, balls, redraws, jointly, sought
+                    plan, residues, attempt, beside, bounds, balls, redraws, jointly, sought
                 )
             except (ForwardError, BackwardError) as error:
                 if residues is not None and numbers.depth >= residues.levels:

@@ -32,6 +32,9 @@ KINKED = ("real", "positive", "unit")
 OTHER = Fraction(5, 4)
 """A number at which nothing happens but that all entries of an input may be equal."""
 
+NEIGHBOURS = 16
+"""Between how many constants numbers are put."""
+
 SCALES = {"like the example": 1, "large": 4096, "small": Fraction(1, 256), "huge": 10**9}
 
 
@@ -320,11 +323,12 @@ class Maker:
                 for number in (Fraction(0), OTHER, *sorted(constants - {0, OTHER})):
                     yield _pinned(base, k, list(np.ndindex(place.reals.shape)), number, "kinks")
 
-    def far(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
-        """Points of many magnitudes and signs, each input for itself: to reach rare sides of comparisons."""
-        scales = sorted({Fraction(1), *(abs(c) for c in constants if c), Fraction(1, 64), Fraction(100)})
-        ordered = sorted({*constants, *(-c for c in constants), Fraction(0)})
-        for low, high in itertools.pairwise(ordered[:24]):
+    def between(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
+        """Numbers between neighbours among the constants that are compared with: more than one of these may
+        tell regions apart.
+        """
+        nearest = sorted({*constants, *(-c for c in constants), Fraction(0)}, key=abs)[:NEIGHBOURS]
+        for low, high in itertools.pairwise(sorted(nearest)):
             plan = self.plan(f"between {low} and {high}", "values")
             places = [
                 p
@@ -333,6 +337,10 @@ class Maker:
                 for p in plan.places
             ]
             yield replace(plan, places=tuple(places))
+
+    def far(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
+        """Points of many magnitudes and signs, each input for itself: to reach rare sides of comparisons."""
+        scales = sorted({Fraction(1), *(abs(c) for c in constants if c), Fraction(1, 64), Fraction(100)})
         for attempt in itertools.count():
             random = Random(f"{self.seed}/far/{attempt}")
             base = dict(self.target.sizes)

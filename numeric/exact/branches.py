@@ -247,11 +247,13 @@ class Branches:
                 met: Entries = {True: sides == 0, False: sides != 0}
                 required: Entries = {True: everywhere, False: everywhere}
             else:
-                finite = both_finite(a, b)
                 met = {-1: sides < 0, 0: sides == 0, 1: sides > 0}
-                required = {-1: finite, 1: finite}
+                required = {}
             never = _excluded(a, b, sides.shape, equality)
             fixed = None if equality else _constant_apart(a, b, sides.shape)
+            if not equality:  # numbers that no input moves have one side, whatever data make it another
+                asked = both_finite(a, b) & (True if fixed is None else np.isnan(fixed))
+                required = {-1: asked, 1: asked}
             site = self.record_entries(what, sides.shape, met, required, equality, never, fixed)
             if self.wanted is not None:
                 self.measure(site, a - b)

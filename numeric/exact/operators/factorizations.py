@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from flint import arb
 from numpy.typing import NDArray
 
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import Execution, handles, mark_decided
-from gradproof.numeric.exact.operators.pieces import choose
+from gradproof.numeric.exact.operators.pieces import choose, sign
 from gradproof.numeric.exact.operators.reductions import stack
 from gradproof.numeric.exact.operators.selections import take_along
-from gradproof.numeric.exact.reals import Floats
+from gradproof.numeric.exact.reals import Balls, Floats
 from gradproof.numeric.exact.values import AmbiguousError, Value
 
 aten: Any = torch.ops.aten
@@ -56,21 +57,37 @@ def _identity(a: Value) -> Value:
 # LU factorization
 
 
-def _pivots(a: Value) -> tuple[Order, Order]:
-    """The rows in the order of elimination, the largest pivot first; and the swaps to it, from 1."""
-    reals = np.array([float(x) for x in a.reals.reshape(-1)]).reshape(a.shape)
+def _pivots(a: Value) -> tuple[Order, Order, Array]:
+    """The rows in the order of elimination, the largest pivot first; the swaps to it, from 1; and where
+    pivots are 0, of exact numbers, else of floats.
+    """
+    reals = _exact_entries(a)
     size = a.shape[-1]
     order = np.broadcast_to(np.arange(size), a.shape[:-1]).copy()
-    swaps = order + 1
+    swaps, zero = order + 1, np.zeros(a.shape[:-1], dtype=bool)
     for batch in np.ndindex(a.shape[:-2]):
         matrix, rows = reals[batch].copy(), order[batch]
         for k in range(size):
             best = k + int(np.argmax(np.abs(matrix[k:, k])))
             matrix[[k, best]], rows[[k, best]] = matrix[[best, k]], rows[[best, k]]
             swaps[(*batch, k)] = best + 1
+            zero[(*batch, k)] = not matrix[k, k]
             if matrix[k, k]:
                 matrix[k + 1 :] -= np.outer(matrix[k + 1 :, k] / matrix[k, k], matrix[k])
-    return order, swaps
+    return order, swaps, zero
+
+
+def _exact_entries(a: Value) -> Array:
+    """The real numbers: fractions if all of them are balls of radius 0, else floats."""
+    entries: list[Any] = list(a.reals.reshape(-1))
+    if _are_points(a):
+        exact = [Fraction(int(x.fmpq().p), int(x.fmpq().q)) for x in map(arb, entries)]
+        return np.array([*exact, None], dtype=object)[:-1].reshape(a.shape)
+    return np.array([float(x) for x in entries]).reshape(a.shape)
+
+
+def _are_points(a: Value) -> bool:
+    return isinstance(a.numbers.reals, Balls) and all(arb(x).is_exact() for x in a.reals.reshape(-1))
 
 
 def _is_zero(value: Value, largest: Array) -> Array:
@@ -84,7 +101,7 @@ def _is_zero(value: Value, largest: Array) -> Array:
         return np.asarray(np.abs(value.reals) <= NOTHING * largest)
     zero = np.empty(value.shape, dtype=bool)
     for position in np.ndindex(value.shape):
-        ball: Any = value.reals[position]
+        ball: Any = arb(value.reals[position])
         if ball.contains(0) and not ball == 0:
             raise AmbiguousError("a pivot that balls cannot tell from 0")
         zero[position] = ball == 0
@@ -100,21 +117,23 @@ def factor(run: Any, a: Value) -> tuple[Value, Order, Order, Array]:
     pivot is 0.
     """
     size = a.shape[-1]
-    order, swaps = _pivots(a)
+    order, swaps, known = _pivots(a)
     moved = _permuted(a, order)
     rows = [row_of(moved, k) for k in range(size)]
-    reals = np.abs(np.array([float(x) for x in a.reals.reshape(-1)]).reshape(a.shape))
-    largest, singular = reals.max(axis=(-1, -2), initial=0), np.zeros(a.shape[:-2], dtype=bool)
+    points, singular = _are_points(a), np.zeros(a.shape[:-2], dtype=bool)
+    largest = np.abs(_exact_entries(a).astype(float)).max(axis=(-1, -2), initial=0)
     for k in range(size):
         pivot = rows[k].map(lambda array, k=k: array[..., k])
-        zero = _is_zero(pivot, largest)
+        zero = known[..., k] if points else _is_zero(pivot, largest)
         singular |= zero
+        if np.any(zero):
+            rows[k] = choose(zero[..., None] & (np.arange(size) == k), run.value_of(0), rows[k])
         inverse = choose(zero, run.value_of(1), pivot).reciprocal()
-        after = (np.arange(size) > k).astype(int)
+        after = np.arange(size) > k
         for i in range(k + 1, size):
             ratio = _column(rows[i].map(lambda array, k=k: array[..., k]) * inverse)
             reduced = rows[i] - ratio * rows[k]
-            rows[i] = choose(after == 1, reduced, choose(np.arange(size) == k, ratio, rows[i]))
+            rows[i] = choose(after, reduced, choose(np.arange(size) == k, ratio, rows[i]))
     return stack(rows, -2) if rows else a, order, swaps, singular
 
 
@@ -195,6 +214,24 @@ def determinant(run: Any, a: Value) -> tuple[Value, Value, Order]:
     for k in range(a.shape[-1]):
         product = product * entry(lu, k, k)
     return choose(odd, -product, product), lu, swaps
+
+
+def _as_factored(run: Execution, a: Value) -> Value:
+    """PyTorch factors the transpose of a matrix that is laid out row by row."""
+    return transpose(a) if run.called[0].meta.is_contiguous() else a
+
+
+@handles(aten._linalg_det.default)
+def det(run: Execution, a: Value) -> Any:
+    found, lu, swaps = determinant(run, _as_factored(run, a))
+    return found, lu, _as_pivots(swaps)
+
+
+@handles(aten._linalg_slogdet.default)
+def slogdet(run: Execution, a: Value) -> Any:
+    found, lu, swaps = determinant(run, _as_factored(run, a))
+    logarithm = f.log(found * found).times(f.HALF)  # of the absolute value, whichever sign it has
+    return sign(run, found), logarithm, lu, _as_pivots(swaps)
 
 
 # Solutions

@@ -229,6 +229,8 @@ def by_one_entry(x: Tensor, grad: Tensor) -> Tensor:
 SIDES = {
     "a threshold of one turn": by_one_turn,
     "a threshold of one entry": by_one_entry,
+    "between two constants": lambda x, g: g * torch.where((x > 0) == (x > 1e-7), 2 * x, 3 * x),
+    "between two comparisons": lambda x, g: g * 2 * torch.relu(x) * (x > 1e-7) + g * 2 * x * (x <= 0),
     "a band": lambda x, g: g * torch.where((x > 54321.0) & (x < 54322.0), 3 * x, 2 * x),
 }
 
