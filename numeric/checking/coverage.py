@@ -13,7 +13,7 @@ import numpy as np
 from gradproof.numeric.checking.steering import FAILED, OVERSHOOTS, Missing, meets, steer
 from gradproof.numeric.checking.trials import Plan, Runner
 from gradproof.numeric.checking.variation import Maker
-from gradproof.numeric.exact.branches import Branches, Site
+from gradproof.numeric.exact.branches import Branches, Sides, Site
 
 if TYPE_CHECKING:
     from gradproof.numeric.checking.checks import Findings
@@ -26,6 +26,8 @@ STEERED = 16
 """How many of the points are moved towards a side, where they do not meet one."""
 
 Run = Callable[[Plan], None]
+Variants = Callable[[Plan], Iterator[Plan]]
+"""A plan, and others at the same point."""
 Near = Callable[[Missing, Random], "Plan | None"]
 """A plan that was run and came by a site at which a side is missing."""
 
@@ -45,42 +47,64 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
         ]
         return random.choice(plans) if plans else None
 
-    graph = any(trial.plan.graph for trial in findings.trials)
+    def variants(plan: Plan) -> Iterator[Plan]:
+        return _as_run(findings, plan, missing())
+
     if missing():
-        _exclude(runner, maker.plan("bounds", "values"), findings.branches, graph)
-        _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, graph)
+        _exclude(runner, variants(maker.plan("bounds", "values")), findings.branches)
+        _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
     for axes, branches in list(findings.elsewhere.items()):
         if axes and branches.missing():
             sizes = dict(axes)
-            _exclude(runner, maker.plan("bounds", "sizes", sizes), branches, False)
+            _exclude(runner, iter([maker.plan("bounds", "sizes", sizes)]), branches)
             points = maker.at_sizes(sizes, findings.branches.constants)
-            _search(runner, points, branches.missing, run, SEARCH_ELSEWHERE, limit, lambda *_: None, False)
+            _search(
+                runner,
+                points,
+                branches.missing,
+                run,
+                SEARCH_ELSEWHERE,
+                limit,
+                lambda *_: None,
+                lambda plan: iter([plan]),
+            )
 
 
-def _exclude(runner: Runner, plan: Plan, branches: Branches, graph: bool) -> None:
-    """Take over which sides bounds over the domain exclude; without them a side stays open. A backward that
-    can be derived again may have sides of its own.
+def _exclude(runner: Runner, plans: Iterator[Plan], branches: Branches) -> None:
+    """Take over which sides bounds over the domain exclude, in all of the plans that come by a comparison;
+    without bounds for all of them every side stays open.
     """
-    seen: set[Site] = set()
-    for variant in _variants(plan, graph):
+    excluded: dict[Site, Sides] = {}
+    for plan in plans:
         try:
-            found = runner.look(variant, bounds=True).branches
+            found = runner.look(plan, bounds=True).branches
         except (*FAILED, TypeError):
-            continue
-        branches.merge_impossible(found, seen)
-        seen |= found.sides.keys()
+            return
+        for site, sides in found.sides.items():
+            known = excluded.get(site)
+            excluded[site] = sides if known is None else known.excluded_by_both(sides)
+    branches.merge_impossible(excluded)
 
 
-def _variants(plan: Plan, graph: bool) -> Iterator[Plan]:
-    """A plan, and the same with a backward that can be derived again."""
+def _as_run(findings: Findings, plan: Plan, sought: Missing) -> Iterator[Plan]:
+    """A plan, and as the trials were run that came by a comparison of which a side is sought: with a backward
+    that can be derived again, or for some gradients only. Such a backward may have sides of its own.
+    """
     yield plan
-    if graph and plan.kind != "sizes":
-        yield replace(plan, name=f"{plan.name}, derivable again", kind="graph", graph=True)
+    if plan.kind == "sizes":
+        return
+    met = [t.plan for t in findings.trials if any(site in t.branches.sides for site in sought)]
+    for graph, asked in dict.fromkeys((other.graph, tuple(p.asked for p in other.places)) for other in met):
+        if (graph, asked) == (plan.graph, tuple(p.asked for p in plan.places)):
+            continue
+        kind, how = ("graph", "derivable again") if graph else ("asked", "for some gradients")
+        places = tuple(replace(p, asked=wanted) for p, wanted in zip(plan.places, asked, strict=True))
+        yield replace(plan, name=f"{plan.name}, {how}", kind=kind, graph=graph, places=places)
 
 
 def _search(
     runner: Runner, points: Iterator[Plan], missing: Callable[[], Missing], run: Run, count: int,
-    limit: float, near: Near, graph: bool,
+    limit: float, near: Near, variants: Variants,
 ) -> None:  # fmt: skip
     idle = 0
     for attempt, plan in enumerate(itertools.islice(points, count)):
@@ -88,8 +112,8 @@ def _search(
         if not sought or runner.spent > limit:
             return
         random = Random(f"{runner.seed}/{plan.name}")
-        found = _meeting(runner, plan, sought, random, attempt if idle < STEERED else -1, near, graph)
-        if found is not None and not found.graph and found.name != plan.name:
+        found = _meeting(runner, plan, sought, random, attempt if idle < STEERED else -1, near, variants)
+        if found is not None and found.kind not in ("graph", "asked") and found.name != plan.name:
             found = replace(found, name=plan.name, kind=plan.kind, twice=False)
         idle += 1
         if found is not None:
@@ -99,9 +123,15 @@ def _search(
 
 
 def _meeting(
-    runner: Runner, plan: Plan, sought: Missing, random: Random, attempt: int, near: Near, graph: bool
+    runner: Runner,
+    plan: Plan,
+    sought: Missing,
+    random: Random,
+    attempt: int,
+    near: Near,
+    variants: Variants,
 ) -> Plan | None:
-    for variant in _variants(plan, graph):
+    for variant in variants(plan):
         try:
             if meets(runner.look(variant).branches, sought):
                 return variant

@@ -93,6 +93,13 @@ class Sides:
         self.required = {outcome: np.asarray(entries.any()) for outcome, entries in self.required.items()}
         self.impossible = {outcome: np.asarray(entries.all()) for outcome, entries in self.impossible.items()}
 
+    def excluded_by_both(self, other: Sides) -> Sides:
+        """What bounds exclude in two runs."""
+        if other.shape != self.shape:
+            return Sides(self.shape)
+        shared = self.impossible.keys() & other.impossible.keys()
+        return Sides(self.shape, impossible={o: self.impossible[o] & other.impossible[o] for o in shared})
+
     def missing(self) -> Entries:
         """Where an outcome was not met that is asked for and possible.
 
@@ -205,10 +212,10 @@ class Branches:
             if site in self.sides:
                 self.sides[site].add(Sides(other.sides[site].shape, other.sides[site].met))
 
-    def merge_impossible(self, other: Branches, without: Collection[Site] = ()) -> None:
-        """Take over what bounds exclude, but at the sites `without`."""
-        for site, sides in other.sides.items():
-            if site in self.sides and site not in without:
+    def merge_impossible(self, excluded: Mapping[Site, Sides]) -> None:
+        """Take over what bounds exclude."""
+        for site, sides in excluded.items():
+            if site in self.sides:
                 self.sides[site].add(Sides(sides.shape, {}, {}, sides.impossible))
 
     def merge(self, other: Branches) -> None:
@@ -221,6 +228,12 @@ class Branches:
         self.equalities |= other.equalities
         self.constants |= other.constants
         self.data_constants |= other.data_constants
+
+    def at_places(self) -> Branches:
+        """The same by their places in the text alone."""
+        found = Branches()
+        found.merge_places(self, ())
+        return found
 
     def merge_places(self, other: Branches, without: Collection[Site]) -> None:
         """Take over what stands at other places of the text, whichever turns and entries they are of."""

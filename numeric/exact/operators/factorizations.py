@@ -101,7 +101,8 @@ def _is_zero(value: Value, largest: Array) -> Array:
         return np.asarray(np.abs(value.reals) <= NOTHING * largest)
     zero = np.empty(value.shape, dtype=bool)
     for position in np.ndindex(value.shape):
-        ball: Any = arb(value.reals[position])
+        number: Any = value.reals[position]
+        ball = arb(number)
         if ball.contains(0) and not ball == 0:
             raise AmbiguousError("a pivot that balls cannot tell from 0")
         zero[position] = ball == 0

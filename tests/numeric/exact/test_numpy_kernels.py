@@ -87,7 +87,7 @@ def is_scaling(site: Site) -> bool:
 
 def missing(chosen: Operation, branches: Branches) -> dict[Any, Any]:
     impossible = IMPOSSIBLE.get(chosen.name)
-    sides = {site: sides - {impossible} for site, sides in branches.missing().items()}
+    sides = {site: set(sides) - {impossible} for site, sides in branches.at_places().missing().items()}
     if impossible is not None:  # what is chosen by a comparison of which one side is ruled out
         sides = {site: s for site, s in sides.items() if not site.what.startswith("a choice")}
     return {site: s for site, s in sides.items() if s and not is_scaling(site)}
