@@ -22,6 +22,8 @@ SEARCH = 48
 """How many further points are looked at for a side of a comparison that was not met."""
 SEARCH_ELSEWHERE = 8
 """How many at each size but the example's."""
+MAX_SITES = 64
+"""At other sizes sides are looked for where there are no more comparisons than this."""
 STEERED = 16
 """How many of the points are moved towards a side, where they do not meet one."""
 
@@ -54,7 +56,7 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
         _exclude(runner, variants(maker.plan("bounds", "values")), findings.branches)
         _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
     for axes, branches in list(findings.elsewhere.items()):
-        if axes and branches.missing():
+        if axes and len(branches.sides) <= MAX_SITES and branches.missing():
             sizes = dict(axes)
             _exclude(runner, iter([maker.plan("bounds", "sizes", sizes)]), branches)
             points = maker.at_sizes(sizes, findings.branches.constants)
