@@ -20,6 +20,7 @@ from gradproof.numeric.gpu.blocks import Block
 from gradproof.numeric.gpu.language import INSTALLED, INTERPRETED, tl, triton
 from gradproof.numeric.gpu.reading import ReadingError, Routine
 from gradproof.numeric.kernels import Kernel, lower
+from gradproof.numeric.native.blocks import Chosen, Steps
 from gradproof.numeric.sources import Source
 from gradproof.symbolic.operation import Operation, find
 from tests.numeric.exact.test_numpy_kernels import arrays_of, masked, tried
@@ -276,7 +277,9 @@ def test_low_precision_is_computed_in_float32() -> None:
 
 
 @compiled
-@pytest.mark.parametrize("name", ["silu", "gelu", "leaky_relu", "dropout", "cross_entropy", "lstm_cell"])
+@pytest.mark.parametrize(
+    "name", ["silu", "gelu", "leaky_relu", "dropout", "cross_entropy", "lstm_cell", "gru"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_kernel_compiles(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Block, tuple[Any, ...]]] = []
@@ -302,8 +305,9 @@ def assembled(made: Block, passed: Sequence[Any], dtype: Any) -> str:
     names = [p.name for p in made.compiled.params]
     signature = dict.fromkeys(names, "constexpr")
     for parameter, value in zip(made.compiled.params, passed, strict=False):
-        array = isinstance(value, torch.Tensor)
-        signature[parameter.name] = f"*{kinds[value.dtype]}" if array else parameter.annotation_type or "i32"
+        entry = value[0] if isinstance(value, Steps | Chosen) else value
+        array = isinstance(entry, torch.Tensor)
+        signature[parameter.name] = f"*{kinds[entry.dtype]}" if array else parameter.annotation_type or "i32"
     real = tl.float64 if dtype == torch.float64 else tl.float32
     constants = {(len(names) - 2,): blocks.ENTRIES, (len(names) - 1,): real}
     source = ASTSource(made.compiled, signature, constexprs=constants)
