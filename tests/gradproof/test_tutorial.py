@@ -1,5 +1,6 @@
 """The tutorial and the other pages with examples, run from the first example to the last."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+CHECKS = ("vjp against torch autograd", "jvp", "extremes")
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
@@ -54,6 +56,15 @@ def test_tutorial(tmp_path: Path) -> None:
     assert "refuted" in run("tutorial", tmp_path)
     page = (tmp_path / "mish" / "scaled_mish.html").read_text(encoding="utf-8")
     assert "scaled_mish" in page and "<math" in page
+    record = json.loads((tmp_path / "mish" / "report.json").read_text(encoding="utf-8"))["scaled_mish"]
+    assert record["verdict"] == "proved" and not record["missing"]
+    assert {t["name"].split(":")[0] for t in record["theorems"]} >= {"adjoint of x", "jvp", "jacobian", "hvp"}
+    assert all(e["passed"] for e in record["evidence"]), record["evidence"]
+    assert {(e["target"], e["check"]) for e in record["evidence"]} == {
+        *((t, c) for t in ("numpy", "torch") for c in (*CHECKS, "accuracy, forward", "accuracy, backward")),
+        ("numpy", "complex step"),
+        ("torch", "second order"),
+    }
 
 
 COMMANDS = [

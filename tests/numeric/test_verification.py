@@ -12,7 +12,7 @@ import pytest
 import sympy as sp
 import torch
 
-from gradproof.numeric import verification
+from gradproof.numeric import accuracy, verification
 from gradproof.numeric.evidence import Evidence
 from gradproof.numeric.kernels import Compiled, Kernel, Wanted, lower
 from gradproof.numeric.verification import verify
@@ -199,3 +199,17 @@ def test_nan_is_infinitely_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("vjp against torch autograd", "numpy") in verify_spoiled(
         monkeypatch, find("tanh"), {"vjp": change}, "numpy"
     )
+
+
+def test_nan_is_no_measure_of_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backward of PyTorch's tanh form of GELU has NaN; a kernel that has some does not pass for that."""
+    right = {e.check: e for e in accuracy.check_accuracy(find("gelu_tanh"), ["numpy"], 0, "default")}
+    e = right["accuracy, backward"]
+    assert e.passed and e.reference == math.inf and e.bound is not None and math.isfinite(e.bound)
+    for wrong in (math.nan, math.inf):
+        kernel = Spoiled(
+            lower("gelu_tanh", "numpy"), {"vjp": each_result(lambda r, w=wrong: np.where(r, r, w))}
+        )
+        monkeypatch.setattr(accuracy, "lower", lambda *_, k=kernel: k)
+        found = accuracy.check_accuracy(find("gelu_tanh"), ["numpy"], 0, "default")
+        assert not {e.check: e for e in found}["accuracy, backward"].passed
