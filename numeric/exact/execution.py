@@ -359,6 +359,8 @@ class Execution(TorchDispatchMode):
                 self._written.add(target.untyped_storage()._cdata)
             self.lift(target).write(value)
         else:
+            if not target.numel() and isinstance(source, torch.Tensor):
+                target.resize_(source.shape)  # as an operator does with an empty `out`
             target.copy_(source)
 
     def is_exact(self, tensor: torch.Tensor) -> bool:

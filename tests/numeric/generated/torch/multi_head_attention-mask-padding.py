@@ -22,12 +22,9 @@ def select(condition, x, y):
     bits = BITS[like.element_size()]
     mask = condition.to(bits).neg_()
     if isinstance(y, int) and y == 0:
-        x = x.view(bits)
-        return (mask.bitwise_and_(x) if mask.shape == x.shape else mask & x).view(like.dtype)
+        return (mask & x.view(bits)).view(like.dtype)
     x, y = (torch.as_tensor(v, dtype=like.dtype).view(bits) for v in (x, y))
-    differing = x ^ y
-    differing = differing.bitwise_and_(mask) if differing.shape == mask.shape else differing & mask
-    return differing.bitwise_xor_(y).view(like.dtype)
+    return (y ^ (mask & (x ^ y))).view(like.dtype)
 
 
 def row_sum(a):
