@@ -252,3 +252,21 @@ def test_points_at_which_numbers_are_equal_are_found(name: str) -> None:
     found = check(custom(torch.square, POINTS[name]), X, seed=1)
     assert found.verdict == "refuted"
     assert "single points" in str(found.diagnosis)
+
+
+UNHARMED = {
+    "a threshold of one turn": lambda x, g: torch.stack(
+        [g[t] * torch.where(x[t] > [0.0, 54321.0, 1e14][min(t, 2)], 2 * x[t], x[t] + x[t])
+         for t in range(x.shape[0])]
+    ) if x.shape[0] else g * x,
+    "a band": lambda x, g: g * torch.where((x > 54321.0) & (x < 54322.0), x + x, 2 * x),
+    "a sign": lambda x, g: g * (2 * x + 0 * (1 - torch.sign(x - 7.5).abs())),
+    "a sum": lambda x, g: g * (2 * x + 0 * (x.sum() == 11.75)),
+    "a number": lambda x, g: g * (2 * x if x.reshape(-1)[:1].sum() - 7.5 else x + x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNHARMED)
+def test_right_backwards_with_the_same_comparisons_are_proved(name: str) -> None:
+    found = check(custom(torch.square, UNHARMED[name]), X, seed=1)
+    assert (found.verdict, found.reason) == ("proved", None)
