@@ -12,7 +12,6 @@ from gradproof.symbolic.array_entries import proved_by_entries
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
-from gradproof.symbolic.array_reductions import ProductError
 from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
@@ -20,6 +19,7 @@ from gradproof.symbolic.axes import Axis, with_made
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.definedness import Demand, demands
 from gradproof.symbolic.expressions import (
+    ONE,
     ZERO,
     Entry,
     Expr,
@@ -30,13 +30,14 @@ from gradproof.symbolic.expressions import (
     entry,
     index,
     mul,
+    size,
     substitute,
     walk,
 )
 from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.scalar import MAX_SECONDS
-from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
 from gradproof.symbolic.verdict import Verdict, Witness
@@ -53,8 +54,6 @@ def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
     until = time.perf_counter() + seconds
     try:
         reading = read_claim_texts(claim)
-    except ProductError as problem:
-        return _at_sizes(claim, str(problem), until)
     except NoRowError as problem:
         return Verdict("undecided", reason=str(problem))
     except ClaimShapeError as problem:
@@ -66,8 +65,6 @@ def judge_arrays(claim: Claim, seconds: float = MAX_SECONDS) -> Verdict:
 
 
 SECONDS_AWAY = 1
-SIZES = (1, 2, 3)
-"""The sizes at which a claim is looked at that is not read at symbolic ones."""
 """How long it is asked whether a claim without derivative at some point holds elsewhere."""
 _PASSING = re.compile(r"~\d+|_\d+_\d+|§[a-z0-9]+")
 
@@ -93,23 +90,6 @@ def readable(verdict: Verdict) -> Verdict:
         ground = replace(ground, assumes=tuple(map(clear, ground.assumes)))
     reason = clear(verdict.reason) if verdict.reason else None
     return replace(verdict, ground=ground, reason=reason, notes=tuple(map(clear, verdict.notes)))
-
-
-def _at_sizes(claim: Claim, problem: str, until: float) -> Verdict:
-    """The verdict on a claim that is read at fixed sizes alone: *refuted* where it fails at one of them."""
-    proved: list[int] = []
-    for many in SIZES:
-        try:
-            verdict = judge_case(derivative_case(read_claim_texts(claim, many)), until)
-        except (ClaimShapeError, NoDerivativeError, NoRowError, TooBigError, TooLargeError):
-            break
-        except ZeroDivisionError:
-            continue
-        if verdict.verdict == "refuted":
-            return readable(verdict)
-        proved += [many] if verdict.verdict == "proved" else []
-    shown_at = f"; it holds where every axis has {' or '.join(map(str, proved))} places" if proved else ""
-    return Verdict("undecided", reason=problem + shown_at)
 
 
 def judge_case(case: Case, until: float) -> Verdict:
@@ -176,13 +156,18 @@ def _misfit(
 ) -> Verdict:
     """Refuted by the shapes alone: at sizes that tell the axes apart."""
     axes = [a for a in dict.fromkeys((*one, *other)) if a is not None]
-    plain = dict.fromkeys([*(a for a in axes if not a.parts), *(part for a in axes for part, _ in a.parts)])
+    lengths = [[size(a) if a is not None else ONE for a in shape] for shape in (one, other)]
+    if lengths[0] == lengths[1]:
+        return Verdict("undecided", reason=f"{problem}: axes of the same length, joined in another order")
+    made = [a for a in axes if a.parts or a.factors]
+    inner = [part for a in made for part in (*(p for p, _ in a.parts), *a.factors)]
+    plain = dict.fromkeys(a for a in (*axes, *inner) if a not in made)
     sizes = with_made({a: a.size or max(n, a.minimum) for n, a in enumerate(plain, 2)}, axes)
 
     def text(shape: Sequence[Axis | None]) -> str:
         return f"shape ({', '.join(str(1 if a is None else sizes[a]) for a in shape)})"
 
-    point = {a.name.lstrip("_"): str(n) for a, n in sizes.items() if not a.parts}
+    point = {a.name.lstrip("_"): str(n) for a, n in sizes.items() if a in plain}
     left, right = (text(other), text(one)) if what else ("defined", "undefined")
     return Verdict("refuted", witness=Witness(point, left, right), reason=problem)
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gradproof.symbolic import array_moves, array_products, array_reductions
+from gradproof.symbolic import (
+    array_compositions,
+    array_lookups,
+    array_moves,
+    array_products,
+    array_reductions,
+    array_shapes,
+)
 from gradproof.symbolic.array_calls import ARRAY_TABLE, Build, Given, enter
 from gradproof.symbolic.array_reductions import log_softmax_of, mean_of
 from gradproof.symbolic.arrays import (
@@ -76,11 +83,19 @@ enter(
     "x axis|dim",
     lambda r, g: (lambda x: expanded(x, _place(r, g["axis"], x.rank + 1)))(r.array(g["x"])),
 )
-enter(
-    "squeeze",
-    "x axis|dim",
-    lambda r, g: (lambda x: squeezed(x, _place(r, g["axis"], x.rank)))(r.array(g["x"])),
-)
+
+
+def _squeeze(reader: ArrayReader, given: Given) -> Array:
+    """One axis of size 1 taken away, or all."""
+    x = reader.array(given["x"])
+    if "axis" in given:
+        return squeezed(x, _place(reader, given["axis"], x.rank))
+    for place in reversed(range(x.rank)):
+        x = squeezed(x, place) if x.axes[place] is None else x
+    return x
+
+
+enter("squeeze", "x ?axis|dim", _squeeze)
 
 
 def _place(reader: ArrayReader, node: Syntax, rank: int) -> int:
@@ -226,4 +241,12 @@ def _power_of(reader: ArrayReader, given: Given) -> Array:
 
 enter("pow power float_power", "x|input y|exponent", _power_of)
 
-__all__ = ["ARRAY_TABLE", "array_moves", "array_products", "array_reductions"]
+__all__ = [
+    "ARRAY_TABLE",
+    "array_compositions",
+    "array_lookups",
+    "array_moves",
+    "array_products",
+    "array_reductions",
+    "array_shapes",
+]

@@ -134,7 +134,7 @@ def sliced(reader: ArrayReader, array: Array, place: int, node: Syntax) -> Array
     if step == -1 and not ends.keys() & {"a", "b"}:
         return flipped(array, [place])
     if step != 1:
-        raise ParseError(f"column {node.column}: a slice is read with step 1, or as `[::-1]`")
+        return _every(reader, array, place, step, ends, node)
     start = _end(reader, ends.get("a"), axis, ZERO)
     stop = _end(reader, ends.get("b"), axis, size(axis))
     for low, high in ((ZERO, start), (start, stop), (stop, size(axis))):
@@ -142,6 +142,27 @@ def sliced(reader: ArrayReader, array: Array, place: int, node: Syntax) -> Array
     made = reader.names.axis_of(*_length(stop - start))
     over = fresh_index(made)
     return put(array, place, over, over + start)
+
+
+def _every(
+    reader: ArrayReader, array: Array, place: int, step: int, ends: Mapping[str, Syntax], node: Syntax
+) -> Array:
+    """`x[start::step]` along an axis that has a multiple of the step for its size."""
+    axis = array.axes[place]
+    assert axis is not None
+    start = _whole(reader, ends["a"], "a start") if "a" in ends else 0
+    many = {part: times for part, times in axis.parts} or {axis: 1}
+    fits = not axis.more and all(times % step == 0 for times in many.values()) if step > 1 else False
+    fixed = axis.size is not None and step > 1 and axis.size % step == 0
+    if "b" in ends or not 0 <= start < step or not (fits or fixed):
+        raise ParseError(
+            f"column {node.column}: a slice is read with step 1, as `[::-1]`, or with a step that surely "
+            f"divides the size of the axis {axis.name}"
+        )
+    parts = {} if fixed else {part: times // step for part, times in many.items()}
+    made = reader.names.axis_of(parts, (axis.size or 0) // step if fixed else 0)
+    over = fresh_index(made)
+    return put(array, place, over, step * over + start)
 
 
 def _end(reader: ArrayReader, node: Syntax | None, axis: Axis, default: Expr) -> Expr:
@@ -286,27 +307,62 @@ enter("vstack row_stack", "arrays|tensors", _vstack)
 enter("column_stack", "arrays|tensors", lambda r, g: stacked(r, _operands(r, g["arrays"]), 1))
 
 
-def _pad(reader: ArrayReader, given: Given) -> Array:
-    """A vector with zeros in front and behind."""
-    x, width = reader.array(given["x"]), given["width"]
-    if x.rank != 1 or x.axes[0] is None:
-        raise ParseError(
-            f"column {given['x'].column}: the padding of an array of axes {x.shape} can be read as that of "
-            "every axis (NumPy) or of the last ones (PyTorch); pad vectors, or use concatenate"
-        )
-    pair = width.parts if width.kind == "list" else (width, width)
-    if len(pair) == 1 and pair[0].kind == "list":
-        pair = pair[0].parts
-    if len(pair) != 2:
+def _pad(every: bool | None) -> Callable[[ArrayReader, Given], Array]:
+    """Zeros in front and behind: of every axis (NumPy), of the last ones, the last first (PyTorch)."""
+
+    def read(reader: ArrayReader, given: Given) -> Array:
+        x, width = reader.array(given["x"]), given["width"]
+        pairs = _pairs(reader, width)
+        nested = width.kind == "list" and any(p.kind == "list" for p in width.parts)
+        if every is None and x.rank != 1 and not nested:
+            raise ParseError(
+                f"column {given['x'].column}: the padding of an array of axes {x.shape} can be read as that of "
+                "every axis, `np.pad`, or of the last ones, `F.pad`"
+            )
+        if every is False:
+            flat = [n for pair in pairs for n in pair] if not nested else []
+            if not flat or len(flat) > 2 * x.rank:
+                raise ParseError(f"column {width.column}: two numbers for each axis, the last first")
+            pairs = [(0, 0)] * (x.rank - len(flat) // 2) + list(zip(flat[::2], flat[1::2], strict=True))[::-1]
+        elif len(pairs) == 1:
+            pairs = pairs * x.rank
+        if len(pairs) != x.rank:
+            raise ParseError(f"column {width.column}: a pair of numbers for each axis of {x.shape}")
+        for place, (before, after) in enumerate(pairs):
+            x = _padded(reader, x, place, before, after)
+        return x
+
+    return read
+
+
+def _pairs(reader: ArrayReader, width: Syntax) -> list[tuple[int, int]]:
+    """How many zeros in front and behind; one number is meant for both."""
+    if width.kind != "list":
+        count = _whole(reader, width, "a number of zeros")
+        return [(count, count)]
+    if any(p.kind == "list" for p in width.parts):
+        return [pair for p in width.parts for pair in _pairs(reader, p)]
+    counts = [_whole(reader, p, "a number of zeros") for p in width.parts]
+    if len(counts) % 2 or not counts:
         raise ParseError(f"column {width.column}: how much to pad in front and behind was expected")
-    before, after = (_whole(reader, p, "a number of zeros") for p in pair)
+    return list(zip(counts[::2], counts[1::2], strict=True))
+
+
+def _padded(reader: ArrayReader, x: Array, place: int, before: int, after: int) -> Array:
+    axis = x.axes[place]
     if min(before, after) < 0:
-        raise ParseError(f"column {width.column}: a padding is not negative")
-    over = fresh_index(reader.names.axis_of({x.axes[0]: 1}, before + after))
-    return spread(x, 0, over, lambda inner: bracket("==", inner + before, over))
+        raise ParseError("a padding is not negative")
+    if before == after == 0:
+        return x
+    if axis is None:
+        raise ParseError("an axis of size 1 is padded")
+    over = fresh_index(reader.names.axis_of({axis: 1}, before + after))
+    return spread(x, place, over, lambda inner: bracket("==", inner + before, over))
 
 
-enter("pad", "x|array|input width|pad_width|pad", _pad)
+enter("pad_every", "x|array|input width|pad_width|pad", _pad(True))
+enter("pad_last", "x|array|input width|pad_width|pad", _pad(False))
+enter("pad", "x|array|input width|pad_width|pad", _pad(None))
 
 
 def _tile(reader: ArrayReader, given: Given) -> Array:

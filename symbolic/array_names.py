@@ -6,7 +6,7 @@ where it is used; what is learned too late makes the reader read once more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradproof.symbolic.arrays import Array
@@ -52,7 +52,7 @@ class Names:
     - `learned`: the axes of indices and of tensors of positions, by a key that says which one is meant;
     - `structures`: what is known of the matrices that a claim is differentiated by;
     - `late`: whether something was learned after it had been needed;
-    - `shortest`: the places that an axis has at least; `fixed`: the size of every axis, None for any.
+    - `shortest`: the places that an axis has at least.
     """
 
     axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
@@ -64,8 +64,8 @@ class Names:
     needed: set[str] = field(default_factory=set[str])
     late: bool = False
     shortest: dict[str, int] = field(default_factory=dict[str, int])
-    fixed: int | None = None
     made: dict[Form, Axis] = field(default_factory=dict["Form", Axis])
+    rows: dict[tuple[Axis, ...], Axis] = field(default_factory=dict[tuple[Axis, ...], Axis])
 
     def axis(self, name: str) -> Axis:
         """The axis of a name; a whole number is an axis of that size."""
@@ -77,7 +77,7 @@ class Names:
             elif not name.isidentifier():
                 raise ParseError(f"an axis is named by an identifier or a size, found {name!r}")
             else:
-                self.axes[name] = Axis(name, size=self.fixed, minimum=self.shortest.get(name, 1))
+                self.axes[name] = Axis(name, minimum=self.shortest.get(name, 1))
         return self.axes[name]
 
     def axis_of(self, parts: Mapping[Axis, int], more: int) -> Axis:
@@ -109,6 +109,14 @@ class Names:
             name += f"_more_{more}" if more > 0 else f"_less_{-more}" if more else ""
             self.made[kept, more] = Axis(name, minimum=least, parts=kept, more=more)
         return self.made[kept, more]
+
+    def joined(self, factors: Sequence[Axis]) -> Axis:
+        """The axis that joins axes row by row: the same one for the same axes."""
+        key = tuple(factors)
+        if key not in self.rows:
+            name = "_by_".join(a.name for a in key)
+            self.rows[key] = Axis(name, minimum=1, factors=key)
+        return self.rows[key]
 
     def declare(self, name: str, axes: tuple[str, ...], domain: str = "real") -> Tensor:
         """A tensor over axes, with what is known of its entries."""

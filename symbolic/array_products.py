@@ -343,30 +343,3 @@ def _delta(reader: ArrayReader, node: Syntax) -> Array:
 
 ARRAY_TABLE["delta"] = ARRAY_TABLE["kron_delta"] = ARRAY_TABLE["kronecker_delta"] = _delta
 ARRAY_TABLE["KroneckerDelta"] = _delta
-
-
-def _one_hot(reader: ArrayReader, given: Given) -> Array:
-    node, axis = given["x"], reader.axis_named(given["axis"])
-    target = node.parts[0] if node.kind == "subscript" else node
-    if target.kind == "name":
-        reader.names.learn(f"positions:{target.text}", axis)
-    x = reader.array(node)
-    over = fresh_index(axis)
-    return Array((*x.axes, axis), (*x.indices, over), Formula(bracket("==", x.value, over), x.body.demands))
-
-
-enter("one_hot onehot", "x axis|num_classes|classes", _one_hot)
-
-
-def _gather(reader: ArrayReader, given: Given) -> Array:
-    """`take(x, t)` along the first axis, `embedding(t, W)`: the entries at the positions that `t` gives."""
-    x, node = reader.array(given["x"]), given["index"]
-    (at,) = reader.places(given["axis"], x) if "axis" in given else [0]
-    if node.kind == "name" and x.axes[at] is not None:
-        reader.names.learn(f"positions:{node.text}", x.axes[at])  # pyright: ignore[reportArgumentType]
-    subs = [Syntax("slice", "", (), node.column)] * at + [node]
-    return reader.array(Syntax("subscript", "", (given["x"], *subs), node.column))
-
-
-enter("take", "x index|indices ?axis|dim", _gather)
-enter("embedding", "index|input x|weight", _gather)

@@ -41,8 +41,8 @@ from gradproof.symbolic.formulas import (
     negated,
     raise_to,
 )
-from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError
-from gradproof.symbolic.scalar_table import arguments
+from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW
+from gradproof.symbolic.scalar_table import NoRowError, arguments
 from gradproof.symbolic.signs import zero_one
 from gradproof.symbolic.syntax import MAX_NODES, ParseError, Syntax, described
 

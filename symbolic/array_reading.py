@@ -9,12 +9,16 @@ from fractions import Fraction
 from gradproof.symbolic.array_latex import Declared, parse_latex_statements
 from gradproof.symbolic.array_names import MAX_SHORTEST, Names, TooShortError, named_index
 from gradproof.symbolic.array_reader import ArrayReader
+from gradproof.symbolic.array_shapes import gathered
 from gradproof.symbolic.arrays import (
     Array,
     ShapeError,
     binary,
     fresh_index,
     of_tensor,
+    placed,
+    shown,
+    spread_out,
     total_of,
     unary,
 )
@@ -73,12 +77,12 @@ class ClaimShapeError(Exception):
         self.one, self.other = problem.one, problem.other
 
 
-def read_claim_texts(claim: Claim, fixed: int | None = None) -> Reading:
-    """Read the texts of a claim, over axes with as many places as they ask for, or of one fixed size."""
+def read_claim_texts(claim: Claim) -> Reading:
+    """Read the texts of a claim, over axes with as many places as they ask for."""
     shortest: dict[str, int] = {}
     while True:
         try:
-            return _read_over(claim, shortest, fixed)
+            return _read_over(claim, shortest)
         except TooShortError as problem:
             if problem.least > MAX_SHORTEST:
                 raise ParseError(
@@ -87,10 +91,10 @@ def read_claim_texts(claim: Claim, fixed: int | None = None) -> Reading:
             shortest[problem.axis] = problem.least
 
 
-def _read_over(claim: Claim, shortest: dict[str, int], fixed: int | None) -> Reading:
+def _read_over(claim: Claim, shortest: dict[str, int]) -> Reading:
     """Read the texts of a claim, again for as long as something is learned too late."""
     parse = _latex_of(claim) if claim.latex else parse_statements
-    names = Names(domains=dict(claim.domain), shortest=shortest, fixed=fixed)
+    names = Names(domains=dict(claim.domain), shortest=shortest)
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
     by, labels = _by(claim, names)
@@ -220,8 +224,9 @@ class _Pass:
             label, order = self.label("g")
             self.unused(label, "cotangent", function)
             output = self.reordered(output, order)
-            cotangent = Tensor(label, tuple(a for a in output.axes if a is not None))
-            named[label] = of_tensor(cotangent)
+            plain = [f for a in output.axes if a is not None for f in a.factors or (a,)]
+            cotangent = Tensor(label, tuple(plain))
+            named[label] = gathered(of_tensor(cotangent), output.axes)
             reader.flexible[label] = cotangent
         if kind == "jvp":
             for n, tensor in zip(self.by, tensors, strict=True):
@@ -243,7 +248,25 @@ class _Pass:
                 raise
             raise ClaimShapeError(problem) from None
         known, suppose = self.conditions(conditions, reader)
+        if any(a is not None and a.factors for a in (*output.axes, *claimed.axes)):
+            self.same_joints(output, claimed, tensors)
+        output, claimed = spread_out(output), spread_out(claimed)
         return Reading(claim, names, output, claimed, tensors, moved, cotangent, known, suppose, ())
+
+    def same_joints(self, output: Array, claimed: Array, by: Sequence[Tensor]) -> None:
+        """Raise ClaimShapeError where a claim joins other axes than what it is about."""
+        kind = self.claim.kind
+        ahead = [] if kind == "vjp" else [a for a in output.axes if a is not None]
+        behind = [] if kind in ("identity", "jvp") else [a for t in by for a in t.axes]
+        wanted = (*ahead, *behind)
+        if placed(claimed, wanted, [fresh_index(a) for a in wanted]) is None and any(claimed.axes):
+            raise ClaimShapeError(
+                ShapeError(
+                    f"the claim has axes {claimed.shape}, what it is about has {shown(wanted)}",
+                    claimed.axes,
+                    wanted,
+                )
+            )
 
     def unused(self, label: str, what: str, function: ArrayReader) -> None:
         """Raise ParseError where the name of the cotangent or of a tangent is that of something else."""
@@ -280,6 +303,10 @@ class _Pass:
             self.agree(last.indices)
             value = reader.array(last.body)
         except ParseError as problem:
+            raise ParseError(f"{what}: {problem}") from None
+        except ShapeError as problem:
+            if what == "claim" or self.names.late:
+                raise
             raise ParseError(f"{what}: {problem}") from None
         return self.opened(value, reader, like)
 
@@ -414,7 +441,7 @@ class _Pass:
         relations = node.text.split()
         for relation, a, b in zip(relations, node.parts, node.parts[1:], strict=False):
             one, other = reader.array(a), reader.array(b)
-            made = binary(lambda x, y: x - y, one, other)
+            made = spread_out(binary(lambda x, y: x - y, one, other))
             if relation in ("<", "<="):
                 made = unary(lambda x: -x, made)
                 relation = relation.replace("<", ">")

@@ -15,12 +15,24 @@ from gradproof.symbolic.arrays import (
     fresh_index,
     largest,
     moved,
+    reduced,
     summed,
     total_of,
     unary,
 )
 from gradproof.symbolic.axes import Axis
-from gradproof.symbolic.expressions import ONE, ZERO, Expr, Index, Number, bracket, mul, number, size
+from gradproof.symbolic.expressions import (
+    ONE,
+    ZERO,
+    Expr,
+    Index,
+    Number,
+    bracket,
+    mul,
+    number,
+    size,
+    substitute,
+)
 from gradproof.symbolic.formulas import (
     Formula,
     choose,
@@ -31,7 +43,8 @@ from gradproof.symbolic.formulas import (
     raise_to,
     smaller,
 )
-from gradproof.symbolic.scalar_functions import TABLE, NoRowError
+from gradproof.symbolic.matrices import determinant
+from gradproof.symbolic.scalar_functions import TABLE
 from gradproof.symbolic.signs import positive
 from gradproof.symbolic.syntax import ParseError, Syntax
 
@@ -143,29 +156,34 @@ def smallest(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     return elementwise(Formula.__neg__, largest(elementwise(Formula.__neg__, array), places, keep))
 
 
+def span(array: Array, places: Sequence[int], keep: bool = False) -> Array:
+    """The largest value less the smallest one over axes."""
+    return elementwise(Formula.__sub__, largest(array, places, keep), smallest(array, places, keep))
+
+
 def log_sum_exp(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     """The logarithm of the sum of the exponentials over axes."""
     return elementwise(log, summed(elementwise(TABLE["exp"].build, array), places, keep))
 
 
-class ProductError(NoRowError):
-    """A product of factors that may be negative, over an axis of symbolic size."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "a product over an axis of symbolic size has no rule unless its factors are positive"
-        )
-
-
 def product_of(array: Array, places: Sequence[int], keep: bool = False) -> Array:
-    """The product over axes: of fixed size, or of entries that are positive."""
+    """The product over axes: written out over those of fixed size, elsewhere a determinant of a diagonal."""
     chosen = [n for n in places if array.indices[n] is not None]
     if all(array.axes[n].size is not None for n in chosen):  # pyright: ignore[reportOptionalMemberAccess]
         return _written_product(array, places, keep)
-    if not positive(array.value):
-        raise ProductError
-    logs = summed(elementwise(log, array), places, keep)
-    return elementwise(TABLE["exp"].build, logs)
+    if positive(array.value):
+        logs = summed(elementwise(log, array), places, keep)
+        return elementwise(TABLE["exp"].build, logs)
+    return reduced(array, places, keep, product_over)
+
+
+def product_over(body: Formula, over: Sequence[Index]) -> Formula:
+    """The product of a formula over indices, each of which runs over its whole axis."""
+    value = body.value
+    for i in over:
+        row, column = fresh_index(i.axis), fresh_index(i.axis)
+        value = determinant(mul(bracket("==", row, column), substitute(value, {i: row})), row, column)
+    return Formula(value, total_of(body, over).demands)
 
 
 def _written_product(array: Array, places: Sequence[int], keep: bool) -> Array:
@@ -226,11 +244,12 @@ def _known_value(reader: ArrayReader, name: str) -> bool:
 
 
 ARRAY_TABLE["sum"] = ARRAY_TABLE["Sum"] = lambda r, n: _over(r, n, summed)
-ARRAY_TABLE["mean"] = ARRAY_TABLE["average"] = lambda r, n: _over(r, n, mean_of)
+ARRAY_TABLE["mean"] = lambda r, n: _over(r, n, mean_of)
 ARRAY_TABLE["prod"] = ARRAY_TABLE["Product"] = lambda r, n: _over(r, n, product_of)
 ARRAY_TABLE["logsumexp"] = ARRAY_TABLE["lse"] = lambda r, n: _over(r, n, log_sum_exp)
 ARRAY_TABLE["amax"] = lambda r, n: _over(r, n, largest)
 ARRAY_TABLE["amin"] = lambda r, n: _over(r, n, smallest)
+ARRAY_TABLE["ptp"] = lambda r, n: _over(r, n, span)
 ARRAY_TABLE["max"] = ARRAY_TABLE["Max"] = _extreme("max", larger)
 ARRAY_TABLE["min"] = ARRAY_TABLE["Min"] = _extreme("min", smaller)
 
@@ -409,9 +428,11 @@ def _running_product(x: Array, places: list[int]) -> Array:
     if over is None:
         return x
     if over.axis.size is None:
-        if not positive(x.value):
-            raise ProductError
-        return elementwise(TABLE["exp"].build, _RUNNING(elementwise(log, x), places))
+        if positive(x.value):
+            return elementwise(TABLE["exp"].build, _RUNNING(elementwise(log, x), places))
+        ahead = fresh_index(over.axis)
+        so_far = choose(Formula(bracket("<=", over, ahead)), x.body, exact(1))
+        return Array(x.axes, (*x.indices[:at], ahead, *x.indices[at + 1 :]), product_over(so_far, [over]))
     ahead = fresh_index(over.axis)
     body = exact(1)
     for place in range(over.axis.size):

@@ -32,7 +32,7 @@ from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.positions import integral
 from gradproof.symbolic.repairs import changes, unparse
-from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError, Syntax, parse_expression
 from gradproof.symbolic.tangent import NoDerivativeError
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from gradproof.symbolic.array_moves import sliced
 from gradproof.symbolic.array_names import named_index
-from gradproof.symbolic.arrays import Array, expanded, fresh_index, scalar
+from gradproof.symbolic.arrays import Array, expanded, fresh_index, scalar, squeezed
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.definedness import Demand
-from gradproof.symbolic.expressions import Entry, Expr, Index, Number, size
+from gradproof.symbolic.expressions import ZERO, Entry, Expr, Index, Number, number, size
 from gradproof.symbolic.formulas import Formula, exact
 from gradproof.symbolic.positions import integral, on_axis
 from gradproof.symbolic.syntax import ParseError, Syntax
@@ -85,7 +85,9 @@ def _picked(reader: ArrayReader, base: Array, at: int, sub: Syntax) -> Array:
     """The array at a position on one of its axes."""
     axis = base.axes[at]
     if axis is None:
-        raise ParseError(f"column {sub.column}: a subscript on an axis of size 1; write `:`")
+        if reader.array(sub).value not in (ZERO, number(-1)):
+            raise ParseError(f"column {sub.column}: a subscript on an axis of size 1 is 0, or `:`")
+        return squeezed(base, at)
     where = _position(reader, sub, axis)
     if isinstance(where.value, Number) and where.value.value < 0:  # counted from the end
         where = scalar(Formula(size(axis) + where.value))

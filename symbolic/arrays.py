@@ -26,7 +26,9 @@ from gradproof.symbolic.expressions import (
     size,
     substitute,
 )
+from gradproof.symbolic.flattening import joined, parted
 from gradproof.symbolic.formulas import Formula, exact
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError
 
 Axes = tuple[Axis | None, ...]
@@ -284,20 +286,21 @@ def placed(array: Array, axes: Sequence[Axis], over: Sequence[Index]) -> Formula
 
 def summed(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     """The sum over axes."""
-    return _reduced(array, places, keep, lambda body, over: total_of(body, over))
+    return reduced(array, places, keep, lambda body, over: total_of(body, over))
 
 
 def largest(array: Array, places: Sequence[int], keep: bool = False) -> Array:
     """The largest value over axes."""
-    return _reduced(array, places, keep, largest_of)
+    return reduced(array, places, keep, largest_of)
 
 
-def _reduced(
+def reduced(
     array: Array,
     places: Sequence[int],
     keep: bool,
     reduction: Callable[[Formula, Sequence[Index]], Formula],
 ) -> Array:
+    """A reduction of the body over the indices of axes."""
     chosen = sorted(set(places))
     over = [i for n in chosen if (i := array.indices[n]) is not None]
     body = reduction(array.body, over)
@@ -312,6 +315,7 @@ def total_of(body: Formula, over: Sequence[Index]) -> Formula:
     """The sum of a formula over indices, each of which runs over its whole axis."""
     if not over:
         return body
+    body, over = _by_factors(body, over)
     value = ZERO if body.value is ZERO else reduce("sum", over, body.value)
     return Formula(_clean(value), _bound(body, over))
 
@@ -320,8 +324,38 @@ def largest_of(body: Formula, over: Sequence[Index]) -> Formula:
     """The largest value of a formula over indices; the axes must not be empty."""
     if not over:
         return body
+    body, over = _by_factors(body, over)
     asked = [Demand(size(i.axis), ">") for i in over if not i.axis.nonempty]
     return Formula(_clean(reduce("max", over, body.value)), (*asked, *_bound(body, over)))
+
+
+def _by_factors(body: Formula, over: Sequence[Index]) -> tuple[Formula, Sequence[Index]]:
+    """The formula and indices over the factors of joined axes instead of these."""
+    plain: list[Index] = []
+    for i in over:
+        apart = [fresh_index(a) for a in i.axis.factors] or [i]
+        body = parted(body, i, apart) if i.axis.factors else body
+        plain += apart
+    return body, plain
+
+
+def spread_out(array: Array) -> Array:
+    """The array over the factors of its joined axes; raises NoRowError where it cannot be."""
+    axes: list[Axis | None] = []
+    indices: list[Index | None] = []
+    body = array.body
+    for axis, i in zip(array.axes, array.indices, strict=True):
+        if i is None or not i.axis.factors:
+            axes.append(axis)
+            indices.append(i)
+            continue
+        apart = [fresh_index(a) for a in i.axis.factors]
+        body = parted(body, i, apart)
+        axes += i.axis.factors
+        indices += apart
+    if joined(body):
+        raise NoRowError("places on a joined axis are read all together, or over the axes that it joins")
+    return Array(tuple(axes), tuple(indices), body)
 
 
 def _clean(value: Expr) -> Expr:

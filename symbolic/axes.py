@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -21,6 +22,7 @@ class Axis:
     - `minimum`: the smallest size allowed; a proof states it as a condition (`n >= 1`).
     - `variadic`: stands for any number of leading dimensions, including none.
     - `parts`, `more`: of an axis that is made of others, so many times the size of each, and a number.
+    - `factors`: of an axis that joins others row by row, these; it has as many places as they have together.
 
     >>> Axis("classes", minimum=1)
     Axis(classes)
@@ -32,6 +34,7 @@ class Axis:
     variadic: bool = False
     parts: tuple[tuple[Axis, int], ...] = ()
     more: int = 0
+    factors: tuple[Axis, ...] = ()
     declaration: str = field(default_factory=lambda: uuid4().hex, repr=False, kw_only=True)
     """What a declaration is known by: copies and what is unpickled are the same axis."""
 
@@ -42,7 +45,9 @@ class Axis:
         return hash(self.declaration)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = (self.name, self.size, self.minimum, self.variadic, self.parts, self.more)
+        fields = (
+            self.name, self.size, self.minimum, self.variadic, self.parts, self.more, self.factors
+        )  # fmt: skip
         return _restore, (fields, self.declaration)
 
     def __post_init__(self) -> None:
@@ -88,6 +93,8 @@ def with_made(sizes: Mapping[Axis, int], axes: Iterable[Axis]) -> dict[Axis, int
     for axis in axes:
         if axis.parts:
             made[axis] = axis.more + sum(times * (a.size or made[a]) for a, times in axis.parts)
+        elif axis.factors:
+            made[axis] = prod(a.size or made[a] for a in axis.factors)
     return made
 
 

@@ -29,8 +29,8 @@ from gradproof.symbolic.formulas import (
     raise_to,
     variable,
 )
-from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, NoRowError, function
-from gradproof.symbolic.scalar_table import arguments
+from gradproof.symbolic.scalar_functions import ALSO_VARIABLES, TABLE, WITHOUT_ROW, function
+from gradproof.symbolic.scalar_table import NoRowError, arguments
 from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Syntax, described, parse_program
 
 MAX_DIGITS = 80

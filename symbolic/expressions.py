@@ -436,6 +436,8 @@ def size(axis: Axis) -> Expr:
     """The number of values of an index over the axis."""
     if axis.parts:
         return add(number(axis.more), *(mul(times, size(part)) for part, times in axis.parts))
+    if axis.factors:
+        return mul(*map(size, axis.factors))
     return number(axis.size) if axis.size is not None else _intern(Size, axis)
 
 

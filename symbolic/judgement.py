@@ -11,7 +11,7 @@ from gradproof.symbolic.claims import MAX_ORDER
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError
 from gradproof.symbolic.scalar import MAX_SECONDS
-from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.statements import Typed, prove_sides, repair_sides, typed
 from gradproof.symbolic.syntax import ParseError, Syntax, names_in
 from gradproof.symbolic.verdict import Verdict

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from gradproof.symbolic.expressions import (
     ONE,
+    ZERO,
     Bracket,
     Entry,
     Expr,
@@ -28,13 +29,18 @@ from gradproof.symbolic.expressions import (
     mul,
     number,
     power,
+    refresh,
+    rewrite,
     size,
     substitute,
     total,
+    walk,
+    where,
 )
 from gradproof.symbolic.inverses import is_inverse
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import Monomial, Poly, scale, to_expr
+from gradproof.symbolic.positions import integral
 from gradproof.symbolic.rank_updates import Update, turned, update, without_inner
 from gradproof.symbolic.signs import nonnegative, positive
 
@@ -68,6 +74,9 @@ def inverse(matrix: Expr, row: Index, column: Index) -> Expr:
         made = _inverse_of_product(m, row, column)
         if made is not None:
             return mul(1 / value, made)
+    made = _inverse_of_diagonal(poly, row, column)
+    if made is not None:
+        return made
     content = _content(poly)
     return mul(1 / content, _opaque("inverse", scale(poly, 1 / content), row, column))
 
@@ -77,8 +86,9 @@ def determinant(matrix: Expr, row: Index, column: Index) -> Expr:
     poly = NormalForm()(matrix)
     if len(poly) == 1:
         ((m, value),) = poly.items()
-        if m.factors == ((bracket("==", row, column), Fraction(1)),):
-            return _power_of_size(value, row)
+        parts = _entries_of_diagonal(m, value, row, column)
+        if parts is not None:
+            return mul(*parts)
         chain = _chain(m, row, column)
         if chain is not None and value > 0:
             parts = [_determinant_of(f) for f in chain]
@@ -128,12 +138,33 @@ def differential(made: Entry, moved: Expr, row: Index, column: Index) -> Expr:
     assert isinstance(tensor, MatrixFunction)
     batch = made.indices[: len(tensor.batch)]
     if tensor.kind == "determinant":
-        return total(mul(_cofactor(tensor, row, column, batch), moved), row, column)
-    if tensor.kind == "cofactor":
-        raise NotImplementedError("the derivative of cofactors")
+        return total(mul(_cofactor_at(tensor, row, column, batch), moved), row, column)
     i, j = made.indices[-2:]
+    if tensor.kind == "cofactor":
+        return _differential_of_cofactor(tensor, (i, j), batch, moved, (row, column))
     left, right = entry(tensor, *batch, i, row), entry(tensor, *batch, column, j)
     return mul(-1, total(mul(left, moved, right), row, column))
+
+
+def _differential_of_cofactor(
+    made: MatrixFunction,
+    place: tuple[Expr, Expr],
+    batch: tuple[Expr, ...],
+    moved: Expr,
+    over: tuple[Index, Index],
+) -> Expr:
+    """The tangent of `det(A) inv(A)[j, i]`, the cofactor at i, j where the matrix is invertible."""
+    (i, j), (row, column) = place, over
+    a, b = _names(row.axis, (*batch, i, j, row, column))
+    matrix = made.at(a, b, batch)
+    closed = inverse(matrix, a, b)
+
+    def inverted(first: Expr, second: Expr) -> Expr:
+        return substitute(refresh(closed, first.free | second.free), {a: first, b: second})
+
+    grown = mul(_cofactor_at(made, row, column, batch), inverted(j, i))
+    turned = mul(determinant(matrix, a, b), inverted(j, row), inverted(column, i))
+    return total(mul(add(grown, mul(-1, turned)), moved), row, column)
 
 
 def cofactor(matrix: Expr, row: Index, column: Index) -> Expr:
@@ -142,9 +173,9 @@ def cofactor(matrix: Expr, row: Index, column: Index) -> Expr:
     content = _content(poly) if poly else Fraction(1)
     made = _opaque("determinant", scale(poly, 1 / content), row, column)
     assert isinstance(made, Entry) and isinstance(made.tensor, MatrixFunction)
-    entry_of = _cofactor(made.tensor, row, column, made.indices)
+    entry_of = _cofactor_at(made.tensor, row, column, made.indices)
     if _turned(made.tensor, poly, content, row, column, made.indices):
-        entry_of = _cofactor(made.tensor, column, row, made.indices)
+        entry_of = _cofactor_at(made.tensor, column, row, made.indices)
     return mul(_power_of_size(content, row), number(1 / content), entry_of)
 
 
@@ -156,9 +187,11 @@ def _turned(
     return NormalForm().tidy(made.at(row, column, batch)) is not mine
 
 
-def _cofactor(made: MatrixFunction, row: Index, column: Index, batch: Iterable[Expr]) -> Expr:
+def _cofactor_at(made: MatrixFunction, row: Index, column: Index, batch: Iterable[Expr]) -> Expr:
     """The derivative of a closed determinant by the entry of its matrix at `row`, `column`."""
     assert made.row is not None and made.column is not None
+    if made.kind == "cofactor":
+        return entry(made, *batch, row, column)
     axes = (*made.axes, made.row.axis, made.row.axis)
     name = f"cof{made.name[3:]}"
     closed = MatrixFunction(
@@ -200,14 +233,63 @@ def _power_of_size(value: Fraction, row: Index) -> Expr:
 # --- products
 
 
-def _inverse_of_product(m: Monomial, row: Index, column: Index) -> Expr | None:
-    delta = bracket("==", row, column)
+def _on_diagonal(m: Monomial, row: Index, column: Index) -> dict[Expr, Fraction] | None:
+    """The powers that stand beside `[row = column]`, at `row`; None for what has no such factor."""
     powers = dict(m.factors)
-    if powers.get(delta) == 1:
-        others = [power(a, e) for a, e in powers.items() if a is not delta]
-        if not m.bound and not any(column in a.free or isinstance(a, Bracket) for a in others):
-            return mul(delta, power(mul(*others), -1))
+    delta = next((a for a in powers if isinstance(a, Bracket) and {a.left, a.right} == {row, column}), None)
+    if delta is None or powers.pop(delta) != 1 or m.bound:
         return None
+    moved: dict[Expr, Fraction] = {}
+    for a, e in powers.items():
+        here = substitute(a, {column: row})
+        moved[here] = moved.get(here, Fraction(0)) + e
+    return moved
+
+
+def _entries_of_diagonal(m: Monomial, value: Fraction, row: Index, column: Index) -> list[Expr] | None:
+    """The determinant of `diag(value a^p b^q ...)`, one factor for each: a product over the rows."""
+    powers = _on_diagonal(m, row, column)
+    if powers is None or (value == 1 and list(powers.values()) == [1] and not positive(next(iter(powers)))):
+        return None
+    parts = [_power_of_size(abs(value), row)]
+    if value < 0:
+        parts.append(_closed_product(number(-1), row, column))
+    for a, e in powers.items():
+        if positive(a):
+            parts.append(call("exp", mul(e, total(call("log", a), row))))
+        elif e.denominator == 1:
+            parts.append(power(_closed_product(a, row, column), e))
+        else:
+            return None
+    return parts
+
+
+def _closed_product(a: Expr, row: Index, column: Index) -> Expr:
+    return _opaque("determinant", NormalForm()(mul(bracket("==", row, column), a)), row, column)
+
+
+def _inverse_of_diagonal(poly: Poly, row: Index, column: Index) -> Expr | None:
+    """The inverse of a diagonal matrix: those of its entries, case by case where they have cases."""
+    entries: list[Expr] = []
+    for m, value in poly.items():
+        powers = _on_diagonal(m, row, column)
+        if powers is None:
+            return None
+        entries.append(mul(value, *(power(a, e) for a, e in powers.items())))
+    return mul(bracket("==", row, column), _inverted(add(*entries)))
+
+
+def _inverted(entry_of: Expr) -> Expr:
+    flag = next((n for n in walk(entry_of) if isinstance(n, Bracket) and integral(n.left)), None)
+    if flag is None:
+        return power(entry_of, -1)
+    cases = (
+        rewrite(entry_of, lambda node, value=value: value if node is flag else node) for value in (ONE, ZERO)
+    )
+    return where(flag, *map(_inverted, cases))
+
+
+def _inverse_of_product(m: Monomial, row: Index, column: Index) -> Expr | None:
     chain = _chain(m, row, column)
     if chain is None:
         return None

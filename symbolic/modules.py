@@ -46,6 +46,13 @@ def meaning(path: str | None, name: str, keywords: Collection[str]) -> tuple[str
             raise ModuleError(f"`.{name}()` can be read as one with {_SPREAD}")
         if roots & _TORCH:
             return name, {"ddof": ("number", "1")}
+    if name == "repeat" and path is None:
+        raise ModuleError(
+            "`.repeat()` can be read as each entry so many times (NumPy) or the whole so many times (PyTorch); "
+            "write `np.repeat(x, 2)` or `tile(x, 2)`"
+        )
+    if name == "pad" and roots & (_NUMPY | _TORCH):
+        return ("pad_last" if roots & _TORCH else "pad_every"), {}
     if name == "sinc" and roots & (_NUMPY | _TORCH | {"special"}):
         return "sincpi", {}
     if name == "gelu" and "approximate" not in keywords:

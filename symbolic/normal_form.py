@@ -156,7 +156,7 @@ class NormalForm:
     def of_matrix(self, read: Entry, made: MatrixFunction) -> Poly:
         """An entry of an inverse or a determinant; a cofactor is written with these."""
         if made.kind != "cofactor":
-            return atom_poly(read)
+            return atom_poly(entry(made, *map(plain_position, read.indices)))
         from gradproof.symbolic.matrices import opened_cofactor
 
         return self(opened_cofactor(read))

@@ -17,7 +17,7 @@ from gradproof.symbolic.expressions import Expr, parameter
 from gradproof.symbolic.formulas import Formula, TooBigError, written
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.scalar import PROBLEMS, Side, decide, value_on
-from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError, Syntax
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
 from gradproof.symbolic.witnesses import points

@@ -24,10 +24,6 @@ from gradproof.symbolic.special_functions import SPECIAL_TABLE, acos, normal_cdf
 HALF = Fraction(1, 2)
 
 
-class NoRowError(Exception):
-    """A function that mathematics knows and the table does not."""
-
-
 def exp(x: Formula) -> Formula:
     """The exponential."""
     return apply("exp", x)

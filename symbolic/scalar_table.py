@@ -14,6 +14,10 @@ MAX_FOLDED = 16
 """A function of any number of arguments takes at most so many."""
 
 
+class NoRowError(Exception):
+    """A function that mathematics knows and the table does not."""
+
+
 @dataclass(frozen=True)
 class ScalarFunction:
     """How a function is called, with at least and at most so many arguments, and what it stands for.

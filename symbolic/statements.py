@@ -17,7 +17,7 @@ from gradproof.symbolic.hints import hints
 from gradproof.symbolic.repairs import repair
 from gradproof.symbolic.roundings import rounded, rounding_note
 from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide, examine
-from gradproof.symbolic.scalar_functions import NoRowError
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError, Syntax, parse
 from gradproof.symbolic.verdict import Verdict
 

@@ -11,7 +11,8 @@ from gradproof.symbolic.claims_latex import parse_latex_side
 from gradproof.symbolic.domain import parse_domains
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.proof import prove_text
-from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW, NoRowError
+from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW
+from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import MAX_DEPTH, ParseError, parse
 
 
