@@ -17,13 +17,14 @@ from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
 from gradproof.symbolic.axes import Axis, with_made
 from gradproof.symbolic.claims_file import Claim
-from gradproof.symbolic.definedness import Demand, demands
+from gradproof.symbolic.definedness import Demand, compare, demands
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
     Entry,
     Expr,
     Index,
+    MatrixFunction,
     Size,
     Tensor,
     bracket,
@@ -35,6 +36,8 @@ from gradproof.symbolic.expressions import (
     walk,
 )
 from gradproof.symbolic.formulas import Formula, TooBigError
+from gradproof.symbolic.matrices import determinant_of, without_diagonal
+from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.scalar import MAX_SECONDS
 from gradproof.symbolic.scalar_table import NoRowError
@@ -134,12 +137,34 @@ def judge_case(case: Case, until: float) -> Verdict:
         strict = refuted_at_size_one(case, body)
         if strict is not None:
             return strict
+    if verdict.verdict == "proved" and (hidden := unfounded_determinant(case)) is not None:
+        return Verdict(
+            "undecided",
+            reason=f"the second derivative of {hidden} is known where it is not 0; say so in a condition",
+        )
     if verdict.verdict == "proved" and left:
         said = ", ".join(str(k) for k in left)
         return Verdict("undecided", reason=f"whether there is a derivative at {said} is not shown")
     if verdict.verdict == "refuted":
         return replace(verdict, notes=(*verdict.notes, *hints(case, body, verdict.witness)))
     return _with_sizes(verdict, case)
+
+
+def unfounded_determinant(case: Case) -> str | None:
+    """A determinant that a derivative of cofactors divides by, though neither function nor condition does."""
+    kinds = ("cofactor", "determinant") if case.what == "Hessian" else ("cofactor",)
+    read = [
+        n
+        for n in walk(case.function.value)
+        if isinstance(n, Entry) and isinstance(n.tensor, MatrixFunction) and n.tensor.kind in kinds
+    ]
+    given = tuple(spread((*case.known, *case.function.demands)))
+    nf = NormalForm()
+    for at in dict.fromkeys(read):
+        wanted = Demand(determinant_of(at), "!=")
+        if all(compare(given, [d], nf, {}).loose for d in (wanted, without_diagonal(wanted))):
+            return str(wanted.subject)
+    return None
 
 
 def _with_sizes(verdict: Verdict, case: Case) -> Verdict:

@@ -1,4 +1,4 @@
-"""Functions of arrays that libraries name and that are made of others: sums of products, distances, convolutions."""
+"""Functions that libraries name and that are made of others: sums of products, distances, convolutions."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _weighted(reader: ArrayReader, given: Given) -> Array:
     places = reader.places(given.get("axis"), x)
     if "weights" not in given:
         return mean_of(x, places)
-    weights = elementwise(lambda w, v: w + exact(0) * v, reader.array(given["weights"]), x)
+    weights = _plus(reader.array(given["weights"]), Array(x.axes, x.indices, exact(0)))
     return elementwise(Formula.__truediv__, summed(_times(weights, x), places), summed(weights, places))
 
 

@@ -151,7 +151,7 @@ def _every(
     axis = array.axes[place]
     assert axis is not None
     start = _whole(reader, ends["a"], "a start") if "a" in ends else 0
-    many = {part: times for part, times in axis.parts} or {axis: 1}
+    many = dict(axis.parts) or {axis: 1}
     fits = not axis.more and all(times % step == 0 for times in many.values()) if step > 1 else False
     fixed = axis.size is not None and step > 1 and axis.size % step == 0
     if "b" in ends or not 0 <= start < step or not (fits or fixed):
@@ -316,8 +316,8 @@ def _pad(every: bool | None) -> Callable[[ArrayReader, Given], Array]:
         nested = width.kind == "list" and any(p.kind == "list" for p in width.parts)
         if every is None and x.rank != 1 and not nested:
             raise ParseError(
-                f"column {given['x'].column}: the padding of an array of axes {x.shape} can be read as that of "
-                "every axis, `np.pad`, or of the last ones, `F.pad`"
+                f"column {given['x'].column}: the padding of an array of axes {x.shape} can be read as that "
+                "of every axis, `np.pad` (NumPy), or of the last ones, `F.pad` (PyTorch)"
             )
         if every is False:
             flat = [n for pair in pairs for n in pair] if not nested else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -163,13 +163,8 @@ def reshaped(names: Names, array: Array, shape: Sequence[tuple[Axis, ...] | None
         axis = array.axes[place]
         if axis is not None and axis.factors:
             array = taken_apart(names, array, place, axis.factors)
-    place = 0
-    for joint in shape:
-        if joint:
-            array = joined(names, array, place, len(joint))
-        else:
-            array = expanded(array, place)
-        place += 1
+    for place, joint in enumerate(shape):
+        array = joined(names, array, place, len(joint)) if joint else expanded(array, place)
     return array
 
 
@@ -242,32 +237,27 @@ def _vec(reader: ArrayReader, x: Array) -> Array:
 # --- entries repeated
 
 
-def _repeat(each: bool | None) -> Callable[[ArrayReader, Given], Array]:
-    """Every entry so many times (`np.repeat`), or the whole so many times (`Tensor.repeat`)."""
+def _repeat(reader: ArrayReader, given: Given) -> Array:
+    """Every entry so many times."""
+    x, many = reader.array(given["x"]), reader.number(given["repeats"], "how many times").value
+    if not isinstance(many, Number) or many.value not in range(2, MAX_REPEATED + 1):
+        raise ParseError(f"column {given['repeats'].column}: 2 to {MAX_REPEATED} times was expected")
+    if "axis" not in given and x.rank != 1:
+        raise ParseError(f"column {given['x'].column}: say along which axis of {x.shape} it repeats")
+    (place,) = reader.places(given["axis"], x) if "axis" in given else [0]
+    axis, count = x.axes[place], int(many.value)
+    if axis is None:
+        raise ParseError(f"column {given['x'].column}: an axis of size 1 is repeated")
+    over = fresh_index(reader.names.axis_of({axis: count}, 0))
 
-    def read(reader: ArrayReader, given: Given) -> Array:
-        x, many = reader.array(given["x"]), reader.number(given["repeats"], "how many times").value
-        if not isinstance(many, Number) or many.value not in range(1, MAX_REPEATED + 1):
-            raise ParseError(f"column {given['repeats'].column}: 1 to {MAX_REPEATED} times was expected")
-        if "axis" not in given and x.rank != 1:
-            raise ParseError(f"column {given['x'].column}: say along which axis of {x.shape} it repeats")
-        (place,) = reader.places(given["axis"], x) if "axis" in given else [0]
-        axis, count = x.axes[place], int(many.value)
-        if axis is None or count == 1:
-            raise ParseError(f"column {given['x'].column}: an axis with places, more than once, was expected")
-        over = fresh_index(reader.names.axis_of({axis: count}, 0))
-        return spread(
-            x,
-            place,
-            over,
-            lambda i: sum((bracket("==", count * i + n, over) for n in range(count)), start=ZERO),
-        )
+    def hit(inner: Index) -> Expr:
+        return sum((bracket("==", count * inner + n, over) for n in range(count)), start=ZERO)
 
-    return read
+    return spread(x, place, over, hit)
 
 
-enter("repeat_interleave", "x|input repeats ?axis|dim", _repeat(True))
-enter("repeat", "x|a repeats ?axis", _repeat(True))
+enter("repeat_interleave", "x|input repeats ?axis|dim", _repeat)
+enter("repeat", "x|a repeats ?axis", _repeat)
 
 
 # --- Kronecker products

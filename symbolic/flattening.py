@@ -1,4 +1,4 @@
-"""Axes joined row by row: while a formula is read, a place on one is an index of its own; then it is two or more.
+"""Axes joined row by row: a place on one is an index of its own while a formula is read, then two or more.
 
 A joined axis has as many places as its factors have together. What is read at a place on it reads its factors
 at the parts of the place, `Part`; sums over such an axis are sums over the factors.

@@ -8,9 +8,10 @@ invertible exactly where each factor is, so none of this changes where there is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -23,6 +24,7 @@ from gradproof.symbolic.expressions import (
     add,
     bracket,
     call,
+    constant,
     entry,
     fresh,
     index,
@@ -253,7 +255,7 @@ def _entries_of_diagonal(m: Monomial, value: Fraction, row: Index, column: Index
         return None
     parts = [_power_of_size(abs(value), row)]
     if value < 0:
-        parts.append(_closed_product(number(-1), row, column))
+        parts.append(call("cos", mul(size(row.axis), constant("pi"))))  # (-1) ** n
     for a, e in powers.items():
         if positive(a):
             parts.append(call("exp", mul(e, total(call("log", a), row))))
@@ -266,6 +268,34 @@ def _entries_of_diagonal(m: Monomial, value: Fraction, row: Index, column: Index
 
 def _closed_product(a: Expr, row: Index, column: Index) -> Expr:
     return _opaque("determinant", NormalForm()(mul(bracket("==", row, column), a)), row, column)
+
+
+def determinant_of(read: Entry) -> Expr:
+    """The determinant of the matrix that an entry is a function of."""
+    made = read.tensor
+    assert isinstance(made, MatrixFunction) and made.row is not None
+    batch = read.indices[: len(made.batch)]
+    row, column = _names(made.row.axis, batch)
+    return determinant(made.at(row, column, batch), row, column)
+
+
+def without_diagonal(demand: Demand) -> Demand:
+    """That the determinant of a diagonal is not 0, as the demand that no entry is; any other as it is."""
+    read = demand.subject
+    if not (isinstance(read, Entry) and isinstance(read.tensor, MatrixFunction)) or demand.relation != "!=":
+        return demand
+    made = read.tensor
+    assert made.row is not None
+    row = fresh({*read.free, *demand.bound}, index("r", made.row.axis))
+    column = fresh({*read.free, *demand.bound, row}, index("c", made.row.axis))
+    poly = NormalForm()(made.at(row, column, read.indices))
+    if made.kind != "determinant" or len(poly) != 1:
+        return demand
+    powers = _on_diagonal(next(iter(poly)), row, column)
+    if powers is None:
+        return demand
+    entry_of = mul(*(power(a, e) for a, e in powers.items()))
+    return replace(demand, subject=entry_of, bound=(*demand.bound, row))
 
 
 def _inverse_of_diagonal(poly: Poly, row: Index, column: Index) -> Expr | None:

@@ -48,8 +48,8 @@ def meaning(path: str | None, name: str, keywords: Collection[str]) -> tuple[str
             return name, {"ddof": ("number", "1")}
     if name == "repeat" and path is None:
         raise ModuleError(
-            "`.repeat()` can be read as each entry so many times (NumPy) or the whole so many times (PyTorch); "
-            "write `np.repeat(x, 2)` or `tile(x, 2)`"
+            "`.repeat()` can be read as each entry so many times (NumPy) or the whole so many times "
+            "(PyTorch); write `np.repeat(x, 2)` or `tile(x, 2)`"
         )
     if name == "pad" and roots & (_NUMPY | _TORCH):
         return ("pad_last" if roots & _TORCH else "pad_every"), {}

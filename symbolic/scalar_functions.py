@@ -18,7 +18,7 @@ from gradproof.symbolic.formulas import (
     raise_to,
     smaller,
 )
-from gradproof.symbolic.scalar_table import ScalarFunction, folded, one, two
+from gradproof.symbolic.scalar_table import NoRowError, ScalarFunction, folded, one, two
 from gradproof.symbolic.special_functions import SPECIAL_TABLE, acos, normal_cdf
 
 HALF = Fraction(1, 2)

@@ -94,7 +94,7 @@ def whole(expr: Expr) -> bool:
     if isinstance(expr, Parameter):
         return expr.domain.startswith("integer")
     kind = type(expr).__name__
-    return kind in ("Add", "Mul") and all(whole(part) for part in expr.children)
+    return kind == "Size" or (kind in ("Add", "Mul") and all(whole(part) for part in expr.children))
 
 
 def _f(name: str) -> Callable[[Expr], Expr]:
