@@ -137,7 +137,7 @@ def judge_case(case: Case, until: float) -> Verdict:
         strict = refuted_at_size_one(case, body)
         if strict is not None:
             return strict
-    if verdict.verdict == "proved" and (hidden := unfounded_determinant(case)) is not None:
+    if case.by and verdict.verdict == "proved" and (hidden := unfounded_determinant(case)) is not None:
         return Verdict(
             "undecided",
             reason=f"the second derivative of {hidden} is known where it is not 0; say so in a condition",
