@@ -16,11 +16,8 @@ from gradproof.models.layers import Dropout, LayerNorm, Linear
 Activation = str | Callable[[Tensor], Tensor]
 
 
-class TransformerEncoderLayer(nn.TransformerEncoderLayer):
-    """Self-attention and a feed-forward block, with residuals; as `torch.nn.TransformerEncoderLayer`.
-
-    `is_causal` without a mask means the causal mask.
-    """
+class _Layer(nn.Module):
+    """The constructor of both layers: PyTorch's, whose parts become ours."""
 
     def __init__(
         self,
@@ -51,6 +48,13 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         )
         for part in self.modules():
             adopt(part, PARTS)
+
+
+class TransformerEncoderLayer(_Layer, nn.TransformerEncoderLayer):
+    """Self-attention and a feed-forward block, with residuals; as `torch.nn.TransformerEncoderLayer`.
+
+    `is_causal` without a mask means the causal mask.
+    """
 
     def forward(
         self,
@@ -99,41 +103,11 @@ class TransformerEncoder(nn.TransformerEncoder):
         return x if self.norm is None else self.norm(x)
 
 
-class TransformerDecoderLayer(nn.TransformerDecoderLayer):
+class TransformerDecoderLayer(_Layer, nn.TransformerDecoderLayer):
     """Attention to itself and to a memory, and a feed-forward block.
 
     As `torch.nn.TransformerDecoderLayer`.
     """
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = functional.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-            device,
-            dtype,
-        )
-        for part in self.modules():
-            adopt(part, PARTS)
 
     def forward(
         self,

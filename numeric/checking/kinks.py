@@ -76,9 +76,10 @@ def _weight(
     primes = [0 for _ in pairs]
     for side in range(SIDES):
         try:
-            beside = [runner.beside(plan, attempt, side).outcomes[pair] for pair in pairs]
+            found = runner.beside(plan, attempt, side).outcomes
         except NOT_CONCLUSIVE:
             return None
+        beside = [found[pair] for pair in pairs]
         if any(a.prime and b.prime and a.prime != b.prime for a, b in zip(beside, outcomes, strict=True)):
             return None  # without a prime both numbers are 0, whatever it is
         primes = [p or a.prime or b.prime for p, a, b in zip(primes, beside, outcomes, strict=True)]

@@ -202,7 +202,7 @@ class Runner:
 
     def run(self, plan: Plan) -> Trial:
         """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
-        trial = self.run_once(plan, 0)
+        trial = self.run_once(plan, 0, searching=plan.kind not in APART)
         special = plan.kind in ("kink", "kinks") and trial.branches.forward_ties
         if _is_unclear(trial) and not special:
             return self._with_roots(plan, trial)
@@ -230,28 +230,35 @@ class Runner:
             other = Redraws(redraws.name, (*redraws.steps, redraw)) if known is None else known
             known = None
             try:
-                found = self.run_once(plan, 0, other)
+                found = self.run_once(plan, 0, other, searching=True)
             except AmbiguousError:
                 continue
             if found.unclean <= best.unclean:
                 redraws, best = other, found
         if not best.unclean:
             self.clean[plan.sizes] = redraws
-        return best
+        if best is trial and best.outcomes:
+            return best
+        return best if best.outcomes and plan.kind not in APART else self.run_once(plan, 0, redraws)
 
-    def run_once(self, plan: Plan, attempt: int, redraws: Redraws | None = None) -> Trial:
-        """Run a plan with the residues of one draw."""
+    def run_once(
+        self, plan: Plan, attempt: int, redraws: Redraws | None = None, *, searching: bool = False
+    ) -> Trial:
+        """Run a plan with the residues of one draw.
+
+        While `searching` for residues with roots, a run of all inputs at once without them is left at that.
+        """
         if self.depth is None:
             dry = self.look(plan)
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
             try:
-                if self.jointly and redraws is None and plan.kind not in APART:
-                    together = self._formal(plan, attempt, jointly=True)
-                    if together.outcomes:
+                if self.jointly and (searching or (redraws is None and plan.kind not in APART)):
+                    together = self._formal(plan, attempt, None, redraws, jointly=True)
+                    if together.outcomes or (searching and _is_unclear(together)):
                         return together
                 trial = self._formal(plan, attempt, None, redraws)
-                if any(outcome.kind in ("different", "unclear") for outcome in trial.outcomes.values()):
+                if any(outcome.kind == "different" for outcome in trial.outcomes.values()):
                     self.jointly = False
                 return trial
             except CircularError:
@@ -335,7 +342,14 @@ class Runner:
         numbers = Numbers(residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None)
         branches = self.branches = Branches(wanted=sought)
         settings = Settings(
-            numbers, branches, Constants(self.meant), plan.seed, plan.twice, plan.graph, jointly
+            numbers,
+            branches,
+            Constants(self.meant),
+            plan.seed,
+            plan.twice,
+            plan.graph,
+            jointly,
+            pushes=beside is None,
         )
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
         draws = Draws(
@@ -376,6 +390,9 @@ class Runner:
 
 
 def _is_unclear(trial: Trial) -> bool:
+    """Whether a root was missing that another draw may have."""
+    if not trial.outcomes:
+        return bool(trial.unclean and trial.plan.asked)
     return any(outcome.kind == "unclear" for outcome in trial.outcomes.values())
 
 

@@ -136,7 +136,7 @@ class KernelProgram:
             return [*claims, None if by_output is None else run.value_of(by_output)]
 
         found = evaluated(run, forward(True)[0], draw, pull, derive if order > 1 else None)
-        return replace(found, pushed=self._push_forward(settings, arguments))
+        return replace(found, pushed=self._push_forward(settings, arguments)) if settings.pushes else found
 
     def _push_forward(
         self, settings: Settings, arguments: Sequence[Argument]

@@ -66,6 +66,8 @@ class Settings:
     """Whether the backward is run so that it can be derived again, which it may notice."""
     jointly: bool = False
     """Whether rules of forward mode get the tangents of all inputs at once."""
+    pushes: bool = True
+    """Whether rules of forward mode are run."""
     cut: int | None = None
     """The operator of the forward, by its number, whose results have no tangent: a path that is left out."""
     forward: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -165,7 +167,9 @@ class TorchProgram:
                 together = self._backward_together(run, outputs, wanted, cotangents)
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
                 intended = self._intended(run, inputs, arguments, cotangents)
-                pushed = self._push_forward(run, arguments, outputs, settings.jointly)
+                pushed = (
+                    self._push_forward(run, arguments, outputs, settings.jointly) if settings.pushes else ()
+                )
         finally:
             settings.used.update(run.used.operators)
         return Evaluated(
