@@ -256,6 +256,8 @@ def _run_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[
     if _differs_at(runner, maker.example()):
         return None
     _run_all(target, runner, maker, findings)
+    if not any(trial.constants for trial in findings.trials):
+        return None  # nothing was read otherwise: if it is right now, it is not the same each time
     return None if _differing(findings) or findings.undecided else (runner, findings)
 
 

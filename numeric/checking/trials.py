@@ -47,6 +47,7 @@ BALL_BITS = 512
 """The precision of balls that decide comparisons where floats overflow."""
 FORWARD = -2
 """Marks pairs of a rule of forward mode."""
+CHANGING = "run again, the program returns something else"
 MAX_DRAWS = 80
 """How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
 ROOTS_A_DRAW = 4
@@ -137,6 +138,8 @@ class Trial:
     """The claimed gradients of first order in floats, none where balls decide."""
     values: dict[int, Array] = field(default_factory=dict[int, Array])
     """The outputs in floats."""
+    apart: bool = False
+    """Whether the sums over all inputs differ, where all were moved at once."""
     unclean: int = 0
     """How many roots were taken of residues that have none."""
     outside: bool = False
@@ -252,14 +255,18 @@ class Runner:
             dry = self.look(plan)
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
+            apart = False
             try:
                 if self.jointly and (searching or (redraws is None and plan.kind not in APART)):
                     together = self._formal(plan, attempt, None, redraws, jointly=True)
                     if together.outcomes or (searching and _is_unclear(together)):
                         return together
+                    apart = together.apart
                 trial = self._formal(plan, attempt, None, redraws)
                 if any(outcome.kind == "different" for outcome in trial.outcomes.values()):
                     self.jointly = False
+                elif apart and all(outcome.kind == "equal" for outcome in trial.outcomes.values()):
+                    raise UndecidableError(CHANGING)
                 return trial
             except CircularError:
                 self.circular = True
@@ -525,7 +532,9 @@ def pair_up_jointly(trial: Trial, residues: Residues, found: Evaluated, values: 
             intended = found.intended[k] or ()
             meant = [intended[place] if intended else None for place in pairs.values()]
             left = _sum_of_pairings(residues, meant, vectors)
-        if _outcome(residues, left, _sum_of_pairings(residues, claimed, vectors), True).kind != "equal":
+        sums = _outcome(residues, left, _sum_of_pairings(residues, claimed, vectors), True)
+        if sums.kind != "equal":
+            trial.apart = sums.kind == "different"
             return
         for pair, claim in zip(pairs, claimed, strict=True):
             outcomes[pair] = Outcome("equal", claim is not None)
