@@ -101,7 +101,7 @@ def recurrences() -> list[Row]:
     for dtype, orders in ((torch.float64, 2), (torch.float32, 1)):
         what = str(dtype).removeprefix("torch.")
         t(f"RNN tanh {what}", *_recurrent(nn.RNN, dtype))
-        t(f"RNN relu {what}", *_recurrent(nn.RNN, dtype, nonlinearity="relu"))
+        t(f"RNN relu {what}", *_recurrent(nn.RNN, dtype, nonlinearity="relu", bias=False))
         t(f"LSTM {what}", *_recurrent(nn.LSTM, dtype), orders=orders)
         t(f"LSTM two layers {what}", *_recurrent(nn.LSTM, dtype, num_layers=2), orders=1)
         t(

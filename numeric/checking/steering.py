@@ -53,7 +53,7 @@ def steer(runner: Runner, plan: Plan, missing: Missing, random: Random, overshoo
             return None
         if meets(looked, missing):
             return plan
-        aims = _aims(looked.gaps, random, overshoot)
+        aims = _aims(looked.gaps, movable_entries(plan), random, overshoot)
         if not aims:
             return None
         moved = _moved(plan, aims if some is None else random.sample(aims, min(some, len(aims))))
@@ -83,13 +83,13 @@ def _meets_at(runner: Runner, plan: Plan, missing: Missing) -> bool:
         return False
 
 
-def _aims(gaps: Sequence[Gap], random: Random, overshoot: float) -> list[Aim]:
+def _aims(gaps: Sequence[Gap], count: int, random: Random, overshoot: float) -> list[Aim]:
     """What is to change: for each entry of each comparison one of the outcomes that are missing."""
     found: dict[tuple[Site, int], list[Aim]] = {}
     for gap in gaps:
         sign = -1.0 if gap.outcome is False or gap.outcome == -1 else 1.0
         tangent = gap.difference.real.tangent
-        if tangent is None:
+        if tangent is None or len(tangent) != count:  # not moved by the inputs, or by something else
             continue
         differences = np.asarray(gap.difference.reals, dtype=np.float64).reshape(-1)
         slopes = tangent.reshape(tangent.shape[0], -1)

@@ -115,7 +115,9 @@ def _solve(
             gaps = runner.look(plan, wanted=_wanted(findings, [site, *held])).branches.gaps
         except FAILED:
             return None
-        entries = {(g.site, k): (d, s) for g in gaps for k, (d, s) in enumerate(_linear(g))}
+        entries = {
+            (g.site, k): (d, s) for g in gaps for k, (d, s) in enumerate(_linear(g, movable_entries(plan)))
+        }
         if not rows:
             rows, columns = _equations(entries, [site, *held], which)
             if not rows:
@@ -155,11 +157,11 @@ def _wanted(findings: Findings, sites: Sequence[Site]) -> Missing:
     return wanted
 
 
-def _linear(gap: Gap) -> list[tuple[float, Array]]:
+def _linear(gap: Gap, count: int) -> list[tuple[float, Array]]:
     """The differences at a site and their derivatives by all input entries."""
     tangent = gap.difference.real.tangent
     reals = np.asarray(gap.difference.reals, dtype=np.float64).reshape(-1)
-    if tangent is None:
+    if tangent is None or len(tangent) != count:
         return []
     slopes = tangent.reshape(tangent.shape[0], -1)
     return [(float(d), slopes[:, k]) for k, d in enumerate(reals)]

@@ -28,8 +28,11 @@ class Origin:
     """One had of which both sides are open: not of equality, which holds nowhere or only by the way."""
     unknown: bool = False
     """Not all the values are known that it may have."""
+    compared: bool = False
+    """It is what one comparison said, whose sides are asked for there, entry by entry."""
 
     def join(self, other: Origin) -> None:
+        self.compared = False
         self.decided |= other.decided
         self.forced |= other.forced
         self.unknown |= other.unknown
@@ -52,7 +55,7 @@ class Decision(NDArrayOperatorsMixin):
 
     def use(self, what: str) -> Array:
         """The plain array, where its values tell what is computed: records the sides met and those open."""
-        if self.origin.forced and self.array.size:
+        if self.origin.forced and not self.origin.compared and self.array.size:
             if self.array.dtype == np.bool_:
                 self.run.branches.record(what, {bool(side) for side in np.unique(self.array)}, {True, False})
             elif self.origin.unknown:

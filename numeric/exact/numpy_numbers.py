@@ -123,7 +123,7 @@ class NumpyNumbers:
 
     def decided(self, array: Any, equality: bool = False) -> Any:
         """The outcome of a comparison of exact numbers."""
-        return Decision(self, array, Origin(decided=True, forced=not equality))
+        return Decision(self, array, Origin(decided=True, forced=not equality, compared=True))
 
     def choose(self, condition: Any, a: Any, b: Any) -> Value:
         """`a` where the condition holds, `b` elsewhere."""
