@@ -111,7 +111,7 @@ def _refuted_by_escape(target: Target, runner: Runner, findings: Findings, pair:
     good: list[Plan] = []
     for plan in findings.escaped:
         seen = [_examine_escaping(runner, plan, pair, jitter) for jitter in JITTERS]
-        if any(one is None or one.forward_ties for one in seen):
+        if any(one is None or one.ties for one in seen):
             continue
         found = [one for one in seen if one is not None]
         spots = set(found[0].separated()).intersection(*(one.separated() for one in found[1:]))

@@ -43,7 +43,7 @@ ESCAPES = 40
 """At how many points a program is looked at whose values leave the tensors."""
 NO_VALUE = "the output has no value there"
 UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
-KINK_OF_GRADIENT = "the backward compares equal numbers there, and its own gradient is undefined"
+KINK_OF_GRADIENT = "the backward compares equal numbers there: its own gradient has a kink"
 UNCLEAR_POINT = "residues differ, but balls do not tell whether the gradient has a value there"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
@@ -400,7 +400,7 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
             del trial.outcomes[pair]
             findings.notes[f"with {trial.plan.name} a gradient is not the derivative"] = None
             continue
-        if outcome.kind == "undefined" and pair.first >= 0 and trial.branches.backward_ties:
+        if outcome.kind != "equal" and pair.first >= 0 and trial.branches.backward_ties:
             del trial.outcomes[pair]  # the gradient itself has a kink there
             findings.dropped.append((trial.plan, KINK_OF_GRADIENT))
             continue

@@ -40,7 +40,10 @@ class Examination:
     true: Array
     claimed: Array
     cotangent: Place
-    forward_ties: int
+    ties: int
+    """How many numbers were equal where what is derived compares them: the forward, in second order also the
+    backward.
+    """
     connected: bool
     forward: tuple[tuple[str, str], ...] = ()
     """The operators of the forward with their lines, if they were asked for."""
@@ -133,6 +136,8 @@ def examine(
         claimed = zeros_of(shape) if claim is None else claim.limit.primal.reshape(shape)
         place = used[0] if used else Place(np.ones(output.shape, dtype=object))
         ties, forward = settings.branches.forward_ties, tuple(settings.forward)
+        if pair.first >= 0:  # at a kink of the gradient its derivative is not what one side gives
+            ties += settings.branches.backward_ties
         return Examination(true, claimed, place, ties, claim is not None, forward, settings.custom)
 
 

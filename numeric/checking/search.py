@@ -54,7 +54,7 @@ def confirm(
     try:
         seen = examine(runner, plan, pair, cotangent, bits=bits)
         spots = seen.separated()
-        if not spots or (seen.forward_ties and getattr(runner.program, "declared", None) is None):
+        if not spots or (seen.ties and getattr(runner.program, "declared", None) is None):
             return None
         if not _stands(runner, plan, pair, cotangent, seen, spots[0], 2 * bits):
             return None

@@ -100,9 +100,10 @@ class Constants:
     def exponent(self, number: float) -> Fraction:
         """The exponent of a power; with `meant`, also one that is smaller by 1 or 2 than a fraction.
 
-        The derivative of `x^c` is written with `c - 1`, which is rounded once more.
+        The derivative of `x^c` is written with `c - 1`, which is rounded once more. A rounded exponent makes
+        no witness either: where constants are `widened`, it is what is meant.
         """
-        if not self.meant:
+        if not (self.meant or self.widened):
             return Fraction(number)
         for step in (0, 1, 2):
             simple = Fraction(number + step).limit_denominator(MAX_DENOMINATOR)

@@ -53,5 +53,12 @@ def test_but_a_wrong_gradient_at_the_jump_is_refuted() -> None:
     assert check(DoubledNowhere.apply, *LABELS, wrt=["a"], seed=1).verdict == "refuted"
 
 
+def test_a_kink_of_the_gradient_refutes_no_second_derivative() -> None:
+    """PyTorch writes the gradient by the target as `xlogy(cotangent, target)`: a comparison with 0."""
+    logs, target = torch.tensor([-0.25, -2.75, 1.75]).double(), torch.tensor([0.25, 0.1875, 0.5]).double()
+    found = check(torch.nn.functional.kl_div, logs, target, order=2, seed=1)
+    assert found.verdict != "refuted"
+
+
 def open_variations(varied: Mapping[str, Any]) -> list[str]:
     return [entry["variation"] for entry in varied["not decided"]]

@@ -52,3 +52,27 @@ class Exponential(torch.autograd.Function):
 def test_a_constant_that_is_cut_off_is_not_proved() -> None:
     x = torch.tensor([0.5, -0.25], dtype=torch.float64)
     assert check(Exponential.apply, x, seed=1).verdict != "proved"
+
+
+def test_an_exponent_that_is_rounded_is_no_witness() -> None:
+    """The norm raises a sum to 1 / 2.5, which no float is."""
+    x = torch.tensor([[0.5, 1.25, 2.0]], dtype=torch.float64)
+    assert check(lambda x: x.norm(2.5, -1), x, seed=1).verdict != "refuted"
+
+
+class Power(torch.autograd.Function):
+    """x^0.4, its derivative with an exponent that is 1e-13 off."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # pyright: ignore
+        ctx.save_for_backward(x)
+        return x**0.4
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:  # pyright: ignore
+        (x,) = ctx.saved_tensors
+        return grad * 0.4 * x ** (0.4 - 1 + 1e-13)
+
+
+def test_but_one_that_is_wrong_is() -> None:
+    assert check(Power.apply, torch.tensor([0.5, 2.0], dtype=torch.float64), seed=1).verdict == "refuted"
