@@ -1,4 +1,4 @@
-"""Where a function over arrays has no derivative: the kinks of its cases and the ties of its maxima.
+"""Where a function over arrays has no derivative: kinks of cases, ties of maxima, jumps of floors.
 
 A kink where both sides agree to first order is none. For one that no condition excludes, a point is looked
 for at which the one-sided derivatives differ.
@@ -20,6 +20,7 @@ from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
     Bracket,
+    Call,
     Entry,
     Expr,
     Index,
@@ -31,6 +32,7 @@ from gradproof.symbolic.expressions import (
     Where,
     add,
     bracket,
+    call,
     mul,
     parameter,
     refresh,
@@ -50,22 +52,27 @@ from gradproof.symbolic.verdict import Witness
 
 Dot = Callable[[Entry], Expr]
 MAX_TRIED = 40
+JUMPING = ("floor", "frac")
+MAX_JUMP = 8
+"""A floor is shown to be constant between two whole numbers up to this one."""
 
 
 @dataclass(frozen=True)
 class Kink:
-    """A place where cases turn over or a maximum is attained twice.
+    """A place where cases turn over, a maximum is attained twice or a floor jumps.
 
-    `demand` says that this is not so; `body` is the part between sums that holds the bracket `flag`.
+    `demand` says that this is not so; `body` is the part between sums that holds `flag`.
     """
 
     demand: Demand
     body: Expr
-    flag: Bracket | Reduce
+    flag: Bracket | Reduce | Call
 
     def __str__(self) -> str:
         if isinstance(self.flag, Reduce):
             return f"a tie of {self.flag}"
+        if isinstance(self.flag, Call):
+            return f"a jump of {self.flag}"
         return f"{add(self.flag.left, mul(-1, self.flag.right))} = 0"
 
 
@@ -81,6 +88,9 @@ def _kinks(body: Expr, bound: tuple[Index, ...], moving: frozenset[Tensor]) -> I
                 continue
             difference = add(node.left, mul(-1, node.right))
             yield Kink(Demand(difference, "!=", (), bound), body, node)
+        elif isinstance(node, Call) and node.function in JUMPING and node.tensors & moving:
+            if not integral(node.arguments[0]):
+                yield Kink(Demand(call("frac", node.arguments[0]), "!=", (), bound), body, node)
         elif isinstance(node, Reduce):
             inside = refresh(node, frozenset(bound) | node.free)
             assert isinstance(inside, Reduce)
@@ -114,11 +124,25 @@ def _excluded(kink: Kink, facts: Sequence[Demand], nf: NormalForm) -> bool:
     if case is not None and kink.demand.relation == "!=":
         parts = [rewrite(subject, lambda n, b=b: b if n is case else n) for b in (case.yes, case.no)]
         return all(_excluded(replace(kink, demand=replace(kink.demand, subject=p)), facts, nf) for p in parts)
+    if isinstance(kink.flag, Call) and _between(kink.flag.arguments[0], facts, nf):
+        return True
     wanted = tidied(replace(kink.demand, bound=()), nf)
     opposite = tidied(replace(kink.demand, subject=mul(-1, subject), bound=()), nf)
     if wanted is None or met(wanted, nf):
         return True
     return any(covers(fact, w, nf) for fact in facts for w in (wanted, opposite) if w is not None)
+
+
+def _between(argument: Expr, facts: Sequence[Demand], nf: NormalForm) -> bool:
+    """Whether an argument is shown to lie between two neighbouring whole numbers."""
+
+    def shown(subject: Expr) -> bool:
+        wanted = tidied(Demand(subject, ">"), nf)
+        return wanted is not None and (met(wanted, nf) or any(covers(fact, wanted, nf) for fact in facts))
+
+    return any(
+        shown(add(argument, -n)) and shown(add(n + 1, mul(-1, argument))) for n in range(-MAX_JUMP, MAX_JUMP)
+    )
 
 
 # --- kinks that are none
@@ -130,7 +154,7 @@ class OpenBranchError(Exception):
 
 def _smooth(kink: Kink) -> bool:
     """Whether value and slope of the body are the same on both sides and at the kink."""
-    if isinstance(kink.flag, Reduce):
+    if not isinstance(kink.flag, Bracket):
         return False
     try:
         places = list(_places(add(kink.flag.left, mul(-1, kink.flag.right))))
@@ -233,6 +257,20 @@ class OneSided(Evaluator):
     dot: Dot = lambda read: ZERO
     side: int = 1
 
+    def value(self, expr: Expr, at: Mapping[Index, int]) -> Any:
+        if not (isinstance(expr, Call) and expr.function in JUMPING):
+            return super().value(expr, at)
+        argument = self.value(expr.arguments[0], at)
+        slope = tangent(expr.arguments[0], self.dot)
+        whole = argument == argument.floor()
+        if slope is ZERO or not whole:
+            return super().value(expr, at)
+        moved: Any = self.side * self.value(slope, at)
+        if not (moved > 0 or moved < 0):
+            raise UnclearError(f"{expr} stays at its jump to first order")
+        below = 1 if moved < 0 else 0
+        return argument - below if expr.function == "floor" else 0 * argument + below
+
     def holds(self, expr: Bracket, at: Mapping[Index, int]) -> bool:
         if integral(expr.left) and integral(expr.right):
             return super().holds(expr, at)
@@ -280,6 +318,8 @@ def no_derivative(
 ) -> tuple[Witness, Kink] | None:
     """A point at which the claim has a value and the one-sided values of a derivative differ."""
     for kink in found:
+        if isinstance(kink.flag, Call):
+            continue  # slopes agree on both sides of a jump
         for point in islice(_points_at(kink, search), MAX_TRIED):
             if not all(surely(d, point, {}) is True for d in search.known if not _outside(d)):
                 continue
@@ -318,6 +358,7 @@ def _points_at(kink: Kink, search: Search) -> Iterator[Point]:
     if isinstance(kink.flag, Reduce):
         yield from _tied(kink.flag, search)
         return
+    assert isinstance(kink.flag, Bracket)
     difference = add(kink.flag.left, mul(-1, kink.flag.right))
     read, value = solved(difference)
     for point in islice(search.points(), MAX_TRIED):

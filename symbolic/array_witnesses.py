@@ -57,10 +57,11 @@ class Search:
     reads: Reads = field(init=False)
 
     def __post_init__(self) -> None:
-        inside = [d.subject for d in self.known] + [g for d in self.known for g in d.guards]
+        asked = (*self.known, *self.kinks)
+        inside = [d.subject for d in asked] + [g for d in asked for g in d.guards]
         sides = [*self.formulas, *inside, *(s for pair in self.equations for s in pair)]
-        bound = {i.axis for d in self.known for i in d.bound}
-        self.reads = Reads(sides, axes=[*bound, *(d.axis for d in self.known if d.axis is not None)])
+        bound = {i.axis for d in asked for i in d.bound}
+        self.reads = Reads(sides, axes=[*bound, *(d.axis for d in asked if d.axis is not None)])
 
     def find(self, left: Formula, right: Formula, few: bool = False) -> Witness | None:
         """A witness whose two sides are separated by ball arithmetic, the simplest first."""

@@ -197,6 +197,30 @@ def test_smooth_cases_are_no_kinks() -> None:
     assert judged("vjp", "relu(x)**2", "2*g*relu(x)", "x").verdict == "proved"
 
 
+JUMPS = [
+    ("vjp", "floor(x)", "0*g", {}, "refuted"),
+    ("jvp", "ceil(x)", "0*x_dot", {}, "refuted"),
+    ("vjp", "sum(mod(x, 2))", "g*(x == x)", {}, "refuted"),
+    ("vjp", "x*floor(x)", "g*floor(x)", {}, "refuted"),
+    ("vjp", "floor(x)", "g", {}, "refuted"),
+    ("vjp", "floor(x)", "0*g", {"domain": {"x": "(0, 1)"}}, "proved"),
+    ("vjp", "floor(x/2)", "0*g", {"domain": {"x": "(0, 2)"}}, "proved"),
+    ("vjp", "floor(x/2)", "0*g", {"domain": {"x": "(0, 3)"}}, "refuted"),
+    ("vjp", "floor(x*y)", "0*g", {}, "undecided"),
+    ("vjp", "floor(y)*x", "g*floor(y)", {}, "proved"),
+    ("vjp", "abs(x)*(floor(x) + 1/2)", "g/2", {"domain": {"x": "(-1, 1)"}}, "proved"),
+    ("vjp", "sum(sign(x))", "g*(x == x)", {}, "refuted"),
+]
+
+
+@pytest.mark.parametrize("kind, function, claim, more, wanted", JUMPS)
+def test_a_floor_has_no_derivative_where_it_jumps(
+    kind: str, function: str, claim: str, more: dict[str, Any], wanted: str
+) -> None:
+    verdict = judged(kind, function, claim, "x", **more)
+    assert verdict.verdict == wanted, verdict
+
+
 HINTS = [
     ("jacobian", "x @ A @ x", "2*A @ x", "x", "right only for symmetric A"),
     ("vjp", "X + x", "g", "x", "not summed over m"),
