@@ -25,7 +25,7 @@ MAX_ALONE = 8
 """At so many sites at most one entry alone is made equal."""
 MAX_TOGETHER = 24
 """So many entries are made equal at once."""
-ITERATIONS = 12
+ITERATIONS = 24
 TINY = 1e-13
 """What counts as no difference where it is not told how inputs move it."""
 DENOMINATORS = (64, 10**4, 10**7, None)

@@ -242,6 +242,7 @@ def test_each_turn_and_each_entry_has_sides_of_its_own(name: str) -> None:
 
 POINTS = {
     "a sign": lambda x, g: g * (2 * x + (1 - torch.sign(x - 7.5).abs())),
+    "a cube": lambda x, g: g * (2 * x + (1 - torch.sign(x**3 - 15.625).abs())),
     "a sum": lambda x, g: g * (2 * x + (x.sum() == 11.75)),
     "a number": lambda x, g: g * (2 * x if x.reshape(-1)[0] - 7.5 else 3 * x),
 }
@@ -270,3 +271,22 @@ UNHARMED = {
 def test_right_backwards_with_the_same_comparisons_are_proved(name: str) -> None:
     found = check(custom(torch.square, UNHARMED[name]), X, seed=1)
     assert (found.verdict, found.reason) == ("proved", None)
+
+
+class Remembers:
+    """A backward that is wrong at one call, or where a shape is new."""
+
+    def __init__(self, by_shape: bool) -> None:
+        self.by_shape, self.calls, self.shapes = by_shape, 0, set[tuple[int, ...]]()
+
+    def __call__(self, x: Tensor, grad: Tensor) -> Tensor:
+        self.calls += 1
+        shape = tuple(x.shape)
+        wrong = shape not in self.shapes if self.by_shape else self.calls == 7
+        self.shapes.add(shape)
+        return grad * (3 * x if wrong else 2 * x)
+
+
+@pytest.mark.parametrize("by_shape", [False, True], ids=["the seventh call", "a new shape"])
+def test_what_is_right_only_when_it_is_run_again_is_not_proved(by_shape: bool) -> None:
+    assert check(custom(torch.square, Remembers(by_shape)), X, seed=1).verdict != "proved"
