@@ -108,7 +108,8 @@ def judge_case(case: Case, until: float) -> Verdict:
         )
         return replace(verdict, notes=(*verdict.notes, *hints(case, None)))
     known = (*case.known, *case.needs)
-    every = list(kinks(case.function.value, frozenset(case.by)))
+    differentiated = [case.function.value, *([] if case.first is None else [case.first])]
+    every = list(dict.fromkeys(k for f in differentiated for k in kinks(f, frozenset(case.by))))
     asked = [part for d in (*case.truth.demands, *body.demands) for part in (d.subject, *d.guards)]
     search = Search(
         [case.truth.value, body.value, *asked], known, [k.demand for k in every], case.suppose, until
@@ -242,7 +243,7 @@ def derivative_case(reading: Reading) -> Case:
     dot = _unit(second, then)
     twice = tangent(value, dot)
     spread = [*axes, *first.axes, *second.axes]
-    return _case(reading, output, "Hessian", spread, [*over, *at, *then], twice, function, dot)
+    return _case(reading, output, "Hessian", spread, [*over, *at, *then], twice, function, dot, value)
 
 
 def _spread(output: Array, claimed: Array) -> tuple[Array, list[Axis], list[Index]]:
@@ -284,6 +285,7 @@ def _case(
     value: Expr,
     function: Formula,
     dot: Callable[[Entry], Expr],
+    first: Expr | None = None,
 ) -> Case:
     """The equation with its indices under names for people."""
     stray = (value.free | function.value.free) - set(over)
@@ -317,6 +319,7 @@ def _case(
         cotangent=reading.cotangent,
         directions=tuple(reading.moved.values()),
         sizes=_sizes(reading, truth),
+        first=None if first is None else named(Formula(first)).value,
     )
     return _restructured(made, reading.names.structures) if reading.names.structures else made
 
@@ -346,6 +349,7 @@ def _restructured(case: Case, tensors: Mapping[Tensor, Tensor]) -> Case:
         needs=asked(case.needs),
         known=asked(case.known),
         suppose=tuple((restructured(a, tensors), restructured(b, tensors)) for a, b in case.suppose),
+        first=None if case.first is None else restructured(case.first, tensors),
     )
 
 

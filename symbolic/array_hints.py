@@ -65,6 +65,8 @@ class Case:
     sizes: tuple[Axis, ...] = ()
     weighted: Expr | None = None
     """The number that a VJP or a gradient is the derivative of."""
+    first: Expr | None = None
+    """The first derivative that a Hessian is the derivative of."""
 
 
 @dataclass(frozen=True)

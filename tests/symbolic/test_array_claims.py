@@ -221,6 +221,27 @@ def test_a_floor_has_no_derivative_where_it_jumps(
     assert verdict.verdict == wanted, verdict
 
 
+NO_HESSIAN = [
+    ("sum(relu(x)**2)", "2*diag(x > 0)", {}, "refuted"),
+    ("sum(relu(x)**2)", "2*diag(x > 0)", {"where": ("x != 0",)}, "proved"),
+    ("sum(relu(x)**3)", "6*diag(relu(x))", {}, "proved"),
+    ("sum(x*relu(x))", "2*diag(x > 0)", {}, "refuted"),
+    ("sum(maximum(x - y, 0)**2)", "2*diag(x > y)", {}, "refuted"),
+    ("relu(dot(x, y))**3", "6*relu(dot(x, y))*outer(y, y)", {}, "proved"),
+    ("sum(huber(x))", "diag(abs(x) <= 1)", {}, "refuted"),
+    ("sum(elu(x))", "diag(where(x > 0, 0, exp(x)))", {}, "refuted"),
+    ("sum(abs(x)**3)", "6*diag(abs(x))", {}, "proved"),
+]
+
+
+@pytest.mark.parametrize("function, claim, more, wanted", NO_HESSIAN)
+def test_there_is_no_hessian_at_a_kink_of_the_gradient(
+    function: str, claim: str, more: dict[str, Any], wanted: str
+) -> None:
+    verdict = judged("hessian", function, claim, "x", **more)
+    assert verdict.verdict == wanted, verdict
+
+
 HINTS = [
     ("jacobian", "x @ A @ x", "2*A @ x", "x", "right only for symmetric A"),
     ("vjp", "X + x", "g", "x", "not summed over m"),
