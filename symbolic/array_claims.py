@@ -108,8 +108,8 @@ def judge_case(case: Case, until: float) -> Verdict:
         )
         return replace(verdict, notes=(*verdict.notes, *hints(case, None)))
     known = (*case.known, *case.needs)
-    differentiated = [case.function.value, *([] if case.first is None else [case.first])]
-    every = list(dict.fromkeys(k for f in differentiated for k in kinks(f, frozenset(case.by))))
+    again = kinks(case.first or ZERO, frozenset(case.by[-1:]))
+    every = list(dict.fromkeys((*kinks(case.function.value, frozenset(case.by)), *again)))
     asked = [part for d in (*case.truth.demands, *body.demands) for part in (d.subject, *d.guards)]
     search = Search(
         [case.truth.value, body.value, *asked], known, [k.demand for k in every], case.suppose, until

@@ -265,11 +265,16 @@ class OneSided(Evaluator):
         whole = argument == argument.floor()
         if slope is ZERO or not whole:
             return super().value(expr, at)
-        moved: Any = self.side * self.value(slope, at)
+        moved = self.side * self.speed(slope, at)
         if not (moved > 0 or moved < 0):
             raise UnclearError(f"{expr} stays at its jump to first order")
         below = 1 if moved < 0 else 0
         return argument - below if expr.function == "floor" else 0 * argument + below
+
+    def speed(self, slope: Expr, at: Mapping[Index, int]) -> Any:
+        if not slope.free <= set(at):
+            raise UnclearError("inside a matrix the direction is not known")
+        return self.value(slope, at)
 
     def holds(self, expr: Bracket, at: Mapping[Index, int]) -> bool:
         if integral(expr.left) and integral(expr.right):
@@ -285,7 +290,7 @@ class OneSided(Evaluator):
         slope = tangent(add(expr.left, mul(-1, expr.right)), self.dot)
         if slope is ZERO:
             return holds(expr.relation, 0)
-        moved: Any = self.value(slope, at)
+        moved = self.speed(slope, at)
         if not (moved > 0 or moved < 0):
             raise UnclearError(f"{expr} stays 0 to first order")
         return holds(expr.relation, self.side if moved > 0 else -self.side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -210,6 +211,7 @@ JUMPS = [
     ("vjp", "floor(y)*x", "g*floor(y)", {}, "proved"),
     ("vjp", "abs(x)*(floor(x) + 1/2)", "g/2", {"domain": {"x": "(-1, 1)"}}, "proved"),
     ("vjp", "sum(sign(x))", "g*(x == x)", {}, "refuted"),
+    ("vjp", "det(diag(relu(x)))", "g*(x > 0)", {}, "refuted"),
 ]
 
 
@@ -240,6 +242,12 @@ def test_there_is_no_hessian_at_a_kink_of_the_gradient(
 ) -> None:
     verdict = judged("hessian", function, claim, "x", **more)
     assert verdict.verdict == wanted, verdict
+
+
+def test_kinks_of_the_gradient_by_another_variable_do_not_count() -> None:
+    claim = Claim("", "sum(relu(x)**2*y)", ("x", "y"), "2*diag(relu(x))", kind="hessian", axes=VECTORS)
+    assert judge_arrays(claim).verdict == "proved"
+    assert judge_arrays(replace(claim, wrt=("x", "x"), claim="2*diag(y*(x > 0))")).verdict == "refuted"
 
 
 HINTS = [
