@@ -15,6 +15,7 @@ from typing import Any
 from gradproof.symbolic.array_witnesses import Search, places_of, plain, surely
 from gradproof.symbolic.decision import solved
 from gradproof.symbolic.definedness import Demand, covers, met, tidied
+from gradproof.symbolic.domain import parse_domain
 from gradproof.symbolic.evaluation import Evaluator, Point, UnclearError, UndefinedError
 from gradproof.symbolic.expressions import (
     ONE,
@@ -326,6 +327,8 @@ def no_derivative(
         if isinstance(kink.flag, Call):
             continue  # slopes agree on both sides of a jump
         for point in islice(_points_at(kink, search), MAX_TRIED):
+            if _at_an_end(point):
+                continue
             if not all(surely(d, point, {}) is True for d in search.known if not _outside(d)):
                 continue
             for at in places_of(slope.free | claim.value.free, point):
@@ -333,6 +336,17 @@ def no_derivative(
                 if witness is not None:
                     return witness, kink
     return None
+
+
+def _at_an_end(point: Point) -> bool:
+    """Whether an entry lies at an end of its domain, where the derivative is that of one side."""
+    for tensor, values in point.tensors.items():
+        if tensor.dtype == "real":
+            intervals = parse_domain(tensor.domain).intervals
+            ends = {e for i in intervals for e in (i.low, i.high)}
+            if not ends.isdisjoint(values.values()):
+                return True
+    return False
 
 
 def _outside(demand: Demand) -> frozenset[Index]:
@@ -343,6 +357,8 @@ def _parted(
     slope: Expr, claim: Formula, point: Point, at: Mapping[Index, int], dot: Dot, search: Search
 ) -> Witness | None:
     known = [d for d in (*search.known, *claim.demands) if _outside(d) <= set(at)]
+    # at a closed end the derivative is that of one side
+    known += [replace(d, relation=">") for d in search.known if d.relation == ">=" and d in known]
     if not all(surely(d, point, at) is True for d in known):
         return None
     for precision in PRECISIONS:

@@ -223,6 +223,23 @@ def test_a_floor_has_no_derivative_where_it_jumps(
     assert verdict.verdict == wanted, verdict
 
 
+CLOSED = [
+    ("relu(x)", "g", ">=0", "proved"),
+    ("relu(x)", "g*(x > 0)", ">=0", "refuted"),
+    ("relu(x)", "g", ">=-1", "refuted"),
+    ("abs(x)", "-g", "<=0", "proved"),
+    ("abs(x)", "-g", "<=1", "refuted"),
+    ("clip(x, 0, 1)", "g", "[0, 1]", "proved"),
+    ("clip(x, 0, 1)", "g", "[0, 2]", "refuted"),
+]
+
+
+@pytest.mark.parametrize("function, claim, domain, wanted", CLOSED)
+def test_at_a_closed_end_one_side_counts(function: str, claim: str, domain: str, wanted: str) -> None:
+    verdict = judged("vjp", function, claim, "x", domain={"x": domain})
+    assert verdict.verdict == wanted, verdict
+
+
 NO_HESSIAN = [
     ("sum(relu(x)**2)", "2*diag(x > 0)", {}, "refuted"),
     ("sum(relu(x)**2)", "2*diag(x > 0)", {"where": ("x != 0",)}, "proved"),
