@@ -44,6 +44,8 @@ ESCAPES = 40
 NO_VALUE = "the output has no value there"
 UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
 KINK_OF_GRADIENT = "the backward compares equal numbers there: its own gradient has a kink"
+VARIANTS = ("graph", "asked")
+"""Plans that run the backward in another way, at points that were looked at before."""
 UNCLEAR_POINT = "residues differ, but balls do not tell whether the gradient has a value there"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
@@ -414,7 +416,7 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
             away = trial.plan.kind in ("sizes", *OF_RANKS)
             axes = trial.plan.axes if trial.plan.kind == "sizes" else OTHER_RANKS
             found = findings.elsewhere.setdefault(axes, Branches()) if away else findings.branches
-            found.merge(trial.branches)
+            (found.merge_variant if trial.plan.kind in VARIANTS else found.merge)(trial.branches)
         findings.trials.append(trial)
         return
     findings.branches.constants |= trial.branches.constants

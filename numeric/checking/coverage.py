@@ -27,6 +27,9 @@ MAX_SITES = 64
 STEERED = 16
 """How many of the points are moved towards a side, where they do not meet one."""
 
+STARTS = ("values", "point", "data", "graph", "asked")
+"""The kinds of plans from which points are moved."""
+
 Run = Callable[[Plan], None]
 Variants = Callable[[Plan], Iterator[Plan]]
 """A plan, and others at the same point."""
@@ -45,7 +48,7 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
         plans = [
             trial.plan
             for trial in findings.trials
-            if trial.plan.kind in ("values", "point", "data") and _asks_for(trial.branches, sought)
+            if trial.plan.kind in STARTS and _asks_for(trial.branches, sought)
         ]
         return random.choice(plans) if plans else None
 
@@ -115,8 +118,10 @@ def _search(
             return
         random = Random(f"{runner.seed}/{plan.name}")
         found = _meeting(runner, plan, sought, random, attempt if idle < STEERED else -1, near, variants)
-        if found is not None and found.kind not in ("graph", "asked") and found.name != plan.name:
-            found = replace(found, name=plan.name, kind=plan.kind, twice=False)
+        if found is not None and not found.name.startswith(plan.name):  # moved from another plan
+            same = found.kind in ("graph", "asked")
+            kind = found.kind if same else plan.kind
+            found = replace(found, name=f"{plan.name}{', as before' if same else ''}", kind=kind, twice=False)
         idle += 1
         if found is not None:
             run(found)

@@ -144,6 +144,8 @@ class Branches:
     """The sides that are looked for, in a run that says how far they are."""
     gaps: list[Gap] = field(default_factory=list["Gap"])
     """How far they are."""
+    of_variants: set[Site] = field(default_factory=set[Site])
+    """The sites that only a backward that ran in another way came by."""
     _phase: str = "forward"
     _turns: Counter[Site] = field(default_factory=Counter[Site])
 
@@ -228,6 +230,19 @@ class Branches:
         self.equalities |= other.equalities
         self.constants |= other.constants
         self.data_constants |= other.data_constants
+
+    def merge_variant(self, other: Branches) -> None:
+        """Take over a run of the backward in another way. Where it alone compares, sides are not asked for
+        entry by entry, nor which entry was chosen.
+        """
+        self.of_variants |= other.sides.keys() - self.sides.keys()
+        coarse = dict[Site, Sides]()
+        for site in self.of_variants & other.sides.keys():
+            coarse[site] = Sides(())
+            coarse[site].add(other.sides[site])
+            required = coarse[site].required
+            coarse[site].required = {o: e for o, e in required.items() if not isinstance(o, str)}
+        self.merge(replace(other, sides={**other.sides, **coarse}))
 
     def at_places(self) -> Branches:
         """The same by their places in the text alone."""
