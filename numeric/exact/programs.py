@@ -283,7 +283,7 @@ class TorchProgram:
     ) -> tuple[Value | None, ...]:
         """The tangents of the outputs where some inputs move and the others have no tangent."""
         inputs = [_tensor(argument) for argument in arguments]
-        run.branches.enter(f"forward mode {moved[0]}")
+        run.branches.enter("forward mode")
         tangents = {k: _tangent(arguments[k]) for k in moved}
         try:
             with forward_ad.dual_level(), run, EscapeGuard(run):
