@@ -46,6 +46,8 @@ UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of the
 KINK_OF_GRADIENT = "the backward compares equal numbers there: its own gradient has a kink"
 VARIANTS = ("graph", "asked")
 """Plans that run the backward in another way, at points that were looked at before."""
+SPECIAL = ("cotangent", "kink", "kinks")
+"""Plans at points that were chosen for what may happen there: the numbers of others are drawn."""
 UNCLEAR_POINT = "residues differ, but balls do not tell whether the gradient has a value there"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
@@ -404,7 +406,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
             continue
         if outcome.kind != "equal" and pair.first >= 0 and trial.branches.backward_ties:
             del trial.outcomes[pair]  # the gradient itself has a kink there
-            findings.dropped.append((trial.plan, KINK_OF_GRADIENT))
+            special = trial.plan.kind in SPECIAL
+            (findings.dropped if special else findings.undecided).append((trial.plan, KINK_OF_GRADIENT))
             continue
         if outcome.kind == "undefined" and not _has_derivative(runner, trial.plan, pair):
             del trial.outcomes[pair]
@@ -422,7 +425,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
     findings.branches.constants |= trial.branches.constants
     before = len(findings.kinks)
     _take_kink(runner, findings, trial)
-    if all(outcome.kind != "unclear" for _, _, outcome in findings.kinks[before:]):
+    unclear = any(outcome.kind == "unclear" for _, _, outcome in findings.kinks[before:])
+    if not unclear and not findings.is_dropped(trial.plan):
         findings.meet_ties(trial)
 
 
@@ -442,6 +446,8 @@ def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
         smooth = _has_derivative(runner, trial.plan, pair)
         if smooth is None and outcome.kind == "different":
             findings.undecided.append((trial.plan, UNCLEAR_POINT))
+        elif smooth is None and not findings.is_dropped(trial.plan):
+            findings.dropped.append((trial.plan, UNCLEAR_POINT))
         if not smooth:
             del trial.outcomes[pair]
     findings.trials.append(trial)

@@ -60,5 +60,21 @@ def test_a_kink_of_the_gradient_refutes_no_second_derivative() -> None:
     assert found.verdict != "refuted"
 
 
+@pytest.mark.parametrize("tie", [torch.relu, torch.abs], ids=["relu", "abs"])
+def test_equal_numbers_in_every_backward_prove_no_second_derivative(tie: Callable[[Tensor], Tensor]) -> None:
+    class Detached(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            return grads[0] * 2 * x.detach() + 0 * tie(x - x)
+
+    assert check(Detached.apply, X, order=2, seed=1).verdict != "proved"
+
+
 def open_variations(varied: Mapping[str, Any]) -> list[str]:
     return [entry["variation"] for entry in varied["not decided"]]
