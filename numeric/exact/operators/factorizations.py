@@ -121,7 +121,8 @@ def factor(run: Any, a: Value) -> tuple[Value, Order, Order, Array]:
     order, swaps, known = _pivots(a)
     moved = _permuted(a, order)
     rows = [row_of(moved, k) for k in range(size)]
-    points, singular = _are_points(a), np.zeros(a.shape[:-2], dtype=bool)
+    points = a.formal is None and _are_points(a)
+    singular = np.zeros(a.shape[:-2], dtype=bool)
     largest = np.abs(_exact_entries(a).astype(float)).max(axis=(-1, -2), initial=0)
     for k in range(size):
         pivot = rows[k].map(lambda array, k=k: array[..., k])

@@ -1,6 +1,6 @@
 """Interpolation along axes: each is a product with a matrix of fractions, its backward with the transpose.
 
-The positions are those of the kernels; that their weights are rounded is left to the accuracy of floats.
+The positions are those of the kernels; weights that no float is stand under `assumes`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,13 @@ def _resample(value: Value, matrices: Sequence[Array]) -> Value:
     return value
 
 
-def _matrices(row: Row, before: Sequence[int], after: Sequence[int], scales: Sequence[Any]) -> list[Array]:
-    return [_matrix(row, *lengths) for lengths in zip(before, after, scales, strict=True)]
+def _matrices(
+    run: Execution, row: Row, before: Sequence[int], after: Sequence[int], scales: Sequence[Any]
+) -> list[Array]:
+    matrices = [_matrix(row, *lengths) for lengths in zip(before, after, scales, strict=True)]
+    if any(Fraction(float(weight)) != weight for matrix in matrices for weight in matrix.flat):
+        run.numbers.assumes["the weights of an interpolation are fractions, which no floats are"] = None
+    return matrices
 
 
 def _register(row: Row, axes: int, name: str, corners: Row | None) -> None:
@@ -88,13 +93,13 @@ def _register(row: Row, axes: int, name: str, corners: Row | None) -> None:
     def forward(run: Execution, a: Value, after: Any, *options: Any) -> Value:
         chosen, scales = choose(options)
         scales = (*scales, *(None,) * (axes - len(scales)))
-        return _resample(a, _matrices(chosen, a.shape[-axes:], after, scales))
+        return _resample(a, _matrices(run, chosen, a.shape[-axes:], after, scales))
 
     @handles(getattr(aten, f"{name}_backward").default)
     def backward(run: Execution, grad: Value, after: Any, before: Any, *options: Any) -> Value:
         chosen, scales = choose(options)
         scales = (*scales, *(None,) * (axes - len(scales)))
-        matrices = _matrices(chosen, before[-axes:], after, scales)
+        matrices = _matrices(run, chosen, before[-axes:], after, scales)
         return _resample(grad, [matrix.T for matrix in matrices])
 
 

@@ -381,6 +381,7 @@ def sides(program: Callable[..., Any]) -> dict[str, set[Any]]:
             {"a count of truths": {0, 1, 2, 3, 5, 6}, "a Python branch": {False}},
         ),
         (lambda x: np.where((x > 1.6) & (x < 1.9), x, 0), {"a choice": {True}}),
+        (lambda x: np.where(np.logical_and(m := x > 1.6, x < 1.9, out=m), x, 0), {"a choice": {True}}),
         (lambda x: x * (x > 0), {}),
         (lambda x: x * np.where(x > 0, 1.0, 0.5), {}),
         (lambda x: x[x > 0].sum(), {}),
