@@ -218,7 +218,6 @@ class NumpyExecution(NumpyPositions):
                 None,
             )
             if source is not None:
-                source.origin.compared &= len(given) == 1  # else it was written into
                 return self._counting(Decision(self, array, source.origin), given)
             unknown = origin.decided and not settled and array.dtype != np.bool_
             made = Origin(origin.decided, origin.forced, origin.unknown or unknown)
