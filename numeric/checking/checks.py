@@ -46,8 +46,8 @@ UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of the
 KINK_OF_GRADIENT = "the backward compares equal numbers there: its own gradient has a kink"
 VARIANTS = ("graph", "asked")
 """Plans that run the backward in another way, at points that were looked at before."""
-SPECIAL = ("cotangent", "kink", "kinks")
-"""Plans at points that were chosen for what may happen there: the numbers of others are drawn."""
+SPECIAL = ("cotangent", "kink", "kinks", "empty", *OF_RANKS)
+"""Plans that were chosen for what may happen there, or from whose failing nothing is concluded."""
 UNCLEAR_POINT = "residues differ, but balls do not tell whether the gradient has a value there"
 NOT_CONCLUDED = ("empty", *OF_RANKS, "graph")
 """Variations from whose failing nothing is concluded: empty axes, another number of axes, and a second
@@ -424,13 +424,14 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
         return
     findings.branches.constants |= trial.branches.constants
     before = len(findings.kinks)
-    _take_kink(runner, findings, trial)
+    told = _take_kink(runner, findings, trial)
     unclear = any(outcome.kind == "unclear" for _, _, outcome in findings.kinks[before:])
-    if not unclear and not findings.is_dropped(trial.plan):
+    if not unclear and told:
         findings.meet_ties(trial)
 
 
-def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
+def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> bool:
+    """Whether balls told, wherever residues differ, if there is a gradient."""
     if trial.branches.forward_ties and getattr(runner.program, "declared", None) is None:
         for output in {pair.output for pair in trial.outcomes if pair.first < 0}:
             for pair, outcome in judge_kink(runner, trial.plan, trial, output).items():
@@ -439,11 +440,13 @@ def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
                 if outcome.kind == "unclear" and not findings.is_dropped(trial.plan):
                     findings.dropped.append((trial.plan, UNCLEAR_KINK))
                 findings.kinks.append((trial.plan, pair, outcome))
-        return
+        return True
+    told = True
     for pair, outcome in list(trial.outcomes.items()):
         if outcome.kind == "equal":
             continue
         smooth = _has_derivative(runner, trial.plan, pair)
+        told = told and smooth is not None
         if smooth is None and outcome.kind == "different":
             findings.undecided.append((trial.plan, UNCLEAR_POINT))
         elif smooth is None and not findings.is_dropped(trial.plan):
@@ -451,6 +454,7 @@ def _take_kink(runner: Runner, findings: Findings, trial: Trial) -> None:
         if not smooth:
             del trial.outcomes[pair]
     findings.trials.append(trial)
+    return told
 
 
 def _has_derivative(runner: Runner, plan: Plan, pair: Pair) -> bool | None:
