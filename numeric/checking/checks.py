@@ -32,6 +32,7 @@ from gradproof.numeric.exact.branches import Branches, Entries, Sides, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapedError, TextError
+from gradproof.numeric.exact.seeds import kept
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError
 from gradproof.symbolic.verdict import combine
 
@@ -230,8 +231,14 @@ def _check(
 ) -> CheckResult:  # fmt: skip
     started = time.perf_counter()
     target = make_target(fn, inputs, wrt, spec, reference, declared)
-    maker, findings = Maker(target, seed), Findings()
-    runner = Runner(target.program, order, seed)
+    with kept():
+        pairs, findings = _judge(target, Maker(target, seed), order, seed)
+    return _result(target, pairs, combine(pairs), findings, seed, time.perf_counter() - started)
+
+
+def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[PairVerdict, ...], Findings]:
+    """The verdict on each pair, and what the trials found."""
+    runner, findings = Runner(target.program, order, seed), Findings()
     inspect_example(target, runner, maker.example())
     meant = _run_as_meant(target, maker, order, seed) if _differs_at(runner, maker.example()) else None
     if meant is None:
@@ -241,8 +248,7 @@ def _check(
     if meant is not None:
         runner, findings = meant
     pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
-    verdict = combine(pairs)
-    return _result(target, pairs, verdict, findings, seed, time.perf_counter() - started)
+    return pairs, findings
 
 
 def _differs_at(runner: Runner, plan: Plan) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from random import Random
 from typing import Any
@@ -211,10 +213,20 @@ def argument(place: Place, value: Value | None, layout: Layout | None, direction
 def fractions(array: Any) -> Array:
     """An array of floats or integers as fractions."""
     source = np.asarray(array)
-    result = np.empty(source.shape, dtype=object)
-    for position in np.ndindex(source.shape):
-        result[position] = Fraction(source[position].item())
-    return result
+    return as_array([Fraction(number) for number in source.reshape(-1).tolist()], source.shape)
+
+
+def as_array(entries: Sequence[Any], shape: Shape) -> Array:
+    """An array of objects, by its entries row by row."""
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array.reshape(shape)
+
+
+@lru_cache(maxsize=1 << 14)
+def ratio(numerator: int, denominator: int, scale: int | Fraction = 1) -> Fraction:
+    """`numerator / denominator * scale`: the same few are drawn again and again."""
+    return Fraction(numerator, denominator) * scale
 
 
 __all__ = ["FREE", "PINNED", "Balls", "Draws", "Place", "argument", "fractions", "unit_vectors"]

@@ -16,7 +16,16 @@ from flint import ctx
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
 from gradproof.numeric.checking.pairing import LevelsError, pair_up, pair_up_jointly
 from gradproof.numeric.checking.plans import FORWARD, Pair, Plan, Trial
-from gradproof.numeric.checking.points import MOVABLE, Draws, Place, Redraw, Redraws, argument
+from gradproof.numeric.checking.points import (
+    MOVABLE,
+    Draws,
+    Place,
+    Redraw,
+    Redraws,
+    argument,
+    as_array,
+    ratio,
+)
 from gradproof.numeric.exact.branches import Branches, Entries, Site
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Shape
@@ -32,7 +41,7 @@ from gradproof.numeric.exact.programs import (
 from gradproof.numeric.exact.reals import Balls, Floats, RoundedAwayError
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.scalars import FOLLOWED, EscapedError
-from gradproof.numeric.exact.towers import Tower, draw_tower
+from gradproof.numeric.exact.towers import Tower, draw_below, draw_tower
 from gradproof.numeric.exact.values import (
     AmbiguousError,
     CircularError,
@@ -48,7 +57,8 @@ MAX_DRAWS = 80
 """How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
 ROOTS_A_DRAW = 4
 """How many missing roots another residue brings at best, about: where more are missing none is looked for."""
-APART = ("point", "asked", "kink", "kinks")
+KINKS = ("kink", "kinks")
+APART = ("point", *KINKS)
 """Plans whose inputs move one after the other: at a kink the numbers of each are held against limits."""
 LOOKED_AT = 8
 """How much more a number costs where the operators are run in floats as well."""
@@ -56,12 +66,13 @@ LOOKED_AT = 8
 
 def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
     """Numbers for a cotangent: random of both signs, of one sign, or 0."""
-    numbers = np.empty(shape, dtype=object)
-    for position in np.ndindex(shape):
-        size = Fraction(random.randrange(1, 96), 32)
-        sign = {"positive": 1, "negative": -1}.get(plan.cotangent, random.choice((-1, 1)))
-        scale = 4096 if plan.cotangent == "large" else 1
-        numbers[position] = sign * size * scale
+    count = prod(shape)
+    scale = 4096 if plan.cotangent == "large" else 1
+    sizes = [scale * (1 + size) for size in draw_below(95, count, random)]
+    signs = {"positive": [0] * count, "negative": [1] * count}.get(plan.cotangent)
+    signs = draw_below(2, count, random) if signs is None else signs
+    drawn = [ratio(-size if sign else size, 32) for size, sign in zip(sizes, signs, strict=True)]
+    numbers = as_array(drawn, shape)
     ties = None
     if plan.cotangent == "sparse":
         ties = np.array([random.randrange(-1, 1) for _ in range(numbers.size)], dtype=int).reshape(shape)
@@ -82,7 +93,8 @@ class Runner:
     meant: bool = False
     depth: int | None = None
     circular: bool = False
-    balls: bool = False
+    rounded: set[str] = field(default_factory=set[str])
+    """The plans at which floats overflow, by name: balls decide there."""
     clean: dict[str, Redraws] = field(default_factory=dict[str, Redraws])
     """For which residues all roots were there, by sizes."""
     spare_runs: int = 400
@@ -98,6 +110,8 @@ class Runner:
     """How many numbers all runs have computed."""
     jointly: bool = True
     """Whether all inputs are moved at once: what agrees then agrees for each of them."""
+    tied: bool = False
+    """Whether the forward compared equal numbers at a point that was chosen for it."""
     branches: Branches = field(default_factory=Branches)
     """What the last run met, also one that ended with an error."""
 
@@ -108,7 +122,7 @@ class Runner:
     def run(self, plan: Plan) -> Trial:
         """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
         trial = self.run_once(plan, 0, searching=plan.kind not in APART)
-        special = plan.kind in ("kink", "kinks") and trial.branches.forward_ties
+        special = plan.kind in KINKS and trial.branches.forward_ties
         if _is_unclear(trial) and not special:
             return self._with_roots(plan, trial)
         return trial
@@ -152,16 +166,30 @@ class Runner:
         """Run a plan with the residues of one draw.
 
         While `searching` for residues with roots, a run of all inputs at once without them is left at that.
+        Where floats find no value, it may be that they rounded a number to 0: balls are asked.
         """
+        trial = self._settle(plan, attempt, redraws, searching)
+        if plan.name in self.rounded or plan.kind in KINKS or not _lacks_value(trial):
+            return trial
+        self.rounded.add(plan.name)
+        try:
+            return self._settle(plan, attempt, redraws, searching)
+        except (AmbiguousError, RoundedAwayError):
+            return trial
+
+    def _settle(self, plan: Plan, attempt: int, redraws: Redraws | None, searching: bool) -> Trial:
+        """Run a plan in as high a tower as it needs, in balls where floats overflow."""
         if self.depth is None:
             dry = self.look(plan)
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
         for _ in range(8):
             apart = False
             try:
-                if self.jointly and (searching or (redraws is None and plan.kind not in APART)):
+                if self.jointly and (searching or (redraws is None and self._moves_at_once(plan))):
                     together = self._formal(plan, attempt, None, redraws, jointly=True)
-                    if together.outcomes or (searching and _is_unclear(together)):
+                    tied = plan.kind in KINKS and together.branches.forward_ties > 0
+                    self.tied |= tied
+                    if not tied and (together.outcomes or (searching and _is_unclear(together))):
                         return together
                     apart = together.apart
                 trial = self._formal(plan, attempt, None, redraws)
@@ -173,12 +201,16 @@ class Runner:
             except CircularError:
                 self.circular = True
             except RoundedAwayError:
-                if self.balls:
+                if plan.name in self.rounded:
                     raise
-                self.balls = True
+                self.rounded.add(plan.name)
             except LevelsError as error:
                 self.depth = error.depth
         raise AmbiguousError("the numbers drawn decide no comparison")
+
+    def _moves_at_once(self, plan: Plan) -> bool:
+        """Whether the inputs of a plan may move at once: at a kink, where nothing compares equal numbers."""
+        return plan.kind not in APART or (plan.kind in KINKS and not self.tied)
 
     def _formal(
         self, plan: Plan, attempt: int, beside: int | None = None, redraws: Redraws | None = None,
@@ -220,7 +252,7 @@ class Runner:
         except RoundedAwayError:
             if wanted is not None:
                 raise
-            self.balls = True
+            self.rounded.add(plan.name)
             return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
 
     def _evaluate_with_values(
@@ -235,7 +267,7 @@ class Runner:
         sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:
         """A run in which balls decide where floats cannot tell which number is larger."""
-        balls = self.balls and beside is None and sought is None
+        balls = plan.name in self.rounded and beside is None and sought is None
         try:
             return self._evaluate_in(plan, residues, attempt, beside, bounds, balls, redraws, jointly, sought)
         except AmbiguousError:
@@ -305,6 +337,11 @@ def _is_unclear(trial: Trial) -> bool:
     return any(outcome.kind == "unclear" for outcome in trial.outcomes.values())
 
 
+def _lacks_value(trial: Trial) -> bool:
+    """Whether an output or a claimed gradient has no value."""
+    return trial.outside or any(o.kind in ("undefined", "outside") for o in trial.outcomes.values())
+
+
 def movable_entries(plan: Plan) -> int:
     """How many entries of the inputs may be moved one by one."""
     return sum(p.reals.size for p in plan.places if p.reals is not None and p.domain in MOVABLE)
@@ -347,7 +384,8 @@ def make_arguments(
             continue
         direction = len(values) if place.wanted else None
         units = units_of is not None and direction == units_of
-        direction = 0 if jointly and direction is not None else direction
+        if jointly and direction is not None:
+            direction = 0 if place.asked else None
         first = moved if draws.moves and place.domain in MOVABLE else None
         moved += 0 if first is None else place.reals.size
         value = draws.value(place, direction, units, first)

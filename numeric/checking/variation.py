@@ -12,11 +12,12 @@ from random import Random
 import numpy as np
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
-from gradproof.numeric.checking.points import FREE, PINNED, Place, fractions
+from gradproof.numeric.checking.points import FREE, PINNED, Place, as_array, fractions, ratio
 from gradproof.numeric.checking.specification import InputAxes, shape_of
 from gradproof.numeric.checking.targets import Example, Target
 from gradproof.numeric.checking.trials import Plan
 from gradproof.numeric.exact.duals import Array, Shape
+from gradproof.numeric.exact.towers import draw_below
 
 MAX_ENTRIES = 600
 """Inputs of a trial have at most so many entries together, where sizes are varied."""
@@ -58,16 +59,17 @@ def draw_reals(domain: str, shape: Shape, scale: int | Fraction, sign: int, rand
     """Fractions in a domain; `sign` 1 or -1 makes all of them positive or negative where the domain
     allows.
     """
-    result = np.empty(shape, dtype=object)
-    for position in np.ndindex(shape):
-        if domain == "mask":
-            result[position] = Fraction(random.randrange(2))
-        elif domain in ("unit", "simplex"):
-            result[position] = Fraction(random.randrange(1, 127), 128)
-        else:
-            size = Fraction(random.randrange(3, 160), 64) * scale
-            positive = domain == "positive" or sign > 0 or (sign == 0 and random.random() < 0.5)
-            result[position] = size if positive else -size
+    count = prod(shape)
+    if domain == "mask":
+        drawn = [ratio(number, 1) for number in draw_below(2, count, random)]
+    elif domain in ("unit", "simplex"):
+        drawn = [ratio(1 + number, 128) for number in draw_below(126, count, random)]
+    else:
+        sizes = [3 + size for size in draw_below(157, count, random)]
+        sign = 1 if domain == "positive" else sign
+        signs = [int(sign < 0)] * count if sign else draw_below(2, count, random)
+        drawn = [ratio(-size if s else size, 64, scale) for size, s in zip(sizes, signs, strict=True)]
+    result = as_array(drawn, shape)
     if domain == "simplex" and shape and shape[-1]:
         result = result / result.sum(axis=-1, keepdims=True)
     return result

@@ -9,6 +9,7 @@ PyTorch's decomposition of it; what has none of these is undecidable, by name.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -85,11 +86,19 @@ class Execution(TorchDispatchMode):
         self.forward: list[tuple[str, str]] = []
         """The operators of the forward and their lines, where `cut` is a number."""
         self._inside = False
-        self._known_metas: dict[Any, list[torch.Tensor | None]] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch is to guard each call against its compiler, which it would import for that."""
+        return "torch._dynamo" in sys.modules
 
     # How an operator is answered
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch._C.DisableTorchFunction():  # what is called from here on is no call of the program's
+            return self._dispatch_or_cut(func, args, kwargs)
+
+    def _dispatch_or_cut(self, func: Any, args: Any, kwargs: Any) -> Any:
         if self.cut is None or self._inside or not self.branches.forward:
             return self._dispatch(func, args, kwargs or {})
         self._inside = True
@@ -135,7 +144,7 @@ class Execution(TorchDispatchMode):
         if torch.Tag.inplace_view in func.tags:
             return self._change_view(func, args, kwargs)
         if _handler(func) is None and _is_composite(func):
-            with self:
+            with self, torch._C._EnableTorchFunction():
                 return func.decompose(*args, **kwargs)
         if _is_view(func):
             return self._answer_view(func, args, kwargs)
@@ -208,6 +217,7 @@ class Execution(TorchDispatchMode):
         target = args[0]
         if not isinstance(target, ExactTensor) or func.overloadpacket in _RESIZING:
             raise UndecidableError(f"the operator {func} at {user_line()}")
+        target.meta = torch.ops.aten.alias.default(target.meta)  # others may have the same
         func(target.meta, *args[1:], **kwargs)
         with no_dispatch():
             func(*args, **kwargs)
@@ -262,10 +272,12 @@ class Execution(TorchDispatchMode):
 
     def _metas(self, func: Any, args: Any, kwargs: Any, count: int) -> list[torch.Tensor | None]:
         """How PyTorch would lay the results out; None where it does not say."""
-        key = (func, _signature(args), _signature(tuple(kwargs.items())))
-        known = self._known_metas.get(key)
+        key = (func, _signature(args), _signature(tuple(kwargs.items())), torch.get_default_dtype())
+        known = _KNOWN_METAS.get(key)
         if known is None:
-            known = self._known_metas[key] = _ask_for_metas(func, args, kwargs)
+            if len(_KNOWN_METAS) >= MAX_KNOWN:
+                _KNOWN_METAS.clear()
+            known = _KNOWN_METAS[key] = _ask_for_metas(func, args, kwargs)
         return known if len(known) == count else [None] * count
 
     def _compute(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -288,7 +300,7 @@ class Execution(TorchDispatchMode):
         args = map_tensors(self._lift_floats, args)
         kwargs = dict(zip(kwargs, map_tensors(self._lift_floats, tuple(kwargs.values())), strict=True))
         decomposition = decomposition_table.get(func)
-        with self:
+        with self, torch._C._EnableTorchFunction():
             if decomposition is not None:
                 result = decomposition(*args, **kwargs)
             else:
@@ -306,14 +318,14 @@ class Execution(TorchDispatchMode):
         if self.opaque is not None:
             opaque, self.opaque = self.opaque, None
             try:
-                with self, torch.no_grad():
+                with self, torch._C._EnableTorchFunction(), torch.no_grad():
                     return opaque()
             finally:
                 self.opaque = opaque
         code = python_code_of(func)
         if code is None:
             return NotImplemented
-        with self:
+        with self, torch._C._EnableTorchFunction():
             return code(*args, **kwargs)
 
     # Tensors
@@ -615,6 +627,11 @@ _PLAIN = {
 """Operators beside those of single entries that lay their results out as PyTorch always does."""
 _PLAIN_OPTIONS = {"alpha", "beta", "value", "approximate", "rounding_mode"}
 """Options that change neither precision nor layout."""
+
+
+_KNOWN_METAS: dict[Any, list[torch.Tensor | None]] = {}
+"""How results are laid out, by the operator and what the layout may depend on."""
+MAX_KNOWN = 1 << 14
 
 
 def _signature(arguments: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System, as_objects
 from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
-from gradproof.numeric.exact.towers import Tower, power_modulo
+from gradproof.numeric.exact.towers import Tower, draw_below, power_modulo
 
 
 class ZeroDivisorError(Exception):
@@ -87,11 +87,10 @@ class Residues(System):
 
     def draw(self, shape: Shape, random: Random) -> Array:
         """Independent, uniform residues."""
-        count = int(np.prod(shape, dtype=int))
+        count = math.prod(shape)
         rows = np.empty((self.levels, count), dtype=object)
         for level, prime in enumerate(self.tower.primes):
-            for position in range(count):
-                rows[level, position] = random.randrange(prime)
+            rows[level] = draw_below(prime, count, random)
         return rows.reshape((self.levels, *shape))
 
     def draw_like(self, signs: Array, random: Random) -> Array:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -19,16 +20,27 @@ from gradproof.numeric.exact.values import Value, concatenate
 
 
 class ExactStorage:
-    """What a PyTorch storage is, with exact numbers: one axis of entries, shared by all views of it."""
+    """What a PyTorch storage is, with exact numbers: its entries in a row, shared by all views of it."""
 
     def __init__(self, value: Value) -> None:
-        self.value = value  # shape (entries,)
+        self._shaped = value
+        """The entries row by row, in the shape in which they were made."""
+        self._flat: Value | None = None
+
+    @property
+    def value(self) -> Value:
+        """All entries on one axis."""
+        if self._flat is None:
+            self._flat = flatten(self._shaped)
+        return self._flat
 
     def read(self, size: Shape, stride: Shape, offset: int) -> Value:
+        if offset == 0 and _is_row_major(size, stride):
+            if size == self._shaped.shape:
+                return self._shaped
+            if prod(size) == prod(self._shaped.shape):
+                return self.value.map(lambda array: array.reshape((*array.shape[:-1], *size)))
         self._check(size, stride, offset)
-        if offset == 0 and prod(size) == self.value.shape[0] and _is_row_major(size, stride):
-            axes = len(size)
-            return self.value if axes == 1 else self.value.map(lambda a: a.reshape((*a.shape[:-1], *size)))
         return self.value.map(lambda array: view_strided(array, size, stride, offset))
 
     def _check(self, size: Shape, stride: Shape, offset: int) -> None:
@@ -41,7 +53,7 @@ class ExactStorage:
         count = self.value.shape[0]
         positions = np.arange(count)
         view_strided(positions, size, stride, offset)[...] = count + np.arange(prod(size)).reshape(size)
-        self.value = gather([self.value, value], positions)
+        self._shaped = self._flat = gather([self.value, value], positions)
 
 
 def _is_row_major(size: Shape, stride: Shape) -> bool:
@@ -121,15 +133,23 @@ class ExactTensor(torch.Tensor):
         raise RuntimeError(f"{func} was called on an exact tensor outside of an exact execution")
 
 
+@lru_cache(maxsize=4096)
+def plain_meta(shape: Shape, dtype: torch.dtype) -> torch.Tensor:
+    """Row-major memory that is not there; shared by all tensors that are laid out so."""
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
 def new_tensor(
     value: Value, dtype: torch.dtype, requires_grad: bool = False, like: torch.Tensor | None = None
 ) -> ExactTensor:
     """A tensor of its own with the entries of `value`, laid out as `like` (contiguous without it)."""
-    meta = torch.empty(value.shape, dtype=dtype, device="meta") if like is None else like
+    if like is None:
+        return ExactTensor(ExactStorage(value), plain_meta(value.shape, dtype), requires_grad)
+    meta = like
     size, stride, offset = tuple(meta.size()), meta.stride(), int(meta.storage_offset())
     count = 1 + offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
     if meta.is_contiguous() and offset == 0 and count == prod(size):
-        return ExactTensor(ExactStorage(flatten(value)), meta, requires_grad)
+        return ExactTensor(ExactStorage(value.expand(size)), meta, requires_grad)
     storage = ExactStorage(value.numbers.zeros((count,)))
     storage.write(value.expand(size), size, stride, offset)
     return ExactTensor(storage, meta, requires_grad)

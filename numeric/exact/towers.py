@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from random import Random
 
 from flint import fmpz
 
+CERTAIN = 64
+"""Up to so many bits primes are quickly told."""
 ROOTS = (3, 5, 7)
 """Every residue has exactly one root of these degrees, since no prime is 1 modulo them."""
 BITS = 144
@@ -54,6 +57,22 @@ class Tower:
         return tuple(parts)
 
 
+def draw_below(bound: int, count: int, random: Random) -> list[int]:
+    """Independent, uniform integers from 0 to `bound - 1`.
+
+    >>> draw_below(10, 3, Random(0))
+    [6, 6, 0]
+    """
+    bits, get = bound.bit_length(), random.getrandbits
+    drawn: list[int] = []
+    for _ in range(count):
+        number = get(bits)
+        while number >= bound:
+            number = get(bits)
+        drawn.append(number)
+    return drawn
+
+
 def power_modulo(base: int, exponent: int, prime: int) -> int:
     """`base^exponent` modulo a prime; a negative exponent inverts.
 
@@ -73,22 +92,12 @@ def draw_tower(levels: int, random: Random, circular: bool = False, bits: int = 
     (0, 0, 1)
     """
     residue = 5 if circular else 7
-    primes: list[int] = []
-    roots: list[int] = []
-    for level in range(levels):
-        if level == 0:
-            prime = random.getrandbits(bits) | 1 << (bits - 1)
-            prime += (residue - prime) % 8
-            step = 8
-        else:
-            below = primes[-1]
-            start = (residue - 1) * pow(below, -1, 8) % 8
-            prime = (start + 8 * random.randrange(1, 64)) * below + 1
-            step = 8 * below
-        while any(prime % n == 1 for n in ROOTS) or not fmpz(prime).is_prime():
-            prime += step
-        primes.append(prime)
-        roots.append(_element_of_order(primes[-2], prime, random) if level else 1)
+    primes = [_first_prime(bits, residue, random)]
+    roots = [1]
+    for _ in range(levels - 1):
+        below = primes[-1]
+        primes.append(_prime_above(below, 8 * random.randrange(1, 64), residue))
+        roots.append(_element_of_order(below, primes[-1], random))
     if not circular:
         return Tower(tuple(primes), tuple(roots))
     units = tuple(_square_root_of_minus_one(p, random) for p in primes)
@@ -99,9 +108,46 @@ def draw_tower(levels: int, random: Random, circular: bool = False, bits: int = 
     return Tower(tuple(primes), tuple(roots), True, units, turns)
 
 
+def _first_prime(bits: int, residue: int, random: Random) -> int:
+    """A prime of so many bits: tested as it is where that is quick, else found above smaller ones."""
+    if bits <= CERTAIN:
+        prime = random.getrandbits(bits) | 1 << (bits - 1)
+        prime += (residue - prime) % 8
+        while any(prime % n == 1 for n in ROOTS) or not fmpz(prime).is_prime():
+            prime += 8
+        return prime
+    below = _first_prime(2 * bits // 3, residue, random)
+    least = (1 << bits - 1) // below
+    return _prime_above(below, least + random.randrange(least // 2), residue)
+
+
+def _prime_above(below: int, least: int, residue: int) -> int:
+    """The first prime `m below + 1` with m not less than `least`, m less than `below`, that is `residue`
+    modulo 8.
+    """
+    factor = least + ((residue - 1) * pow(below, -1, 8) - least) % 8
+    while True:
+        prime = factor * below + 1
+        if all(prime % n != 1 for n in ROOTS) and fmpz(prime).is_probable_prime() and _proves(below, prime):
+            return prime
+        factor += 8
+
+
+def _proves(below: int, number: int) -> bool:
+    """Whether `number`, which is 1 modulo a prime above its root, is prime for certain (Pocklington 1914)."""
+    assert below * below > number
+    for base in (2, 3, 5, 7, 11, 13):
+        power = power_modulo(base, (number - 1) // below, number)
+        if power_modulo(power, below, number) != 1:
+            return False
+        if gcd(power - 1, number) == 1:
+            return True
+    return False
+
+
 def _element_of_order(order: int, prime: int, random: Random) -> int:
     while True:
-        element = pow(random.randrange(2, prime), (prime - 1) // order, prime)
+        element = power_modulo(random.randrange(2, prime), (prime - 1) // order, prime)
         if element != 1:
             return element
 
