@@ -204,7 +204,10 @@ class Place:
             self._learn_sign(content * (-1 if fact.relation == "<" else 1), factors)
 
     def _learn_sign(self, content: Fraction, factors: list[Factor]) -> None:
-        """Of one factor of odd power without a sign, the sign follows from those of the others."""
+        """Of one factor of odd power without a sign, the sign follows from those of the others.
+
+        Where another factor is 0, so is the product, and nothing follows.
+        """
         sign = 1 if content > 0 else -1
         open_: list[Factor] = []
         for f in factors:
@@ -213,7 +216,8 @@ class Place:
                 sign *= known.sign
             elif f.times % 2:
                 open_.append(f)
-        if len(open_) == 1:
+        others = (f for f in factors if open_ and f.base != open_[0].base)
+        if len(open_) == 1 and all(self.known(f.base).nonzero for f in others):
             self.signs[str(open_[0].base)] = Known(sign, self.known(open_[0].base).nonzero)
             self.learned.append((open_[0].base, sign))
 

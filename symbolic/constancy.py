@@ -21,16 +21,20 @@ MAX_POINTS = 6
 def constantly_zero(cell: Cell, expr: Expr) -> bool:
     """Whether an expression is 0 all over a cell, shown by its derivatives and its value at one point.
 
-    Its slope along each variable is 0 in normal form, it is smooth all over the product of the intervals,
-    which is connected, and where all variables have a certain value it is 0 in normal form.
+    It is continuous all over the product of the intervals, which is connected; inside it is smooth, and its
+    slope along each variable is 0 in normal form; where all variables have a certain value it is 0 in normal
+    form.
     """
     if not any(isinstance(n, Call) and (n.function in SPECIAL or n.function == "log") for n in walk(expr)):
         return False
     if cell.frame or cell.steps:
         return False
     plain = replace(cell, facts=())
+    inner = {n: i if n in cell.integers else Interval(i.low, i.high) for n, i in cell.intervals.items()}
+    if any(i.empty for i in inner.values()):
+        return False
     try:
-        return _vanishes(plain, expr)
+        return _continuous(Place(plain), expr) and _vanishes(replace(plain, intervals=inner), expr)
     except (ArithmeticError, OpenSignError, UndecidedError, TooLargeError, NoDerivativeError):
         return False
 
@@ -53,16 +57,31 @@ def _vanishes(cell: Cell, expr: Expr) -> bool:
 
 
 def _ends(cell: Cell, name: str, expr: Expr) -> list[Fraction]:
-    """Finite ends of the interval up to which the expression is smooth."""
+    """Finite ends of the interval up to which the expression is continuous."""
     i = cell.intervals[name]
     made: list[Fraction] = []
     for end, closed in (
         (i.low, Interval(i.low, i.high, True)),
         (i.high, Interval(i.low, i.high, False, True)),
     ):
-        if end is not None and end not in i and _smooth(Place(cell.within(name, closed)), expr):
+        if end is not None and end not in i and _continuous(Place(cell.within(name, closed)), expr):
             made.append(end)
     return made
+
+
+def _continuous(place: Place, expr: Expr) -> bool:
+    """Whether all parts of an expression surely have values and are continuous all over the place."""
+    for demand in demands(expr, {}):
+        known, _ = place.sign(demand.subject)
+        if demand.relation == ">=" and known.sign in (0, 1):
+            continue
+        if not known.nonzero or (demand.relation != "!=" and known.sign != 1):
+            return False
+    return not _jumps(expr)
+
+
+def _jumps(expr: Expr) -> bool:
+    return any(isinstance(n, Call) and n.function in ("frac", "floor") for n in walk(expr))
 
 
 def _smooth(place: Place, expr: Expr) -> bool:
@@ -71,4 +90,4 @@ def _smooth(place: Place, expr: Expr) -> bool:
         known, _ = place.sign(demand.subject)
         if not known.nonzero or (demand.relation != "!=" and known.sign != 1):
             return False
-    return not any(isinstance(n, Call) and n.function in ("frac", "floor") for n in walk(expr))
+    return not _jumps(expr)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
+from math import ceil, floor
 
 from gradproof.symbolic.cases import OpenSignError, replace_parameters, strict_sign
 from gradproof.symbolic.cells import (
@@ -25,6 +26,7 @@ from gradproof.symbolic.expressions import (
     Relation,
     add,
     call,
+    constant,
     mul,
     parameter,
     power,
@@ -36,6 +38,8 @@ from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import Polynomial, rational
 
+MAX_ANGLE = 60
+"""Zeros of sines and cosines are found for angles in a range up to so long."""
 MARK = "'"
 """Behind this mark stands the number of a variable that was put in."""
 
@@ -92,13 +96,10 @@ class _Solver:
         (at,) = moving
         atom = tower.atoms[at]
         coefficients = self.coefficients(poly, at)
+        values = self.of_polynomial(coefficients, part)
         if isinstance(atom, Parameter):
-            return self.of_polynomial(coefficients, part)
-        if len(coefficients) != 2:
-            raise UnsolvableError(f"{part} = 0")
-        value = mul(-1, coefficients[0], power(coefficients[1], -1))
-        self.nonzero(coefficients[1])
-        return self.invert(atom, value, part)
+            return values
+        return [zero for value in values for zero in self.invert(atom, value, part)]
 
     def coefficients(self, poly: Polynomial, at: int) -> list[Expr]:
         tower = self.place.tower
@@ -158,9 +159,29 @@ class _Solver:
         if isinstance(atom, Call) and atom.function == "lambertw":
             least = strict_sign(self.place, value + 1)
             return [] if least < 0 else self.zeros(atom.arguments[0] - value * call("exp", value))
+        if isinstance(atom, Call) and atom.function in ("sin", "cos"):
+            return self.of_turn(atom, value, part)
         if isinstance(atom, Power) and 0 < atom.exponent < 1:
             return [] if sign < 0 else self.zeros(atom.base - power(value, 1 / atom.exponent))
         raise UnsolvableError(f"{part} = 0")
+
+    def of_turn(self, atom: Call, value: Expr, part: Expr) -> list[Expr]:
+        """Where a sine or a cosine has a value, its angle in a bounded range."""
+        if -1 in (strict_sign(self.place, 1 - value), strict_sign(self.place, 1 + value)):
+            return []
+        (angle,) = atom.arguments
+        if atom.function == "cos":
+            angle = constant("pi") / 2 - angle
+        spread = self.place.range(angle)
+        if spread.low is None or spread.high is None or spread.high - spread.low > MAX_ANGLE:
+            raise UnsolvableError(f"{part} = 0")
+        first = call("asin", value)
+        low, high = spread.low - 5, spread.high + 2
+        found: list[Expr] = []
+        for turns in range(floor(min(low / 6, low / 7)), ceil(max(high / 6, high / 7)) + 1):
+            for start in (first, constant("pi") - first):
+                found += self.zeros(angle - self.place.normal(start) - 2 * turns * constant("pi"))
+        return found
 
 
 def _signed(atom: Call) -> bool:

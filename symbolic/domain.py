@@ -149,6 +149,11 @@ class Domain:
         first, last = self.intervals[0], self.intervals[-1]
         return Interval(first.low, last.high, first.low_closed, last.high_closed)
 
+    def meet(self, other: Domain) -> Domain:
+        """The numbers in both; of whole ones, if this domain is of whole ones. It may hold none."""
+        met = (a.meet(b) for a in self.intervals for b in other.intervals)
+        return Domain(tuple(i for i in met if not i.empty), self.integer)
+
     def samples(self) -> Iterator[Fraction]:
         """Numbers of the domain without repetition, the simplest first: small integers, halves, thirds, ...
 

@@ -35,7 +35,8 @@ from gradproof.symbolic.expressions import (
     where,
 )
 from gradproof.symbolic.signs import positive
-from gradproof.symbolic.special import SPECIAL, whole
+from gradproof.symbolic.special import SPECIAL
+from gradproof.symbolic.special_row import whole
 
 MAX_EXPONENT = 1000
 MAX_BITS = 4096

@@ -18,7 +18,7 @@ from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import slope
 from gradproof.symbolic.scalar import Decision, Failure, Side, decide, value_on
-from gradproof.symbolic.special import SPECIAL
+from gradproof.symbolic.special import SPECIAL, without_closed_form
 from gradproof.symbolic.tangent import NoDerivativeError
 from gradproof.symbolic.witnesses import points
 
@@ -102,9 +102,10 @@ class _Suspicions:
         if failure is None or isinstance(failure.left, str) or isinstance(failure.right, str):
             return None
         try:
-            return Place(failure.cell).normal(how(failure.left, failure.right))
+            made = Place(failure.cell).normal(how(failure.left, failure.right))
         except _PROBLEMS:
             return None
+        return None if without_closed_form(made) else made
 
     def times(self, words: str) -> Repair:
         """The claim with its missing factor."""

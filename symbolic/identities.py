@@ -30,7 +30,8 @@ from gradproof.symbolic.expressions import (
     number,
     power,
 )
-from gradproof.symbolic.special import PI, Of, cos, exp, log, root, sin, whole
+from gradproof.symbolic.special import PI, cos, exp, log, root, sin
+from gradproof.symbolic.special_row import Of, whole
 
 MAX_ORDER = 200
 """The factorials of larger orders are not written out."""
@@ -73,12 +74,16 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a function of certain arguments is in other terms."""
+    """What a function of certain arguments is in other terms.
+
+    `within`: what must not be negative for it to hold, None where it holds wherever both sides have a value.
+    """
 
     function: str
     statement: str
     source: str
     rewrite: Rewrite
+    within: Of[Sequence[Expr]] | None = None
 
 
 def shifted(argument: Expr) -> tuple[Expr, int]:
@@ -315,6 +320,34 @@ def _atan(x: Expr) -> Expr | None:
     return None if found is None else mul(found, PI)
 
 
+def _angle(name: str, x: Expr) -> Expr | None:
+    """The angle of which an expression is the sine, or the tangent."""
+    if name == "asin":
+        turned = _called(x, "cos")
+        return _called(x, "sin") if turned is None else PI / 2 - turned
+    if not isinstance(x, Mul) or len(x.factors) != 2:
+        return None
+    angles = [(_called(a, "sin"), _called(1 / b, "cos")) for a, b in (x.factors, x.factors[::-1])]
+    return next((above for above, below in angles if above is not None and above is below), None)
+
+
+def _turned_back(name: str, turns: int) -> Identity:
+    """On one stretch of length pi, what an inverse gives back of an angle."""
+    sign = -1 if name == "asin" and turns % 2 else 1
+    of = {"asin": "sin", "atan": "tan"}[name]
+
+    def rewrite(x: Expr) -> Expr | None:
+        angle = _angle(name, x)
+        return None if angle is None else sign * (angle - turns * PI)
+
+    def within(x: Expr) -> Sequence[Expr]:
+        away = (_angle(name, x) or ZERO) - turns * PI
+        return PI / 2 - away, PI / 2 + away
+
+    statement = f"{name}({of}(u)) = {'-' if sign < 0 else ''}(u - {turns} pi) where |u - {turns} pi| <= pi/2"
+    return Identity(name, statement, "4.24(iv)", rewrite, within)
+
+
 def _elliptic(value: Fraction) -> Rewrite:
     return lambda m: mul(value, PI) if m is ZERO else None
 
@@ -396,6 +429,7 @@ IDENTITIES = (
     Identity("erfinv", "erfinv(erf(x)) = x", "7.17.1", lambda x: _called(x, "erf")),
     Identity("asin", "values at 1/2, sqrt(2)/2, sqrt(3)/2, 1", "4.17", _asin),
     Identity("atan", "values at sqrt(3)/3, 1, sqrt(3)", "4.17", _atan),
+    *(_turned_back(name, turns) for name in ("asin", "atan") for turns in (0, 1, -1)),
     Identity("rgamma", "1/Gamma(x+1) = 1/(x Gamma(x)) at numbers", "5.5.1", _rgamma_number),
     Identity("digamma", "digamma(x+1) = digamma(x) + 1/x at numbers", "5.5.2", _digamma_number),
     Identity("lgamma", "log Gamma at numbers", "5.5.1", _lgamma_number),
@@ -469,10 +503,18 @@ for _row in IDENTITIES:
     _BY_NAME.setdefault(_row.function, []).append(_row)
 
 
-def rewritten(name: str, arguments: tuple[Expr, ...]) -> Expr | None:
-    """What a function of these arguments is by the first identity that says something; None if none does."""
+def rewritten(
+    name: str, arguments: tuple[Expr, ...], nonnegative: Callable[[Expr], bool] = lambda _: False
+) -> Expr | None:
+    """What a function of these arguments is by the first identity that says something; None if none does.
+
+    `nonnegative` tells whether an expression is surely so wherever the arguments lie.
+    """
     for identity in _BY_NAME.get(name, ()):
         found = cast("Callable[..., Expr | None]", identity.rewrite)(*arguments)
-        if found is not None:
+        if found is None:
+            continue
+        within = cast("Callable[..., Sequence[Expr]] | None", identity.within)
+        if within is None or all(nonnegative(limit) for limit in within(*arguments)):
             return found
     return None

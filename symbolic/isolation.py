@@ -9,7 +9,7 @@ from typing import Any
 
 from flint import arb, ctx, fmpq, fmpz_poly
 
-from gradproof.symbolic.domain import POSITIVE, REALS, Interval
+from gradproof.symbolic.domain import REALS, Interval
 from gradproof.symbolic.evaluation import Evaluator, Point, UndefinedError
 from gradproof.symbolic.expressions import (
     Expr,
@@ -51,7 +51,7 @@ def power_range(base: Interval, exponent: Fraction) -> Interval:
     if exponent < 0:
         return reciprocal(power_range(base, -exponent))
     if exponent.denominator != 1:
-        return POSITIVE if base.sign == 1 else Interval(Fraction(0), None, True)
+        return _root_range(base, exponent)
     if not (base.nonnegative or (-base).nonnegative):
         if exponent % 2:
             return REALS
@@ -64,6 +64,23 @@ def power_range(base: Interval, exponent: Fraction) -> Interval:
     for _ in range(min(int(exponent), 12) - 1):
         result = result * base
     return result if exponent <= 12 else REALS
+
+
+def _root_range(base: Interval, exponent: Fraction) -> Interval:
+    """The range of a power that is no whole one, above 0, of what is not negative: exact at 0 and 1."""
+
+    def end(value: Fraction, side: int) -> tuple[Fraction, bool]:
+        if value in (0, 1):
+            return value, True
+        root = exact_ball(value).root(exponent.denominator) ** exponent.numerator
+        return max(outward(root, side), Fraction(0)), False
+
+    low, exact = end(max(base.low or Fraction(0), Fraction(0)), -1)
+    low_closed = exact and (base.low_closed or base.low is None or base.low < 0)
+    if base.high is None or base.high < 0:
+        return Interval(low, None, low_closed)
+    high, exact = end(base.high, 1)
+    return Interval(low, high, low_closed, exact and base.high_closed)
 
 
 def reciprocal(interval: Interval) -> Interval:
@@ -80,12 +97,19 @@ def reciprocal(interval: Interval) -> Interval:
 
 
 def monotone_range(name: str, inside: Interval) -> Interval:
-    """The range of exp or log over an interval: exact at 0 and 1, rounded outwards elsewhere."""
+    """The range of exp or log over an interval: exact where it is 0 or 1, rounded outwards elsewhere."""
     if name == "log":
-        low = Fraction(0) if inside.low == 1 else None
-        high = Fraction(0) if inside.high == 1 else None
+        ends: list[Fraction | None] = []
+        for end, side in ((inside.low, -1), (inside.high, 1)):
+            if end is None or end <= 0:
+                ends.append(None)
+            else:
+                ends.append(Fraction(0) if end == 1 else outward(exact_ball(end).log(), side))
         return Interval(
-            low, high, low is not None and inside.low_closed, high is not None and inside.high_closed
+            ends[0],
+            ends[1],
+            inside.low == 1 and inside.low_closed,
+            inside.high == 1 and inside.high_closed,
         )
     low, low_closed = Fraction(0), False
     if inside.low is not None and abs(inside.low) < 1000:

@@ -18,6 +18,7 @@ from gradproof.symbolic.formulas import Formula, TooBigError, written
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.scalar import PROBLEMS, Side, decide, value_on
 from gradproof.symbolic.scalar_table import NoRowError
+from gradproof.symbolic.special import without_closed_form
 from gradproof.symbolic.syntax import ParseError, Syntax
 from gradproof.symbolic.tangent import NoDerivativeError, tangent
 from gradproof.symbolic.witnesses import points
@@ -85,6 +86,8 @@ def _derived(left: Side, domains: Mapping[str, Domain]) -> str | None:
     try:
         for name in reversed(left.by):
             value = tangent(value, lambda e: e, variable=_variable(value, name))
+        if without_closed_form(value):
+            return None
         texts = [written(value)]
     except (NoDerivativeError, TypeError):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import chain, product
 from math import prod
 
@@ -23,9 +24,10 @@ from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
+from gradproof.symbolic.special import without_closed_form
 from gradproof.symbolic.tangent import NoDerivativeError
 from gradproof.symbolic.verdict import Ground, GroundKind, Verdict
-from gradproof.symbolic.windows import COUNTER, windows
+from gradproof.symbolic.windows import COUNTER, jumps, windows
 from gradproof.symbolic.witnesses import (
     angles,
     cell_points,
@@ -38,6 +40,8 @@ from gradproof.symbolic.witnesses import (
 
 MAX_CELLS = 300
 MAX_WALLS = 24
+JUMPS = (Fraction(1), Fraction(0), Fraction(2), Fraction(-1))
+"""Around these points a jump is looked for, where there are too many to tell them all."""
 MAX_SECONDS = 8.0
 """Without another limit."""
 LATE = 1.5
@@ -112,10 +116,15 @@ class Decision:
         found = self.refutation()
         if found is not None:
             return found
-        reason = next(
-            iter(self.reasons), "the sides differ in normal form, but no point was found where they do"
-        )
-        return Verdict("undecided", reason=reason)
+        return Verdict("undecided", reason=next(iter(self.reasons), self.difference()))
+
+    def difference(self) -> str:
+        """What of a failure without a witness is known."""
+        sides = [s for f in self.failures for s in (f.left, f.right) if not isinstance(s, str)]
+        unknown = next((found for s in sides if (found := without_closed_form(s))), None)
+        if unknown is not None:
+            return f"no closed form is known for {unknown}, and no point was found where the sides differ"
+        return "the sides differ in normal form, but no point was found where they do"
 
     def first_cells(self) -> Iterator[Cell]:
         """The domain as cells: one for each choice of intervals."""
@@ -394,6 +403,30 @@ def examine(
 ) -> tuple[Verdict, Decision | None]:
     """The same, with the examination that it rests on."""
     started = time.perf_counter()
+    verdict, decision = _examine(left, right, domains, seconds)
+    if verdict.verdict == "undecided" and left.by and jumps((left.formula, right.formula)):
+        found = _near_jumps(left, right, domains, seconds - (time.perf_counter() - started))
+        verdict = verdict if found is None else found
+    return replace(verdict, seconds=time.perf_counter() - started), decision
+
+
+def _near_jumps(left: Side, right: Side, domains: Mapping[str, Domain], seconds: float) -> Verdict | None:
+    """A refutation on a small part of the domain, on which a floor jumps a few times only."""
+    until = time.perf_counter() + seconds / 2
+    for middle in JUMPS:
+        part = Domain((Interval(middle - Fraction(1, 4), middle + Fraction(1, 4)),))
+        near = {n: d if d.integer else d.meet(part) for n, d in domains.items()}
+        rest = until - time.perf_counter()
+        if rest > 0 and all(d.intervals for d in near.values()):
+            found, _ = _examine(left, right, near, rest)
+            if found.verdict == "refuted":
+                return found
+    return None
+
+
+def _examine(
+    left: Side, right: Side, domains: Mapping[str, Domain], seconds: float
+) -> tuple[Verdict, Decision | None]:
     decision = None
     try:
         made = windows((left.formula, right.formula), domains)
@@ -409,4 +442,4 @@ def examine(
         verdict = Verdict("undecided", reason=f"not decided: {str(problem).partition(';')[0]}")
     except (ArithmeticError, RecursionError, TooLargeError) as problem:
         verdict = Verdict("undecided", reason=f"not decided: {problem}")
-    return replace(verdict, seconds=time.perf_counter() - started), decision
+    return verdict, decision

@@ -10,91 +10,17 @@ function still has one, by continuity. Sources: DLMF, by equation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from flint import acb, arb
 
-from gradproof.symbolic.domain import POSITIVE, REALS, Interval
-from gradproof.symbolic.expressions import ONE, ZERO, Expr, Number, Parameter, call, constant, mul, power
+from gradproof.symbolic.domain import POSITIVE, Interval
+from gradproof.symbolic.enclosures import by_order
+from gradproof.symbolic.expressions import ONE, ZERO, Call, Expr, Number, call, constant, mul, power, walk
+from gradproof.symbolic.special_row import Derivative, Needs, Order, Special, whole
 
-T = TypeVar("T")
-Of = (
-    Callable[[Expr], T]
-    | Callable[[Expr, Expr], T]
-    | Callable[[Expr, Expr, Expr], T]
-    | Callable[[Expr, Expr, Expr, Expr], T]
-)
-"""A function of the arguments of a row, as many as the row has."""
-Ball = (
-    Callable[[Any], Any]
-    | Callable[[Any, Any], Any]
-    | Callable[[Any, Any, Any], Any]
-    | Callable[[Any, Any, Any, Any], Any]
-)
-Derivative = Of[Expr]
-Needs = tuple[tuple[Expr, str], ...]
 HALF = Fraction(1, 2)
-
-
-@dataclass(frozen=True)
-class Special:
-    """A function of one or more real variables.
-
-    - `derivatives`: by each argument, as a function of the arguments; None where there is no closed form;
-    - `ball`: its value in ball arithmetic, not finite where it has none;
-    - `needs`: what must compare with 0 how for it to have a value;
-    - `even_or_odd`: 1 or -1, in its last argument;
-    - `signed`: it has the sign of its argument;
-    - `positive_where`: what has to be above 0 for it to be positive;
-    - `bounds`: an interval that holds every value.
-    """
-
-    name: str
-    derivatives: tuple[Derivative | None, ...]
-    ball: Ball
-    needs: Of[Needs] | None = None
-    even_or_odd: Of[int | None] | None = None
-    signed: bool = False
-    positive_where: Of[Sequence[Expr]] | None = None
-    bounds: Interval = REALS
-    source: str = ""
-
-    def derivative(self, place: int, arguments: Sequence[Expr]) -> Expr | None:
-        """The partial derivative by one argument, None where there is no closed form."""
-        found = self.derivatives[place]
-        return None if found is None else _applied(found, arguments)
-
-    def value(self, arguments: Sequence[Any]) -> Any:
-        """The value in ball arithmetic."""
-        return cast("Callable[..., Any]", self.ball)(*arguments)
-
-    def demands(self, arguments: Sequence[Expr]) -> Needs:
-        """What must compare with 0 how (`>`, `>=`, `!=`) for there to be a value."""
-        return () if self.needs is None else _applied(self.needs, arguments)
-
-    def parity(self, arguments: Sequence[Expr]) -> int | None:
-        """1 or -1 if the function is even or odd in its last argument."""
-        return None if self.even_or_odd is None else _applied(self.even_or_odd, arguments)
-
-    def positive(self, arguments: Sequence[Expr]) -> Sequence[Expr] | None:
-        """What has to be above 0 for the value to be, None where nothing is said."""
-        return None if self.positive_where is None else _applied(self.positive_where, arguments)
-
-
-def _applied(of: Of[T], arguments: Sequence[Expr]) -> T:
-    return cast("Callable[..., T]", of)(*arguments)
-
-
-def whole(expr: Expr) -> bool:
-    """Whether the value is a whole number by the domains of the parameters."""
-    if isinstance(expr, Number):
-        return expr.value.denominator == 1
-    if isinstance(expr, Parameter):
-        return expr.domain.startswith("integer")
-    kind = type(expr).__name__
-    return kind == "Size" or (kind in ("Add", "Mul") and all(whole(part) for part in expr.children))
 
 
 def _f(name: str) -> Callable[[Expr], Expr]:
@@ -144,6 +70,15 @@ def _cylinder(name: str) -> Callable[[Any, Any], Any]:
         return _real(getattr(acb(x), name)(acb(n)))
 
     return of
+
+
+def _continued_cylinder(name: str) -> Order:
+    return Order(0, lambda n, x: getattr(x, name)(n))
+
+
+def _to_pole(x: Any) -> Any:
+    """How far a number is from 0, -1, -2, ..."""
+    return x if x > 0 else abs(x - (x + arb(1) / 2).floor())
 
 
 def _off_poles(x: Expr) -> Needs:
@@ -293,6 +228,7 @@ _ROWS = (
         needs=lambda a, x: ((x, ">"),),
         positive_where=lambda a, x: (x,),
         source="8.8.13",
+        orders=(Order(0, lambda a, x: x.gamma_upper(a)),),
     ),
     Special(
         "betainc_lower",
@@ -301,6 +237,10 @@ _ROWS = (
         needs=lambda a, b, x: ((a, ">"), (b, ">"), (x, ">"), (ONE - x, ">")),
         positive_where=lambda a, b, x: (x,),
         source="8.17.1",
+        orders=(
+            Order(0, lambda a, b, x: x.beta_lower(a, b), lambda a, b, x: a),
+            Order(1, lambda a, b, x: x.beta_lower(a, b), lambda a, b, x: b),
+        ),
     ),
     # Bessel and Airy functions
     Special(
@@ -310,6 +250,7 @@ _ROWS = (
         needs=_cylinder_demands,
         even_or_odd=_order_parity,
         source="10.6.1",
+        orders=(_continued_cylinder("bessel_j"),),
     ),
     Special(
         "bessely",
@@ -317,6 +258,7 @@ _ROWS = (
         _cylinder("bessel_y"),
         needs=lambda n, x: ((x, ">"),),
         source="10.6.1",
+        orders=(_continued_cylinder("bessel_y"),),
     ),
     Special(
         "besseli",
@@ -326,6 +268,7 @@ _ROWS = (
         even_or_odd=_order_parity,
         positive_where=lambda n, x: (x,) if whole(n) or (isinstance(n, Number) and n.value > 0) else (ZERO,),
         source="10.29.1",
+        orders=(_continued_cylinder("bessel_i"),),
     ),
     Special(
         "besselk",
@@ -334,6 +277,7 @@ _ROWS = (
         needs=lambda n, x: ((x, ">"),),
         positive_where=lambda n, x: (x,),
         source="10.29.1",
+        orders=(_continued_cylinder("bessel_k"),),
     ),
     Special("airyai", (_f("airyaiprime"),), lambda x: x.airy_ai(), source="9.2.1"),
     Special("airyaiprime", (lambda x: x * call("airyai", x),), lambda x: x.airy_ai(1), source="9.2.1"),
@@ -416,6 +360,7 @@ _ROWS = (
         needs=lambda s, a: ((a, ">"), (s - 1, "!=")),
         positive_where=lambda s, a: (a, s - 1),
         source="25.11.17",
+        orders=(Order(0, lambda s, a: s.zeta(a), lambda s, a: abs(s - 1)),),
     ),
     Special(
         "polylog",
@@ -423,6 +368,7 @@ _ROWS = (
         lambda s, z: _real(acb(z).polylog(acb(s))),
         needs=lambda s, z: ((ONE - z, ">"),),
         source="25.12.10",
+        orders=(Order(0, lambda s, z: z.polylog(s)),),
     ),
     # Lambert's function, the principal branch
     Special(
@@ -440,6 +386,7 @@ _ROWS = (
         lambda b, z: z.hypgeom_0f1(b),
         needs=lambda b, z: ((call("rgamma", b), "!="),),
         source="16.3.1",
+        orders=(Order(0, lambda b, z: z.hypgeom_0f1(b), lambda b, z: _to_pole(b)),),
     ),
     Special(
         "hyp1f1",
@@ -447,6 +394,10 @@ _ROWS = (
         lambda a, b, z: z.hypgeom_1f1(a, b),
         needs=lambda a, b, z: ((call("rgamma", b), "!="),),
         source="13.3.15",
+        orders=(
+            Order(0, lambda a, b, z: z.hypgeom_1f1(a, b)),
+            Order(1, lambda a, b, z: z.hypgeom_1f1(a, b), lambda a, b, z: _to_pole(b)),
+        ),
     ),
     Special(
         "hyp2f1",
@@ -454,7 +405,27 @@ _ROWS = (
         lambda a, b, c, z: z.hypgeom_2f1(a, b, c),
         needs=lambda a, b, c, z: ((call("rgamma", c), "!="), (ONE - z, ">")),
         source="15.5.1",
+        orders=(
+            Order(0, lambda a, b, c, z: z.hypgeom_2f1(a, b, c)),
+            Order(1, lambda a, b, c, z: z.hypgeom_2f1(a, b, c)),
+            Order(2, lambda a, b, c, z: z.hypgeom_2f1(a, b, c), lambda a, b, c, z: _to_pole(c)),
+        ),
     ),
 )
 
-SPECIAL: dict[str, Special] = {row.name: row for row in _ROWS}
+SPECIAL: dict[str, Special] = {
+    row.name: row for row in (*_ROWS, *(made for row in _ROWS for made in by_order(row)))
+}
+
+
+def without_closed_form(expr: Expr) -> str | None:
+    """Which derivative by an order an expression holds, in words; None if it holds none."""
+    for node in walk(expr):
+        partial = (
+            SPECIAL[node.function].partial if isinstance(node, Call) and node.function in SPECIAL else None
+        )
+        if partial is not None:
+            assert isinstance(node, Call)
+            name, place = partial
+            return f"the derivative of {call(name, *node.arguments)} by its argument {place + 1}"
+    return None

@@ -365,13 +365,17 @@ class Tower:
     def root(self, content: Fraction, factors: list[Factor], exponent: Fraction) -> Quotient:
         """`(content * product of factors) ** exponent` of what is not negative."""
         sign, known, open_ = self.known_signs(content, factors)
-        if not open_ and sign < 0:
+        if sign < 0 and all(f.times % 2 == 0 for f in open_):
             raise ZeroDivisionError("a root of a negative number")
         result = self.prime_power(abs(content), exponent)
         for f in known:
             result = self.times(result, self.factor_power(f, f.times * exponent))
-        if open_:
-            result = self.times(result, self.joint_power(sign, open_, exponent))
+        plain = [f for f in open_ if f.times * exponent % 2 == 0 and f.times % 2 == 0]
+        for f in plain:  # (f^4)^(1/2) = f^2, whatever the sign of f
+            result = self.times(result, self.whole_power(Quotient(f.base, _ONE), int(f.times * exponent)))
+        rest = [f for f in open_ if f not in plain]
+        if rest:
+            result = self.times(result, self.joint_power(sign, rest, exponent))
         return result
 
     def factor_power(self, f: Factor, exponent: Fraction) -> Quotient:
@@ -450,10 +454,19 @@ class Tower:
         sign = 1
         if parity and arguments[-1].above.leading_coefficient() < 0:
             sign, shown[-1] = parity, self.show(self.scaled(arguments[-1], -1))
-        found = rewritten(name, tuple(shown)) or self.moved(name, tuple(shown))
+        found = rewritten(name, tuple(shown), self.nonnegative) or self.moved(name, tuple(shown))
         if found is not None:
             return self.scaled(self.quotient(found), sign)
         return Quotient(self.generator(call(name, *shown)) * sign, _ONE)
+
+    def nonnegative(self, expr: Expr) -> bool:
+        """Whether an expression is surely not negative wherever the expressions at hand have a value."""
+        content, factors = self.split(self.quotient(expr))
+        sign = 1 if content > 0 else -1
+        for f in factors:
+            if f.times % 2:
+                sign *= f.sign or 0
+        return sign > 0
 
     def moved(self, name: str, arguments: tuple[Expr, ...]) -> Expr | None:
         """A function in terms of the one that all its neighbours are written through."""
@@ -574,8 +587,10 @@ class Tower:
         return c, s
 
     def turn_term(self, term: Expr, value: Fraction) -> tuple[Quotient, Quotient]:
-        if isinstance(term, Call) and term.function in ("asin", "atan") and abs(value) == 1:
-            return self.turn_back(term, int(value))
+        if value.denominator == 1 and self._inverse(term) and abs(value) <= MAX_MULTIPLE:
+            return self.turned(*self.turn_back(term), int(value))
+        if value.denominator == 1 and self._half_turns(term) and self._in_whole_turns(term):
+            return self.half_turns(term, int(value))
         if term is constant("pi"):
             value = (value + 1) % 2 - 1
             special = self.special_angle(value)
@@ -587,12 +602,12 @@ class Tower:
         if abs(times) > MAX_MULTIPLE:
             unit, times = abs(value), 1 if value > 0 else -1
         part = mul(unit, term)
-        if unit.denominator == 1 and self._half_turns(term):
-            c1, s1 = Quotient(self.generator(call("cos", part), (2, _ONE)), _ONE), self.constant(0)
-        else:
-            sine = self.generator(call("sin", part))
-            cosine = self.generator(call("cos", part), (2, 1 - sine**2))
-            c1, s1 = Quotient(cosine, _ONE), Quotient(sine, _ONE)
+        sine = self.generator(call("sin", part))
+        cosine = self.generator(call("cos", part), (2, 1 - sine**2))
+        return self.turned(Quotient(cosine, _ONE), Quotient(sine, _ONE), times)
+
+    def turned(self, c1: Quotient, s1: Quotient, times: int) -> tuple[Quotient, Quotient]:
+        """Cosine and sine of a multiple of an angle."""
         c, s = self.constant(1), self.constant(0)
         for _ in range(abs(times)):
             c, s = (
@@ -601,22 +616,40 @@ class Tower:
             )
         return c, (s if times > 0 else self.scaled(s, -1))
 
-    def turn_back(self, term: Call, sign: int) -> tuple[Quotient, Quotient]:
+    def _inverse(self, term: Expr) -> bool:
+        return isinstance(term, Call) and term.function in ("asin", "atan")
+
+    def _in_whole_turns(self, term: Expr) -> bool:
+        """Whether no fraction of the term occurs as an angle."""
+        return self.fineness.unit(f"turn of {term.key}", Fraction(1)).denominator == 1
+
+    def turn_back(self, term: Expr) -> tuple[Quotient, Quotient]:
         """`sin(asin u) = u`, `cos(asin u) = sqrt(1 - u^2)`; of atan both over `sqrt(1 + u^2)`."""
+        assert isinstance(term, Call)
         u = term.arguments[0]
         if term.function == "asin":
             c, s = power(1 - u**2, Fraction(1, 2)), u
         else:
             c = power(1 + u**2, Fraction(-1, 2))
             s = u * c
-        return self.quotient(c), self.scaled(self.quotient(s), sign)
+        return self.quotient(c), self.quotient(s)
+
+    def half_turns(self, term: Expr, times: int) -> tuple[Quotient, Quotient]:
+        """Of whole multiples of pi: `cos(pi m)^2 = 1`, and `m^k` is odd where m is."""
+        rest = term.factors if isinstance(term, Mul) else (term,)
+        part = mul(*(f.base if isinstance(f, Power) else f for f in rest))
+        cosine = self.generator(call("cos", part), (2, _ONE))
+        return self.made(cosine ** (times % 2), _ONE), self.constant(0)
 
     def _half_turns(self, term: Expr) -> bool:
-        """Whether a term is pi times a whole number."""
+        """Whether a term is pi times variables of whole numbers and their powers."""
         if not isinstance(term, Mul) or constant("pi") not in term.factors:
             return False
         rest = [f for f in term.factors if f is not constant("pi")]
-        bases = [f.base if isinstance(f, Power) and f.exponent > 0 else f for f in rest]
+        bases = [
+            f.base if isinstance(f, Power) and f.exponent.denominator == 1 and f.exponent > 0 else f
+            for f in rest
+        ]
         return bool(rest) and all(isinstance(b, Parameter) and b.name in self.integers for b in bases)
 
     def special_angle(self, value: Fraction) -> tuple[Quotient, Quotient] | None:

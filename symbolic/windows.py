@@ -71,6 +71,11 @@ def windows(formulas: tuple[Formula, ...], domains: Mapping[str, Domain]) -> Win
     return Windows(changed, meaning, tuple(needs))
 
 
+def jumps(formulas: tuple[Formula, ...]) -> bool:
+    """Whether there is a floor in a formula."""
+    return any(True for formula in formulas for _ in _jumping(formula))
+
+
 def _jumping(formula: Formula) -> Iterator[Expr]:
     parts = [formula.value]
     for demand in formula.demands:

@@ -19,6 +19,7 @@ from gradproof.symbolic.isolation import PRECISIONS, ball, ball_sign, constant_s
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Value
 from gradproof.symbolic.signs import holds
+from gradproof.symbolic.special import without_closed_form
 from gradproof.symbolic.verdict import Verdict, Witness
 
 MAX_POINTS = 80
@@ -232,6 +233,8 @@ def value_text(expr: Expr, point: Mapping[str, Expr], value: Any) -> str:
         return str(value.str(20, radius=False))
     if isinstance(exact, Number):
         return str(exact.value)
+    if without_closed_form(exact):
+        return str(value.str(20, radius=False))
     with suppress(TooLargeError, ZeroDivisionError):
         exact = min(exact, Place(Cell({})).normal(exact), key=lambda e: len(written(e)))
     shown = written(exact)

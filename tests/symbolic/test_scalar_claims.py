@@ -130,12 +130,6 @@ def test_strictly(
     assert at(function, by, claim, domain, where) == found
 
 
-def test_a_derivative_without_closed_form_is_undecided() -> None:
-    verdict = judge(Claim("a", "uppergamma(a,x)", ("a",), "1", {"a": ">0", "x": ">0"}))
-    assert verdict.verdict == "undecided"
-    assert "no closed form is known" in (verdict.reason or "")
-
-
 # --- hints and repairs
 
 

@@ -15,7 +15,8 @@ from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import Expr, call, number
 from gradproof.symbolic.identities import IDENTITIES, RECURRENCES, Identity
 from gradproof.symbolic.isolation import ball
-from gradproof.symbolic.special import SPECIAL, Special
+from gradproof.symbolic.special import SPECIAL
+from gradproof.symbolic.special_row import Special
 
 GRID = [Fraction(n, 7) for n in (-9, -4, -1, 1, 3, 5, 8, 12, 17)]
 PRECISION = 400
