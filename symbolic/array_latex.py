@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gradproof.symbolic.array_functions import ARRAY_TABLE
-from gradproof.symbolic.claims_latex import LatexParser, LatexToken, latex_tokens
+from gradproof.symbolic.claims_file import Claim
+from gradproof.symbolic.claims_latex import LatexParser, LatexToken, latex_tokens, plain_name
+from gradproof.symbolic.claims_latex import parse_latex_condition as parse_condition
 from gradproof.symbolic.scalar_functions import TABLE
-from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Statement, Syntax, names_in
+from gradproof.symbolic.syntax import MAX_LENGTH, ParseError, Statement, Syntax, names_in, parse_expression
 
 _SIGNS = {r"\cdot": ".", r"\times": ".", r"\odot": "*", r"\circ": "*", "*": "*", r"\ast": "*", "/": "/"}
 _TRANSPOSE = (r"\top", r"\intercal", "T")
@@ -34,6 +36,30 @@ class Declared:
     axes: frozenset[str]
     cotangent: str = "g"
     labels: frozenset[str] = frozenset()
+
+
+_SUBSCRIPTED = re.compile(r"(\w+?)_(?:([a-zA-Z])|\{([a-zA-Z](?:\s*,?\s*[a-zA-Z])*)\})$")
+
+
+def latex_names(claim: Claim) -> Claim:
+    r"""A claim with its names as formulas call them: `\theta` is `theta`, of an array `x_{ij}` is `x[i, j]`.
+
+    >>> claim = Claim("a", "", ("x_{ij}", r"\theta"), axes={"x": ("m", "n")}, latex=True)
+    >>> latex_names(claim).wrt
+    ('x[i, j]', 'theta')
+    """
+    axes = {plain_name(name): over for name, over in claim.axes.items()}
+    domain = {plain_name(name): text for name, text in claim.domain.items()}
+
+    def named(text: str) -> str:
+        word = text.replace("\\", "")
+        found = _SUBSCRIPTED.match(word)
+        if found is None or plain_name(word) in axes or found[1] not in axes:
+            return plain_name(word)
+        return f"{found[1]}[{', '.join(re.findall('[a-zA-Z]', found[2] or found[3]))}]"
+
+    cotangent = None if claim.cotangent is None else claim.cotangent.replace("\\", "")
+    return replace(claim, axes=axes, domain=domain, wrt=tuple(map(named, claim.wrt)), cotangent=cotangent)
 
 
 def parse_latex_statements(text: str, declared: Declared) -> tuple[Statement, ...]:
@@ -58,6 +84,15 @@ def parse_latex_statements(text: str, declared: Declared) -> tuple[Statement, ..
     if not made:
         raise ParseError("the formula is empty")
     return tuple(made)
+
+
+def parse_latex_condition(text: str, declared: Declared) -> Syntax:
+    """A condition on arrays, in LaTeX or, without a backslash, in Python syntax; raises ParseError."""
+
+    def parser(tokens: list[LatexToken], shown: str) -> LatexParser:
+        return ArrayParser(tokens, shown, declared=declared)
+
+    return parse_condition(text, parse_expression, parser)
 
 
 def _split(text: str) -> Sequence[str]:

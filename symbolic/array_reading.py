@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from gradproof.symbolic.array_latex import Declared, parse_latex_statements
+from gradproof.symbolic.array_latex import (
+    Declared,
+    latex_names,
+    parse_latex_condition,
+    parse_latex_statements,
+)
 from gradproof.symbolic.array_names import MAX_SHORTEST, Names, TooShortError, named_index
 from gradproof.symbolic.array_reader import ArrayReader
 from gradproof.symbolic.array_shapes import gathered
@@ -79,6 +84,7 @@ class ClaimShapeError(Exception):
 
 def read_claim_texts(claim: Claim) -> Reading:
     """Read the texts of a claim, over axes with as many places as they ask for."""
+    claim = latex_names(claim) if claim.latex else claim
     shortest: dict[str, int] = {}
     while True:
         try:
@@ -98,7 +104,7 @@ def _read_over(claim: Claim, shortest: dict[str, int]) -> Reading:
     for name, axes in claim.axes.items():
         names.declare(name, axes, claim.domain.get(name, "real"))
     by, labels = _by(claim, names)
-    conditions = [parse_expression(text) for text in claim.where]
+    conditions = [_condition(text, claim) for text in claim.where]
     conditions = [c for c in conditions if not _narrowed(c, names)]
     learned = -1
     while True:
@@ -120,8 +126,12 @@ def _read_over(claim: Claim, shortest: dict[str, int]) -> Reading:
             raise ParseError(f"the axis of an index is not known{said}; use it as in `x[i]`")
 
 
-def _latex_of(claim: Claim) -> Parse:
-    """How the LaTeX of a claim is read: what it declares says which subscripts are indices."""
+def _condition(text: str, claim: Claim) -> Syntax:
+    return parse_latex_condition(text, _declared(claim)) if claim.latex else parse_expression(text)
+
+
+def _declared(claim: Claim) -> Declared:
+    """What a claim declares: it says which subscripts are indices."""
     ranks = {name: len(axes) for name, axes in claim.axes.items()}
     ranks |= {name: 0 for name in claim.domain if name not in ranks}
     cotangent = left_side(parse_expression(claim.cotangent))[0] if claim.cotangent else "g"
@@ -130,9 +140,17 @@ def _latex_of(claim: Claim) -> Parse:
     axes = frozenset(a for over in claim.axes.values() for a in over)
     named = [*claim.wrt, *([claim.cotangent] if claim.cotangent else [])]
     labels = {i for text in named for i in left_side(parse_expression(text))[1]}
+    return Declared(ranks, axes, cotangent, frozenset(labels))
+
+
+def _latex_of(claim: Claim) -> Parse:
+    """How the LaTeX of a claim is read, one text after the other."""
+    first = _declared(claim)
+    ranks, labels = dict(first.ranks), set(first.labels)
 
     def parse(text: str) -> Sequence[Statement]:
-        made = parse_latex_statements(text, Declared(dict(ranks), axes, cotangent, frozenset(labels)))
+        declared = Declared(dict(ranks), first.axes, first.cotangent, frozenset(labels))
+        made = parse_latex_statements(text, declared)
         labels.update(i for s in made for i in s.indices)
         ranks.update({s.name: len(s.indices) or 8 for s in made if s.name})
         return made
@@ -416,7 +434,7 @@ class _Pass:
         """Conditions as demands and equations, for all values of their indices; domains that exclude 0."""
         known: list[Demand] = []
         suppose: list[tuple[Expr, Expr]] = []
-        inside = ArrayReader(self.names, "where")
+        inside = ArrayReader(self.names, "where", index_values=not self.claim.latex)
         for node in given:
             for part in node.parts if node.kind == "all_of" else (node,):
                 self.condition(part, inside, known, suppose)

@@ -282,6 +282,11 @@ class Place:
                 sign = None if sign is None or known.sign is None else sign * known.sign
         return Known(sign, nonzero), missing
 
+    def unsigned(self) -> list[Expr]:
+        """What the normal form asked the sign of that is not known all over the cell."""
+        open_ = [p for p in self.tower.unsigned.values() if self.known(p).strict is None]
+        return [self.tower.expr(p) for p in open_]
+
     def vanishes(self, expr: Expr) -> bool:
         """Whether an expression is 0 all over the cell, wherever it has a value."""
         return self.sign(expr)[0].sign == 0

@@ -15,11 +15,12 @@ What has more than one reading is refused, with the readings: `\sin x y`, `1/2x`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradproof.symbolic.claims import MAX_ORDER, Side
 from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW
-from gradproof.symbolic.syntax import MAX_DEPTH, MAX_LENGTH, ParseError, Syntax
+from gradproof.symbolic.syntax import MAX_DEPTH, MAX_LENGTH, ParseError, Syntax, parse
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|\\[,;:! ]|\\quad|\\displaystyle|\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z]))"
@@ -27,6 +28,7 @@ _TOKEN = re.compile(
     r"|(?P<command>\\[a-zA-Z]+|\\\\|\\[{}|])"
     r"|(?P<number>\d+(?:\.\d*)?|\.\d+)"
     r"|(?P<letter>[^\W\d_])"
+    r"|(?P<relation>[!<>=]=)"
     r"|(?P<mark>[-+*/^_(){}\[\]|,=<>&'])"
 )
 _LETTERS = """
@@ -46,9 +48,11 @@ _ROUNDED = {"lfloor": "floor", "lceil": "ceiling"}
 _WORDS = {"relu": "relu", "gelu": "gelu", "silu": "silu", "elu": "elu", "sgn": "sign", "sech": "sech"}
 _UPRIGHT = frozenset(("operatorname", "mathrm", "text", "textrm", "mathit", "mathsf", "mathbf", "mathop"))
 _RELATIONS = {
-    "<": "<", ">": ">", "=": "==", r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\ge": ">=",
+    "<": "<", ">": ">", "=": "==", "==": "==", "!=": "!=", "<=": "<=", ">=": ">=",
+    r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\ge": ">=",
     r"\geq": ">=", r"\geqslant": ">=", r"\ne": "!=", r"\neq": "!=", r"\lt": "<", r"\gt": ">",
 }  # fmt: skip
+_AND = (",", r"\land", r"\wedge")
 _TIMES = (r"\cdot", r"\times", "*", r"\ast")
 _CLOSING = (r"\\", r"\}", r"\rvert", r"\rfloor", r"\rceil")
 _OTHERWISE = frozenset(("otherwise", "else"))
@@ -85,6 +89,31 @@ def parse_latex_side(text: str) -> Side:
     return Side(by, body, text)
 
 
+def parse_latex_condition(
+    text: str,
+    plainly: Callable[[str], Syntax] = parse,
+    parser: Callable[[list[LatexToken], str], LatexParser] | None = None,
+) -> Syntax:
+    r"""A condition beside formulas in LaTeX; without a backslash it may be in Python syntax instead.
+
+    >>> parse_latex_condition(r"0 < \theta \leq 1").text
+    '< <='
+    """
+    plain = "\\" not in text
+    if plain and re.search(r"[^\W\d_]{2}", text):
+        return plainly(text)
+    try:
+        made = (parser or LatexParser)(latex_tokens(text), text)
+        found = made.conditions()
+        if made.at < len(made.tokens):
+            raise made.problem("the end")
+        return found
+    except ParseError:
+        if plain:
+            return plainly(text)
+        raise
+
+
 _DERIVATIVE = re.compile(
     r"[\s$]*\\[dt]?frac\s*\{\s*(?:d|\\partial|\\mathrm\{d\})\s*(?:\^\s*\{?(\d+)\}?)?\s*\}"
     r"\s*\{\s*(?:d|\\partial|\\mathrm\{d\})\s*(\\?[a-zA-Z]+(?:_(?:\w|\{\w+\}))?)\s*(?:\^\s*\{?(\d+)\}?)?\s*\}"
@@ -98,14 +127,15 @@ def _prefix(text: str) -> tuple[tuple[str, ...], int]:
         order, name, power = found.groups()
         if (order or "1") != (power or "1"):
             raise ParseError(f"column {start + 1}: the orders above and below the derivative differ")
-        by += [_plain_name(name)] * int(order or 1)
+        by += [plain_name(name)] * int(order or 1)
         if len(by) > MAX_ORDER:
             raise ParseError(f"more than {MAX_ORDER} derivatives")
         start = found.end()
     return tuple(by), start
 
 
-def _plain_name(text: str) -> str:
+def plain_name(text: str) -> str:
+    """A name of LaTeX as the variable is called."""
     return re.sub(r"[\\{}\s]", "", text)
 
 
@@ -242,7 +272,7 @@ class LatexParser:
         if token.text == "|" or token.text in (r"\rvert", r"\|"):
             return token.text == "|" and not self.bars
         if token.kind == "command":
-            return token.text not in _RELATIONS and token.text not in _CLOSING
+            return not any(token.text in words for words in (_RELATIONS, _CLOSING, _AND))
         if token.kind == "environment":
             return token.text.startswith(r"\begin")
         return token.kind in ("number", "letter") or token.text in ("(", "[", "{")
@@ -494,6 +524,14 @@ class LatexParser:
                     continue
             self.expect(r"\end{cases}")
             return Syntax("call", "Piecewise", tuple(found), column)
+
+    def conditions(self) -> Syntax:
+        """Conditions that hold all of them, with commas or an `and` between."""
+        column, found = self.column, [self.condition()]
+        while self.ahead() in _AND:
+            self.take()
+            found.append(self.condition())
+        return found[0] if len(found) == 1 else Syntax("all_of", "", tuple(found), column)
 
     def condition(self) -> Syntax:
         column = self.column

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -122,10 +122,14 @@ def _times(a: Interval, b: Interval) -> Interval:
 
 @dataclass(frozen=True)
 class Domain:
-    """Where a variable lies: intervals from left to right, of which only the integers count if `integer`."""
+    """Where a variable lies: intervals from left to right, of which only the integers count if `integer`.
+
+    `text` is how it was written, if its ends are no rationals: then conditions say the rest.
+    """
 
     intervals: tuple[Interval, ...] = (REALS,)
     integer: bool = False
+    text: str = ""
 
     def __str__(self) -> str:
         shown = " or ".join(map(str, self.intervals))
@@ -301,13 +305,13 @@ def _beside(relation: str, end: Fraction | None) -> tuple[Interval, ...]:
     return (_ray("<", end), _ray(">", end)) if relation == "!=" else (_ray(relation, end),)
 
 
-def parse_domains(text: str | None) -> dict[str, Domain]:
-    """Read the domains of several variables.
+def parse_domain_texts(text: str | None) -> dict[str, str]:
+    """What is said of each variable; raises DomainError.
 
-    >>> {name: str(d) for name, d in parse_domains("x: real; y: (0, inf)").items()}
+    >>> parse_domain_texts("x: real; y: (0, inf)")
     {'x': 'real', 'y': '(0, inf)'}
     """
-    found: dict[str, Domain] = {}
+    found: dict[str, str] = {}
     for part in (text or "").split(";"):
         if not part.strip():
             continue
@@ -317,23 +321,16 @@ def parse_domains(text: str | None) -> dict[str, Domain]:
             raise DomainError(f"{part.strip()!r} says no domain; write `x: real; y: (0, inf)`")
         if name in found:
             raise DomainError(f"two domains for {name}")
-        found[name] = parse_domain(domain)
+        found[name] = domain.strip()
     return found
-
-
-def read_domains(given: str | Mapping[str, str] | None) -> dict[str, Domain]:
-    """Domains given as one text or as a mapping from names to texts."""
-    if given is None or isinstance(given, str):
-        return parse_domains(given)
-    return {name: parse_domain(text) for name, text in given.items()}
 
 
 def _interval(text: str) -> Interval:
     found = _INTERVAL.match(text)
     if not found:
         raise DomainError(
-            f"{text.strip()!r} is no interval; its ends are fractions or inf, as in `[0, 1/2)`; other ends "
-            "are conditions (`where`), as in `x < pi/2`"
+            f"{text.strip()!r} is no interval; its ends are numbers or inf, as in `[0, 1/2)` or `(0, pi/2)`; "
+            "what depends on another variable is a condition (`where`), as in `x < y`"
         )
     low, high = _end(found[2]), _end(found[3])
     if (found[2].strip().lstrip("+-").strip()[0] in "io") and not found[2].strip().startswith("-"):

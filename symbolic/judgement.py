@@ -9,10 +9,11 @@ from gradproof.symbolic.array_claims import judge_arrays
 from gradproof.symbolic.array_repairs import repair_arrays
 from gradproof.symbolic.claims import MAX_ORDER
 from gradproof.symbolic.claims_file import Claim
+from gradproof.symbolic.claims_latex import plain_name
 from gradproof.symbolic.domain import DomainError
 from gradproof.symbolic.scalar import MAX_SECONDS
 from gradproof.symbolic.scalar_table import NoRowError
-from gradproof.symbolic.statements import Typed, prove_sides, repair_sides, typed
+from gradproof.symbolic.statements import Typed, prove_sides, repair_sides, typed, typed_condition
 from gradproof.symbolic.syntax import ParseError, Syntax, names_in
 from gradproof.symbolic.verdict import Verdict
 
@@ -51,13 +52,17 @@ def fix(claim: Claim) -> str | None:
     if claim.indexed:
         return None if claim.latex else repair_arrays(claim)
     try:
-        return repair_sides(*_sides(claim), claim.domain, claim.where)
+        return repair_sides(*_sides(claim), claim.domain, _conditions(claim))
     except (ParseError, DomainError, NoRowError):
         return None
 
 
 def _judge_scalar(claim: Claim, seconds: float) -> Verdict:
-    return prove_sides(*_sides(claim), claim.domain, claim.where, seconds)
+    return prove_sides(*_sides(claim), claim.domain, _conditions(claim), seconds)
+
+
+def _conditions(claim: Claim) -> list[Syntax]:
+    return [typed_condition(text, claim.latex) for text in claim.where]
 
 
 def _sides(claim: Claim) -> tuple[Typed, Typed]:
@@ -65,7 +70,11 @@ def _sides(claim: Claim) -> tuple[Typed, Typed]:
     if len(claim.wrt) > MAX_ORDER:
         raise ParseError(f"wrt: {len(claim.wrt)} derivatives; at most {MAX_ORDER} are taken")
     stated = typed(claim.claim, claim.latex, "claim", _known(claim, function))
-    left = Typed((*reversed(claim.wrt), *function.by), function.body, function.text)
+    by = [plain_name(n) if claim.latex else n for n in claim.wrt]
+    for name in by:
+        if not name.isidentifier():
+            raise ParseError(f"wrt: {name!r} is no variable; without axes it is a name such as `x_1`")
+    left = Typed((*reversed(by), *function.by), function.body, function.text)
     return left, stated
 
 

@@ -83,6 +83,7 @@ class Decision:
     reasons: dict[str, None] = field(default_factory=dict[str, None])
     compared: bool = False
     found: Verdict | None = None
+    tried: bool = False
     cells: int = 0
     until: float = 0
     kind: GroundKind = "normal-form"
@@ -130,7 +131,9 @@ class Decision:
         """The domain as cells: one for each choice of intervals."""
         names = list(self.domains)
         for chosen in product(*(self.domains[n].intervals for n in names)):
-            label = tuple(f"{n} in {i}" for n, i in zip(names, chosen, strict=True) if str(i) != "real")
+            shown = {n: f"{n} in {i}" for n, i in zip(names, chosen, strict=True) if str(i) != "real"}
+            shown |= {n: f"{n}: {self.domains[n].text}" for n in names if self.domains[n].text}
+            label = tuple(shown.values())
             yield Cell(dict(zip(names, chosen, strict=True)), self.integers, label=label)
 
     def explore(self, cell: Cell, depth: int) -> None:
@@ -197,10 +200,20 @@ class Decision:
             return [], [Failure(cell, left, right)]
         if not place.vanishes(left - right):
             if not constantly_zero(cell, left - right):
+                self.cut_roots(place)
                 return [], [Failure(cell, left, right)]
             self.kind = "decision-procedure"
         self.compared = True
         return [describe(cell)], []
+
+    def cut_roots(self, place: Place) -> None:
+        """Raise OpenSignError where a sign under a root keeps the sides apart, and no point does."""
+        unsigned = place.unsigned()
+        if unsigned and not self.tried:
+            self.tried = True
+            self.found = next(self.at_points(), None)
+        if unsigned and self.found is None:
+            raise OpenSignError(place, unsigned)
 
     # --- along a line
 
@@ -285,6 +298,8 @@ class Decision:
             elif isinstance(a, str) and isinstance(b, str):
                 regions.append(describe(cell, "no derivative, and the right side has no value"))
             elif isinstance(a, str) or isinstance(b, str) or not piece.place.vanishes(a - b):
+                if not (isinstance(a, str) or isinstance(b, str)):
+                    self.cut_roots(piece.place)
                 failures.append(Failure(cell, a, b, piece.wall))
             else:
                 self.compared = True

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from gradproof.symbolic.claims import CONSTANTS, Reader, parse_side
+from gradproof.symbolic.claims import CONSTANTS, Reader, is_condition, parse_side
 from gradproof.symbolic.claims import Side as Typed
 from gradproof.symbolic.definedness import Demand
-from gradproof.symbolic.domain import Domain, read_domains
+from gradproof.symbolic.domain import Domain
+from gradproof.symbolic.domain_ends import read_domains
 from gradproof.symbolic.expressions import Bracket, Expr, Mul
 from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.hints import hints
@@ -42,33 +43,34 @@ def prove_text(
     >>> found.verdict, dict(found.witness.point)
     ('refuted', {'x': '-1'})
     """
-    return prove_sides(typed(left, latex, "left side"), typed(right, latex, "right side"), domain, where)
+    sides = typed(left, latex, "left side"), typed(right, latex, "right side")
+    return prove_sides(*sides, domain, [typed_condition(text, latex) for text in where])
 
 
 def prove_sides(
     left: Typed,
     right: Typed,
     domain: str | Mapping[str, str] | None = None,
-    where: Sequence[str] = (),
+    where: Sequence[Syntax] = (),
     seconds: float = MAX_SECONDS,
 ) -> Verdict:
     """The same of two sides that have been read, in about so many seconds."""
     started = time.perf_counter()
-    domains = read_domains(domain)
+    domains, ends = read_domains(domain)
     try:
-        verdict = _decide((left, right), domains, where, seconds)
+        verdict = _decide((left, right), domains, (*ends, *where), seconds)
     except NoRowError as problem:
         verdict = Verdict("undecided", reason=str(problem))
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
 def repair_sides(
-    left: Typed, right: Typed, domain: str | Mapping[str, str] | None = None, where: Sequence[str] = ()
+    left: Typed, right: Typed, domain: str | Mapping[str, str] | None = None, where: Sequence[Syntax] = ()
 ) -> str | None:
     """The true derivative on the right, in the form closest to what stands there."""
-    domains = read_domains(domain)
+    domains, ends = read_domains(domain)
     reader = Reader(domains)
-    side, _, used = _read((left, right), domains, where, reader)
+    side, _, used = _read((left, right), domains, (*ends, *where), reader)
     return repair(side, right.body, Reader(domains), used)
 
 
@@ -84,8 +86,24 @@ def typed(text: str, latex: bool, name: str, known: Mapping[str, Syntax] | None 
         raise ParseError(f"{name}: {problem}") from None
 
 
+def typed_condition(text: str, latex: bool) -> Syntax:
+    """A condition as it was typed; raises ParseError."""
+    try:
+        if latex:
+            from gradproof.symbolic.claims_latex import parse_latex_condition
+
+            node = parse_latex_condition(text)
+        else:
+            node = parse(text)
+        if not is_condition(node):
+            raise ParseError(f"{text!r} is no condition; write a comparison, as in `x > 0`")
+        return node
+    except ParseError as problem:
+        raise ParseError(f"where: {problem}") from None
+
+
 def _decide(
-    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], seconds: float
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[Syntax], seconds: float
 ) -> Verdict:
     reader = Reader(domains)
     left, right, used = _read(sides, domains, where, reader)
@@ -102,7 +120,7 @@ def _decide(
 
 
 def _read(
-    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[Syntax], reader: Reader
 ) -> tuple[Side, Side, dict[str, Domain]]:
     """The formulas of both sides, the conditions asked for by the left one, and the variables that occur."""
     constant = next((n for side in sides for n in side.by if n in CONSTANTS and n not in domains), None)
@@ -110,8 +128,8 @@ def _read(
         raise ParseError(f"{constant} is a constant: no derivative by it; give its domain for a variable")
     try:
         left, right = (reader.formula(side.body) for side in sides)
-        for text in where:
-            condition = reader.condition(parse(text))
+        for node in where:
+            condition = reader.condition(node)
             left = Formula(left.value, (*condition.demands, *required(condition.value), *left.demands))
     except TooBigError as problem:
         raise ParseError(str(problem)) from None
@@ -134,7 +152,7 @@ def required(condition: Expr) -> Iterator[Demand]:
 
 
 def _rounding_notes(
-    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[str], reader: Reader
+    sides: Sequence[Typed], domains: Mapping[str, Domain], where: Sequence[Syntax], reader: Reader
 ) -> list[str]:
     """What of a refuted statement is the rounding of a constant, and whether it holds with the constants."""
     found = {

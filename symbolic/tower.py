@@ -150,6 +150,8 @@ class Tower:
         default_factory=dict[str, "tuple[Fraction, list[tuple[Polynomial, int]]]"]
     )
 
+    unsigned: dict[str, Polynomial] = field(default_factory=dict[str, Polynomial])
+    """Factors of which a sign was asked and is not known: under roots and logarithms, at ends of branches."""
     forgotten: Callable[[], None] = lambda: None
     """Called when the generators are given up."""
 
@@ -168,7 +170,7 @@ class Tower:
 
     def forget(self) -> None:
         """Start with no generators, keeping how fine they have to be."""
-        for held in (self.atoms, self.places, self.relations, self.known, self.factored):
+        for held in (self.atoms, self.places, self.relations, self.known, self.factored, self.unsigned):
             held.clear()
         self.forgotten()
 
@@ -408,6 +410,7 @@ class Tower:
 
     def joint_power(self, sign: int, factors: list[Factor], exponent: Fraction) -> Quotient:
         """A power of a product whose factors have no known sign, as one root of a polynomial."""
+        self.unsigned |= {str(f.base): f.base for f in factors}
         p, q = exponent.numerator, exponent.denominator
         body, outside = _ONE * sign, self.constant(1)
         for f in factors:
@@ -466,6 +469,8 @@ class Tower:
         for f in factors:
             if f.times % 2:
                 sign *= f.sign or 0
+        if not sign:
+            self.unsigned |= {str(f.base): f.base for f in factors if f.times % 2 and f.sign is None}
         return sign > 0
 
     def moved(self, name: str, arguments: tuple[Expr, ...]) -> Expr | None:
@@ -533,6 +538,7 @@ class Tower:
         parts = [self.log_number(abs(content))]
         parts += [self.scaled(self.log_factor(f), f.times) for f in known]
         if open_:
+            self.unsigned |= {str(f.base): f.base for f in open_}
             joint = Quotient(_ONE * sign, _ONE)
             for f in open_:
                 joint = self.times(joint, self.whole_power(Quotient(f.base, _ONE), f.times))

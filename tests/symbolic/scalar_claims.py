@@ -19,7 +19,8 @@ from scalar_mutations import mutants, truth, unparse, value
 from scalar_rules import RULES
 
 from gradproof.symbolic.claims_file import Claim, read_claim
-from gradproof.symbolic.domain import Domain, Interval, parse_domains
+from gradproof.symbolic.domain import Domain, Interval
+from gradproof.symbolic.domain_ends import read_domains
 from gradproof.symbolic.syntax import Syntax, parse
 
 DIGITS = 50
@@ -51,7 +52,7 @@ def rules() -> Iterator[Claim]:
 
 def points(claim: Claim) -> Iterator[dict[str, Any]]:
     """Points inside the domain at which the conditions hold."""
-    domains = {n: next(iter(parse_domains(f"{n}: {d}").values())) for n, d in claim.domain.items()}
+    domains = {n: next(iter(read_domains(f"{n}: {d}")[0].values())) for n, d in claim.domain.items()}
     chance = random.Random(claim.id)
     conditions = [parse(c) for c in claim.where]
     samples = {n: list(islice(_inner(d), 40)) for n, d in domains.items()}

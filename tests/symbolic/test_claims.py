@@ -8,7 +8,7 @@ import pytest
 
 from gradproof.symbolic.claims import Reader, parse_side, split_prefix
 from gradproof.symbolic.claims_latex import parse_latex_side
-from gradproof.symbolic.domain import parse_domains
+from gradproof.symbolic.domain_ends import read_domains
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.proof import prove_text
 from gradproof.symbolic.scalar_functions import TABLE, WITHOUT_ROW
@@ -314,5 +314,5 @@ def test_depth_is_bounded_alike() -> None:
 
 
 def test_domains_make_names_usable() -> None:
-    reader = Reader(parse_domains("e: >0"))
+    reader = Reader(read_domains("e: >0")[0])
     assert written(reader.formula(parse("e**2")).value) == "e**2"

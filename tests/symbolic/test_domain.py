@@ -14,11 +14,11 @@ from gradproof.symbolic.domain import (
     DomainError,
     Interval,
     parse_domain,
-    parse_domains,
-    read_domains,
     simplest,
 )
+from gradproof.symbolic.domain_ends import read_domains
 from gradproof.symbolic.expressions import call, parameter
+from gradproof.symbolic.repairs import unparse
 from gradproof.symbolic.signs import bounds, nonnegative, positive
 
 INSIDE = [
@@ -87,18 +87,47 @@ def test_is_no_domain(text: str) -> None:
 
 
 def test_several_variables() -> None:
-    found = parse_domains("x: real; y: (0, inf); n: integer >= 1; k: [0, 1)")
+    found, conditions = read_domains("x: real; y: (0, inf); n: integer >= 1; k: [0, 1)")
+    assert conditions == ()
     assert {n: str(d) for n, d in found.items()} == {
         "x": "real", "y": "(0, inf)", "n": "integer in [1, inf)", "k": "[0, 1)"
     }  # fmt: skip
-    assert read_domains({"a": ">0"}) == parse_domains("a: >0")
-    assert read_domains(None) == {}
+    assert read_domains({"a": ">0"}) == read_domains("a: >0")
+    assert read_domains(None) == ({}, ())
 
 
 @pytest.mark.parametrize("text", ["x real", "x: real; x: >0", "1: real", ": real"])
 def test_are_no_domains(text: str) -> None:
     with pytest.raises(DomainError):
-        parse_domains(text)
+        read_domains(text)
+
+
+CONSTANT_ENDS = [
+    ("(0, pi)", "(0, 355/113)", ("x < pi",)),
+    ("[-pi/2, pi/2]", "(-355/226, 355/226)", ("x >= -pi/2", "x <= pi/2")),
+    ("> E", "(2721/1001, inf)", ("x > E",)),
+    ("0 <= x < pi/2", "[0, 355/226)", ("x < pi/2",)),
+    ("|x| < pi/2", "(-355/226, 355/226)", ("x < pi/2", "x > -pi/2")),
+    ("(-inf, -log(2)]", "(-inf, -158/228)", ("x <= -log(2)",)),
+    ("[1/3, sqrt(4)]", "[1/3, 2]", ()),
+]
+
+
+@pytest.mark.parametrize(("text", "around", "conditions"), CONSTANT_ENDS)
+def test_ends_that_are_constants(text: str, around: str, conditions: tuple[str, ...]) -> None:
+    domains, found = read_domains({"x": text})
+    hull, wanted = domains["x"].hull, parse_domain(around).hull
+    assert tuple(unparse(c) for c in found) == conditions
+    for end, other in ((hull.low, wanted.low), (hull.high, wanted.high)):
+        assert (end is None) == (other is None)
+        assert end is None or other is None or abs(end - other) < Fraction(1, 10**3)
+    assert (hull.low_closed, hull.high_closed) == (wanted.low_closed, wanted.high_closed)
+
+
+@pytest.mark.parametrize("text", ["(pi, 3)", "(0, y)", "(0, log(0))", "(0, pi", "(0, pi, 4)", "(0, 1/(1-1))"])
+def test_ends_that_are_no_numbers(text: str) -> None:
+    with pytest.raises(DomainError):
+        read_domains({"x": text})
 
 
 ends = st.none() | st.fractions(-20, 20, max_denominator=9)

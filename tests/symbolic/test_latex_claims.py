@@ -67,3 +67,59 @@ def test_a_sum_over_pairs_is_refused_unless_both_indices_are_known() -> None:
     known = Claim("", both, ("x[k]",), r"\sum_{i\neq k} x_i", axes=axes, kind="jacobian", latex=True)
     assert judge(known).reason is None or not (judge(known).reason or "").startswith("parse:")
     assert judge(known).verdict != "refuted"
+
+
+CONDITIONS = [
+    (r"\log |x|", "x", r"\frac{1}{x}", r"x \neq 0", "proved"),
+    (r"\log |x|", "x", r"\frac{1}{x}", "x != 0", "proved"),
+    (r"|x|", "x", "1", r"0 < x \leq 1", "proved"),
+    (r"|x|", "x", "1", r"-1 < x \leq 1", "refuted"),
+    (r"\max(x, y)", "x", "1", r"x > y \land y > 0", "proved"),
+    (r"\max(x, y)", "x", "1", r"x < y, y > 0", "refuted"),
+    (r"\max(x, y)", "x", "1", "x > y and y > 0", "proved"),
+    (r"\tan\theta", r"\theta", r"1 + \tan^2\theta", r"\cos\theta \ne 0", "proved"),
+    (r"\tan\theta", r"\theta", r"1 - \tan^2\theta", r"\cos\theta \ne 0", "refuted"),
+    (r"x_1^2 x_2", "x_{1}", "2 x_1 x_2", r"x_1 \ge 0", "proved"),
+]
+
+
+@pytest.mark.parametrize(("function", "by", "claim", "where", "found"), CONDITIONS)
+def test_conditions_and_names_in_latex(function: str, by: str, claim: str, where: str, found: str) -> None:
+    assert judge(Claim("a", function, (by,), claim, where=(where,), latex=True)).verdict == found
+
+
+def test_domains_in_latex() -> None:
+    sides = r"\arcsin(\sin\theta)", (), r"\theta"
+    inside, beyond = r"(-\frac{\pi}{2}, \frac{\pi}{2})", r"\left(-\pi, \infty\right)"
+    for domain, found in ((inside, "proved"), (beyond, "refuted")):
+        claim = Claim("a", *sides, domain={r"\theta": domain}, kind="identity", latex=True)
+        assert judge(claim).verdict == found
+
+
+ARRAYS = [
+    (r"\sum_i |x_i|", "x[j]", "g", r"x_i > 0", "proved"),
+    (r"\sum_i |x_i|", "x_j", "g", r"x_i \neq 0", "refuted"),
+    (r"\sum_i |x_i|", "x_j", r"g \operatorname{sign}(x_j)", r"x_i \neq 0", "proved"),
+    (r"\log\det A", "A", r"g A^{-\top}", r"\det A > 0", "proved"),
+    (r"\log\det A", "A", r"g A^{-\top}", "det(A) > 0", "proved"),
+    (r"\sum_{ij} A_{ij}^2", "A_{ij}", "2 g A_{ij}", r"A_{ij} \ge 0", "proved"),
+]
+
+
+@pytest.mark.parametrize(("function", "by", "claim", "where", "found"), ARRAYS)
+def test_conditions_on_arrays_in_latex(function: str, by: str, claim: str, where: str, found: str) -> None:
+    axes = {"x": ("n",), "A": ("m", "m")}
+    axes = {name: over for name, over in axes.items() if name in function}
+    made = Claim("a", function, (by,), claim, where=(where,), axes=axes, kind="vjp", latex=True)
+    assert judge(made).verdict == found
+
+
+@pytest.mark.parametrize("where", [r"x \neq", r"\neq 0", r"x \le 1 \le", r"x", r"\sin x y > 0"])
+def test_no_condition_in_latex(where: str) -> None:
+    found = judge(Claim("a", "x", ("x",), "1", where=(where,), latex=True))
+    assert (found.reason or "").startswith("parse: where:")
+
+
+def test_no_variable() -> None:
+    found = judge(Claim("a", "x_1^2", ("x[j]",), "2", latex=True))
+    assert found.reason == "parse: wrt: 'x[j]' is no variable; without axes it is a name such as `x_1`"

@@ -17,7 +17,8 @@ from scalar_random import GRID, Gap, Tree, derivative, grow, point_of, rewrite, 
 from scalar_random import value as strict_value
 
 from gradproof.symbolic.claims import split_prefix
-from gradproof.symbolic.domain import Domain, parse_domains
+from gradproof.symbolic.domain import Domain
+from gradproof.symbolic.domain_ends import read_domains
 from gradproof.symbolic.proof import prove_text
 from gradproof.symbolic.syntax import ParseError, parse
 from gradproof.symbolic.verdict import Verdict
@@ -47,7 +48,7 @@ def test_near_misses_are_refuted(part: int) -> None:
     for left, right, domain in TRUE[part::PARTS]:
         if split_prefix(right)[0]:
             continue
-        domains = parse_domains(domain)
+        domains = read_domains(domain)[0]
         node = parse(right)
         for what, changed in mutants(node):
             if not differ(node, changed, domains):
