@@ -2,30 +2,47 @@
 sources stand.
 
 In second order the gradient of the gradient is checked as well: of a NumPy kernel it is the kernel of the
-gradient, generated from the same forward. Rules of forward mode are checked in either order.
+gradient, generated from the same forward. Rules of forward mode are checked in either order. What is found
+is kept line by line, so that a run that was interrupted goes on where it ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.against_sympy import TimeLimit
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.kernels import lower
-from gradproof.symbolic.operation import Operation, operations
+from gradproof.symbolic.axes import Axis
+from gradproof.symbolic.operation import Operation, Program, operations
 from tests.numeric.test_catalogue_kernels import draw, sizes_of
 
-TABLE = Path(__file__).parent.parent / "docs" / "kernel-checks.md"
+ROOT = Path(__file__).parent.parent
+TABLE = ROOT / "docs" / "kernel-checks.md"
+RECORD = ROOT / "build" / "kernel-checks.jsonl"
+"""What was found so far, and of which sources."""
 KINDS = (("numpy", 1), ("torch", 1), ("numpy", 2), ("torch", 2))
+SMALL = {"batch": 1, "time": 2, "embed": 3, "head": 2, "head_dim": 2, "inner": 2}
+"""The sizes of the example for a Transformer block."""
+LIMIT = 600
+"""Seconds of processor time for one kernel."""
 
 
 @dataclass(frozen=True)
@@ -39,61 +56,177 @@ class Checked:
     reason: str
     seconds: float
 
+    @property
+    def what(self) -> tuple[str, str, int]:
+        return self.label, self.target, self.order
+
+
+# One kernel
+
+
+@lru_cache(maxsize=1)
+def variants() -> dict[str, Operation]:
+    """Every operation and each of its variants, by its label."""
+    return {variant.label: variant for o in operations().values() for variant in o.variants}
+
+
+def example_sizes(program: Program, label: str) -> dict[Axis, int]:
+    """Sizes 2, 3 and 4; the smaller ones of a block."""
+    sizes = sizes_of(program)
+    if not label.startswith("transformer_block"):
+        return sizes
+    return {axis: SMALL[axis.name] for axis in sizes}
+
 
 def inputs_of(chosen: Operation, target: str) -> list[Any]:
-    """Example inputs with axes of sizes 2, 3 and 4."""
-    sizes, rng = sizes_of(chosen.program), np.random.default_rng(3)
+    """Example inputs."""
+    sizes, rng = example_sizes(chosen.program, chosen.label), np.random.default_rng(3)
     arrays = [np.asarray(draw(t, sizes, rng)) for t in chosen.program.inputs]
     return [torch.from_numpy(a) for a in arrays] if target == "torch" else arrays
 
 
-def judge(chosen: Operation, target: str, order: int) -> Checked:
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raises TimeLimit inside the block after so much processor time."""
+
+    def stop(*_: Any) -> None:
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def judge(chosen: Operation, target: str, order: int, limit: float = LIMIT) -> Checked:
     """Check one kernel."""
     kernel, started = lower(chosen, target), time.process_time()
-    result = check(kernel, *inputs_of(chosen, target), order=order, seed=1)
+    try:
+        with limited(limit):
+            result = check(kernel, *inputs_of(chosen, target), order=order, seed=1)
+    except TimeLimit:
+        reason = f"stopped after {limit:.0f} s of processor time"
+        return Checked(chosen.label, target, order, "undecided", reason, limit)
     seconds = time.process_time() - started
     return Checked(chosen.label, target, order, result.verdict, result.reason or "", seconds)
 
 
-def to_markdown(found: Sequence[Checked], command: str) -> str:
+def judge_by_label(label: str, target: str, order: int, limit: float) -> Checked:
+    """The same in a process of its own."""
+    torch.set_num_threads(1)
+    return judge(variants()[label], target, order, limit)
+
+
+# The record
+
+
+@lru_cache(maxsize=1)
+def fingerprint() -> str:
+    """Of all sources that a verdict rests on."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for folder in ("symbolic", "numeric"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def known() -> dict[tuple[str, str, int], Checked]:
+    """What was found before, of the sources as they stand."""
+    lines = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.exists() else []
+    rows = [json.loads(line) for line in lines]
+    found = [Checked(**row["found"]) for row in rows if row["sources"] == fingerprint()]
+    return {checked.what: checked for checked in found}
+
+
+def keep(checked: Checked) -> None:
+    """Add a line to the record, and print it."""
+    RECORD.parent.mkdir(exist_ok=True)
+    with RECORD.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"sources": fingerprint(), "found": asdict(checked)}) + "\n")
+    print(*asdict(checked).values(), flush=True)
+
+
+def checks_of(
+    wanted: Sequence[tuple[str, str, int]], limit: float, processes: int
+) -> dict[tuple[str, str, int], Checked]:
+    """All that is wanted: what is known, and the others as they come."""
+    found = known()
+    todo = [what for what in wanted if what not in found]
+    if len(todo) < len(wanted):
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} checks stand in {RECORD}", flush=True)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(judge_by_label, *what, limit) for what in todo]):
+            checked = future.result()
+            keep(checked)
+            found[checked.what] = checked
+    return {what: found[what] for what in wanted}
+
+
+# The table
+
+
+def to_markdown(found: Sequence[Checked]) -> str:
     """The document."""
-    proved = sum(f.verdict == "proved" for f in found)
+    sizes = ", ".join(f"{axis} {size}" for axis, size in SMALL.items())
+    by_label: dict[str, dict[tuple[str, int], Checked]] = {}
+    for f in found:
+        by_label.setdefault(f.label, {})[f.target, f.order] = f
+    left = [f for f in found if f.verdict != "proved"]
     lines = [
         "# Kernels of the catalogue, executed exactly",
         "",
-        f"Written by `{command}` on {date.today()}: `gradproof.check` runs the generated source of each "
-        "kernel, backward and forward mode, with fresh sizes, layouts, values and both sides of its "
-        "comparisons. *Order* 2 checks the gradient of the gradient as well. Seconds are processor time.",
+        f"Written by `python -m benchmarks.catalogue` on {date.today()}: `gradproof.check` runs the "
+        "generated source of each kernel, NumPy and PyTorch, its backward and its rule of forward mode, over "
+        "other sizes, layouts, values, cotangents and both sides of its comparisons ([check.md](check.md)). "
+        "*Second* asks about the gradient of the gradient as well. Axes of the example have the sizes 2, 3 "
+        f"and 4, of a Transformer block {sizes}; each is varied from there. Beside a verdict stand the "
+        "seconds of processor time that it took.",
         "",
-        f"{len(found)} checks: {proved} proved, {len(found) - proved} not.",
+        f"{len(found)} checks: {len(found) - len(left)} proved, {len(left)} not.",
         "",
-        "| operation | target | order | verdict | seconds |",
-        "| --- | --- | --- | --- | --- |",
+        "| operation | " + " | ".join(f"{target}, {ORDERS[order]}" for target, order in KINDS) + " |",
+        "| --- |" + " --- |" * len(KINDS),
     ]
-    for f in found:
-        verdict = f"{f.verdict}: {f.reason}" if f.reason else f.verdict
-        lines.append(f"| {f.label} | {f.target} | {f.order} | {verdict} | {f.seconds:.1f} |")
+    for label, row in by_label.items():
+        cells = [f"{row[kind].verdict} {row[kind].seconds:.1f}" if kind in row else "" for kind in KINDS]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    if left:
+        lines += [
+            "",
+            "## What is not proved",
+            "",
+            "| operation | target | order | why |",
+            "| --- |" + " --- |" * 3,
+        ]
+        lines += [f"| {f.label} | {f.target} | {ORDERS[f.order]} | {f.verdict}: {f.reason} |" for f in left]
     return "\n".join(lines) + "\n"
 
 
+ORDERS = {1: "first", 2: "second"}
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Check the kernels; the document is written where no word chooses among them."""
+    """Check the kernels; the document is written where nothing chooses among them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.catalogue", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="only operations whose names contain a word")
     parser.add_argument("--target", choices=("torch", "numpy"))
     parser.add_argument("--order", type=int, choices=(1, 2))
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of processor time for one kernel")
+    parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args(arguments)
-    kinds = [k for k in KINDS if asked.target in (None, k[0]) and asked.order in (None, k[1])]
-    found: list[Checked] = []
-    for target, order in kinds:
-        for chosen in (variant for o in operations().values() for variant in o.variants):
-            if asked.words and not any(word in chosen.label for word in asked.words):
-                continue
-            found.append(judge(chosen, target, order))
-            print(*found[-1].__dict__.values(), flush=True)
-    if not asked.words:
-        options = "".join(f" --{n} {v}" for n, v in (("target", asked.target), ("order", asked.order)) if v)
-        TABLE.write_text(to_markdown(found, f"python -m benchmarks.catalogue{options}"), encoding="utf-8")
+    wanted = [
+        (label, target, order)
+        for target, order in KINDS
+        if asked.target in (None, target) and asked.order in (None, order)
+        for label in variants()
+        if not asked.words or any(word in label for word in asked.words)
+    ]
+    found = checks_of(wanted, asked.limit, asked.processes)
+    if len(wanted) == len(KINDS) * len(variants()):
+        TABLE.write_text(to_markdown(list(found.values())), encoding="utf-8")
         print(TABLE)
     return 0
 

@@ -10,6 +10,7 @@ from gradproof.numeric.checking.points import Place
 from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.reals import Floats
+from gradproof.numeric.exact.residues import Root
 from gradproof.numeric.exact.values import Value
 
 FORWARD = -2
@@ -98,8 +99,8 @@ class Trial:
     """The outputs in floats."""
     apart: bool = False
     """Whether the sums over all inputs differ, where all were moved at once."""
-    unclean: int = 0
-    """How many roots were taken of residues that have none."""
+    roots: tuple[Root, ...] = ()
+    """The roots that were taken, in order."""
     outside: bool = False
     """Whether the outputs have no value here, so that the place is outside the domain."""
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import prod
 from random import Random
 from typing import Any
 
@@ -20,12 +19,12 @@ from gradproof.numeric.checking.points import (
     MOVABLE,
     Draws,
     Place,
-    Redraw,
     Redraws,
     argument,
     as_array,
     ratio,
 )
+from gradproof.numeric.checking.roots import RootSearch, missing
 from gradproof.numeric.exact.branches import Branches, Entries, Site
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Shape
@@ -55,7 +54,7 @@ BALL_BITS = 512
 CHANGING = "run again, the program returns something else"
 MAX_DRAWS = 80
 """How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
-ROOTS_A_DRAW = 4
+ROOTS_A_DRAW = 1
 """How many missing roots another residue brings at best, about: where more are missing none is looked for."""
 KINKS = ("kink", "kinks")
 APART = ("point", *KINKS)
@@ -133,28 +132,27 @@ class Runner:
         What was found for one plan is tried first for others of the same sizes.
         """
         assert self.depth is not None
-        random = Random(f"{self.seed}/{plan.name}/roots")
-        places = [place for place in plan.places if place.reals is not None]
-        movable = [k for k, place in enumerate(places) if place.reals is not None and place.reals.size]
+        sizes = [place.reals.size for place in plan.places if place.reals is not None]
+        search = RootSearch(sizes, self.depth + 1, Random(f"{self.seed}/{plan.name}/roots"))
         redraws, best = Redraws(plan.name), trial
         known = self.clean.get(plan.sizes)
         for step in range(MAX_DRAWS):
-            hopeless = best.unclean > ROOTS_A_DRAW * (MAX_DRAWS - step)
-            if not movable or self.spare_runs <= 0 or hopeless or not _is_unclear(best):
+            hopeless = ROOTS_A_DRAW * (MAX_DRAWS - step) < missing(best.roots)
+            if not any(sizes) or self.spare_runs <= 0 or hopeless or not _is_unclear(best):
                 break
             self.spare_runs -= 1
-            number = random.choice(movable)
-            entry, level = random.randrange(prod(places[number].shape)), random.randrange(self.depth + 1)
-            redraw = Redraw(number, entry, level, f"{self.seed}/{plan.name}/{step}")
-            other = Redraws(redraws.name, (*redraws.steps, redraw)) if known is None else known
-            known = None
+            redraw = search.choose(best.roots, f"{self.seed}/{plan.name}/{step}")
+            added = Redraws(redraws.name, (*redraws.steps, redraw))
+            other, known = known or added, None
             try:
                 found = self.run_once(plan, 0, other, searching=True)
             except AmbiguousError:
                 continue
-            if found.unclean <= best.unclean:
+            if other is added:
+                search.learn(redraw, best.roots, found.roots)
+            if missing(found.roots) <= missing(best.roots):
                 redraws, best = other, found
-        if not best.unclean:
+        if not missing(best.roots):
             self.clean[plan.sizes] = redraws
         if best is trial and best.outcomes:
             return best
@@ -228,7 +226,7 @@ class Runner:
             settings.numbers.open, settings.numbers.depth, self.circular,
         )  # fmt: skip
         (pair_up_jointly if jointly else pair_up)(trial, residues, found, values)
-        trial.unclean = residues.unclean_roots
+        trial.roots = tuple(residues.taken)
         return trial
 
     def _residues(self, attempt: int) -> Residues:
@@ -333,7 +331,7 @@ class Runner:
 def _is_unclear(trial: Trial) -> bool:
     """Whether a root was missing that another draw may have."""
     if not trial.outcomes:
-        return bool(trial.unclean and trial.plan.asked)
+        return bool(missing(trial.roots) and trial.plan.asked)
     return any(outcome.kind == "unclear" for outcome in trial.outcomes.values())
 
 
@@ -389,6 +387,8 @@ def make_arguments(
         first = moved if draws.moves and place.domain in MOVABLE else None
         moved += 0 if first is None else place.reals.size
         value = draws.value(place, direction, units, first)
+        if jointly and not place.asked:
+            value = value.without_tangent()
         layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
         arguments.append(argument(place, value, layout, 0 if units else direction or 0))
         if place.wanted:

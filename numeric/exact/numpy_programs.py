@@ -160,6 +160,7 @@ class KernelProgram:
     ) -> tuple[Value, ...]:
         """The tangents of the outputs that the kernel's `jvp` gives, `tangents` being those of the inputs."""
         run = execution(settings)
+        run.branches.enter("forward mode")
         pairs = zip(tangents, arguments, strict=True)
         given = [None if t is None else run.new(without_constant(t), dtype_of(a)) for t, a in pairs]
         plain = inputs_of(run, arguments, tangents=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,14 @@ MAX_RELATED = 64
 """Among how many logarithms, and among the exponentials of how many entries, relations are looked for."""
 
 
+class Root(NamedTuple):
+    """A root that was taken: of which residue, and whether there is one."""
+
+    level: int
+    residue: int
+    exists: bool
+
+
 @dataclass
 class Residues(System):
     """Residues over a tower; `seed` fixes the residues of atoms."""
@@ -39,6 +47,8 @@ class Residues(System):
     """How many roots were taken: at other numbers each of them has another sign."""
     unclean_roots: int = 0
     """How many roots were taken of what has none: their squares are not what stood under the root."""
+    taken: list[Root] = field(default_factory=list[Root])
+    """The roots that were taken, in order."""
     arguments: dict[int, Array] = field(default_factory=dict[int, Array])
     """The rows of S for each log S, by the residue of S modulo the last prime."""
     inverses: dict[int, int] = field(default_factory=dict[int, int])
@@ -314,9 +324,11 @@ class Residues(System):
         self.roots += 1
         q, projection = self.tower.odd_parts[level]
         order = prime - 1 if degree % 2 else q
-        if math.gcd(degree, order) == 1 and (
-            degree % 2 or power_modulo(residue, projection, prime) == residue
-        ):
+        exists = math.gcd(degree, order) == 1 and (
+            degree % 2 == 1 or power_modulo(residue, projection, prime) == residue
+        )
+        self.taken.append(Root(level, residue, exists))
+        if exists:
             return power_modulo(residue, exponent.numerator * pow(degree, -1, order) % order, prime)
         self.unclean_roots += 1
         root = Random(f"{self.seed}/root/{degree}/{level}/{residue}").randrange(1, prime)
