@@ -32,12 +32,14 @@ class RootSearch:
     changed: dict[Spot, tuple[int, ...]] = field(default_factory=dict[Spot, tuple[int, ...]])
     """The places, in the order in which roots are taken, of those that an entry changes."""
 
-    def choose(self, roots: Sequence[Root], salt: str) -> Redraw:
-        """The entry, among some, that most likely brings more roots than it costs."""
+    def choose(self, roots: Sequence[Root], salt: str) -> Redraw | None:
+        """The entry, among some, that most likely brings more roots than it costs; None if none does."""
         spots = [self._draw() for _ in range(CANDIDATES)]
         share = missing(roots) / max(1, len(set(roots)))
         usual = self._usual(roots)
-        return Redraw(*max(spots, key=lambda spot: self._chance(spot, roots, share, usual)), salt)
+        chances = [self._chance(spot, roots, share, usual) for spot in spots]
+        best = max(chances)
+        return Redraw(*spots[chances.index(best)], salt) if best else None
 
     def learn(self, redraw: Redraw, before: Sequence[Root], after: Sequence[Root]) -> None:
         """Note which roots an entry has changed."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from random import Random
 from typing import Any
 
@@ -54,6 +55,8 @@ BALL_BITS = 512
 CHANGING = "run again, the program returns something else"
 MAX_DRAWS = 80
 """How often other residues are drawn for a part of the inputs where a root is needed that is not there."""
+TOWERS = 6
+"""How often other primes are drawn where no entry of the inputs changes a missing root."""
 ROOTS_A_DRAW = 1
 """How many missing roots another residue brings at best, about: where more are missing none is looked for."""
 KINKS = ("kink", "kinks")
@@ -94,8 +97,8 @@ class Runner:
     circular: bool = False
     rounded: set[str] = field(default_factory=set[str])
     """The plans at which floats overflow, by name: balls decide there."""
-    clean: dict[str, Redraws] = field(default_factory=dict[str, Redraws])
-    """For which residues all roots were there, by sizes."""
+    clean: dict[tuple[str, int], Redraws] = field(default_factory=dict[tuple[str, int], Redraws])
+    """For which residues all roots were there, by sizes and tower."""
     spare_runs: int = 400
     """How many runs are left for other residues."""
     spare_searches: int = 12
@@ -119,15 +122,22 @@ class Runner:
         return self._formal(plan, attempt, side)
 
     def run(self, plan: Plan) -> Trial:
-        """Run a plan until its outcomes are clear, drawing other residues where roots are missing."""
-        trial = self.run_once(plan, 0, searching=plan.kind not in APART)
-        special = plan.kind in KINKS and trial.branches.forward_ties
-        if _is_unclear(trial) and not special:
-            return self._with_roots(plan, trial)
-        return trial
+        """Run a plan until its outcomes are clear, drawing other residues where roots are missing: of the
+        inputs, and where the inputs change nothing, as in a root of 2, modulo other primes.
+        """
+        for attempt in range(TOWERS):
+            trial = self.run_once(plan, attempt, searching=plan.kind not in APART)
+            special = plan.kind in KINKS and trial.branches.forward_ties
+            if special or not _is_unclear(trial):
+                return trial
+            trial, stuck = self._with_roots(plan, trial, attempt)
+            if not stuck or attempt == TOWERS - 1:
+                return trial
+        raise AssertionError
 
-    def _with_roots(self, plan: Plan, trial: Trial) -> Trial:
-        """Draw entries of the inputs again, one after the other, and keep what leaves no fewer roots.
+    def _with_roots(self, plan: Plan, trial: Trial, attempt: int) -> tuple[Trial, bool]:
+        """Draw entries of the inputs again, one after the other, and keep what leaves no fewer roots; and
+        whether no entry changes those that are missing.
 
         What was found for one plan is tried first for others of the same sizes.
         """
@@ -135,17 +145,20 @@ class Runner:
         sizes = [place.reals.size for place in plan.places if place.reals is not None]
         search = RootSearch(sizes, self.depth + 1, Random(f"{self.seed}/{plan.name}/roots"))
         redraws, best = Redraws(plan.name), trial
-        known = self.clean.get(plan.sizes)
+        known, stuck = self.clean.get((plan.sizes, attempt)), not any(sizes)
         for step in range(MAX_DRAWS):
             hopeless = ROOTS_A_DRAW * (MAX_DRAWS - step) < missing(best.roots)
             if not any(sizes) or self.spare_runs <= 0 or hopeless or not _is_unclear(best):
                 break
             self.spare_runs -= 1
             redraw = search.choose(best.roots, f"{self.seed}/{plan.name}/{step}")
+            if redraw is None:
+                stuck = True
+                break
             added = Redraws(redraws.name, (*redraws.steps, redraw))
             other, known = known or added, None
             try:
-                found = self.run_once(plan, 0, other, searching=True)
+                found = self.run_once(plan, attempt, other, searching=True)
             except AmbiguousError:
                 continue
             if other is added:
@@ -153,10 +166,10 @@ class Runner:
             if missing(found.roots) <= missing(best.roots):
                 redraws, best = other, found
         if not missing(best.roots):
-            self.clean[plan.sizes] = redraws
-        if best is trial and best.outcomes:
-            return best
-        return best if best.outcomes and plan.kind not in APART else self.run_once(plan, 0, redraws)
+            self.clean[plan.sizes, attempt] = redraws
+        if not best.outcomes or (plan.kind in APART and best is not trial):
+            best = self.run_once(plan, attempt, redraws)
+        return best, stuck
 
     def run_once(
         self, plan: Plan, attempt: int, redraws: Redraws | None = None, *, searching: bool = False
@@ -382,12 +395,11 @@ def make_arguments(
             continue
         direction = len(values) if place.wanted else None
         units = units_of is not None and direction == units_of
-        if jointly and direction is not None:
-            direction = 0 if place.asked else None
+        direction = 0 if jointly and direction is not None else direction
         first = moved if draws.moves and place.domain in MOVABLE else None
         moved += 0 if first is None else place.reals.size
         value = draws.value(place, direction, units, first)
-        if jointly and not place.asked:
+        if jointly and not place.asked:  # drawn all the same: the residues of others stay as they are
             value = value.without_tangent()
         layout = INPUT_LAYOUTS.get(place.layout) if place.shape else None
         arguments.append(argument(place, value, layout, 0 if units else direction or 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.catalogue import inputs_of
@@ -18,40 +19,37 @@ from gradproof.numeric.kernels import lower
 from gradproof.symbolic.operation import find
 
 
-class Normalized(torch.autograd.Function):
+def normalize(factor):
     """Rows of length 1, about; the backward takes for granted that `r^2 = 1/m`."""
 
-    factor = 1.0
+    class Normalized(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            m = (x * x).sum(-1, keepdim=True) + 1
+            y = x / m.sqrt()
+            ctx.save_for_backward(x, y, m)
+            return y
 
-    @staticmethod
-    def forward(ctx, x):
-        m = (x * x).sum(-1, keepdim=True) + 1
-        y = x / m.sqrt()
-        ctx.save_for_backward(x, y, m)
-        return y
+        @staticmethod
+        def backward(ctx, grad):
+            x, y, m = ctx.saved_tensors
+            return grad / m.sqrt() - y * (grad * x).sum(-1, keepdim=True) / m * factor
 
-    @classmethod
-    def backward(cls, ctx, grad):
-        x, y, m = ctx.saved_tensors
-        return grad / m.sqrt() - y * (grad * x).sum(-1, keepdim=True) / m * cls.factor
-
-
-class Slightly(Normalized):
-    factor = 1 + 2.0**-40
+    return Normalized.apply
 
 
 def stacked(function):
-    return lambda x, w: function.apply(function.apply(x) @ w)
+    return lambda x, w: function(function(x) @ w)
 
 
 def test_roots_of_roots_are_found():
     x, w = torch.randn(4, 3), torch.randn(3, 3)
-    assert check(stacked(Normalized), x, w, seed=1).verdict == "proved"
+    assert check(stacked(normalize(1)), x, w, seed=1).verdict == "proved"
 
 
 def test_near_miss_is_refuted():
     x, w = torch.randn(4, 3), torch.randn(3, 3)
-    assert check(stacked(Slightly), x, w, seed=1).verdict == "refuted"
+    assert check(stacked(normalize(1 + 2.0**-40)), x, w, seed=1).verdict == "refuted"
 
 
 def test_search_learns_which_roots_an_entry_changes():
@@ -59,13 +57,33 @@ def test_search_learns_which_roots_an_entry_changes():
     search = RootSearch([2, 3], 1, Random(1))
     for _ in range(40):  # the first entry of the second input changes the first root, all others both others
         redraw = search.choose(before, "salt")
+        assert redraw is not None
         hits = (0,) if (redraw.number, redraw.entry) == (1, 0) else (1, 2)
         after = [
             root._replace(residue=root.residue + 9) if k in hits else root for k, root in enumerate(before)
         ]
         search.learn(redraw, before, after)
     chosen = [search.choose(before, "salt") for _ in range(20)]
-    assert all((redraw.number, redraw.entry) == (1, 0) for redraw in chosen)
+    assert all(redraw is not None and (redraw.number, redraw.entry) == (1, 0) for redraw in chosen)
+
+
+def test_where_no_entry_changes_a_missing_root_the_search_ends():
+    before = [Root(0, 5, False)]
+    search = RootSearch([1], 2, Random(1))
+    while (redraw := search.choose(before, "salt")) is not None:
+        search.learn(redraw, before, before)
+    assert set(search.changed) == {(0, 0, 0), (0, 0, 1)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_root_of_a_number_is_found_in_another_tower(seed):
+    def forward(x):
+        return x * np.sqrt(x * 0 + 3)  # the same number at any x
+
+    def vjp(grad, x):
+        return (grad * 3 / np.sqrt(x * 0 + 3),)
+
+    assert check((forward, vjp), np.ones(1), seed=seed).verdict == "proved"
 
 
 def test_chance_of_fewer_missing_roots():
