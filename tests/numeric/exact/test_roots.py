@@ -31,8 +31,8 @@ def normalize(factor):
             return y
 
         @staticmethod
-        def backward(ctx, grad):
-            x, y, m = ctx.saved_tensors
+        def backward(ctx, *grads):
+            (grad,), (x, y, m) = grads, ctx.saved_tensors
             return grad / m.sqrt() - y * (grad * x).sum(-1, keepdim=True) / m * factor
 
     return Normalized.apply
