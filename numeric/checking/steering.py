@@ -102,11 +102,19 @@ def _aims(gaps: Sequence[Gap], count: int, random: Random, overshoot: float) -> 
             d = float(differences[spot])
             if not np.isfinite(d) or not np.all(np.isfinite(own)) or not np.any(own):
                 continue
-            beyond = sign * max(abs(d) * overshoot, 1e-7)
+            beyond = sign * _beyond(abs(d), overshoot, gap.threshold)
             found.setdefault((gap.site, spot), []).append(Aim(d, own, beyond))
     aims = [random.choice(several) for several in found.values()]
     random.shuffle(aims)
     return aims[:MAX_AIMS]
+
+
+def _beyond(distance: float, overshoot: float, threshold: float) -> float:
+    """How far beyond a threshold: not so far that what is never negative would have to be, where small steps
+    are asked for (a norm below 1e-12).
+    """
+    step = max(distance * overshoot, 1e-7)
+    return min(step, threshold / 2) if threshold and overshoot < OVERSHOOTS[0] else step
 
 
 def _moved(plan: Plan, aims: Sequence[Aim]) -> Plan | None:

@@ -271,9 +271,9 @@ class Branches:
                 if operand.constant is not None:
                     self.constants.update(Fraction(c) for c in operand.constant.flat[:8])
             if equality:
-                everywhere = np.ones(sides.shape, dtype=bool)
+                open_ = both_finite(a, b) & ~identical(a, b)
                 met: Entries = {True: sides == 0, False: sides != 0}
-                required: Entries = {True: everywhere, False: everywhere}
+                required: Entries = {True: open_, False: open_}
             else:
                 met = {-1: sides < 0, 0: sides == 0, 1: sides > 0}
                 required = {}
@@ -284,17 +284,19 @@ class Branches:
                 required = {-1: asked, 1: asked}
             site = self.record_entries(what, sides.shape, met, required, equality, never, fixed)
             if self.wanted is not None:
-                self.measure(site, a - b)
+                self.measure(site, a - b, threshold=_threshold(a, b))
         return sides
 
-    def measure(self, site: Site, difference: Value | None, anywhere: bool = False) -> None:
+    def measure(
+        self, site: Site, difference: Value | None, anywhere: bool = False, threshold: float = 0.0
+    ) -> None:
         """In a run that looks for sides, keep the difference that decides a site; `anywhere` if one entry of
         it is enough.
         """
         wanted = None if self.wanted is None or difference is None else self.wanted.get(site)
         for outcome, entries in (wanted or {}).items():
             assert difference is not None
-            self.gaps.append(Gap(site, outcome, difference, None if anywhere else entries))
+            self.gaps.append(Gap(site, outcome, difference, None if anywhere else entries, threshold))
 
 
 @dataclass(frozen=True)
@@ -306,6 +308,13 @@ class Gap:
     difference: Value
     entries: Array | None
     """Where the outcome is looked for; at any one entry if None."""
+    threshold: float = 0.0
+    """The smallest of the constants that numbers are compared with, but for its sign; 0 where there is none."""
+
+
+def _threshold(a: Value, b: Value) -> float:
+    sizes = [abs(float(c)) for v in (a, b) if v.constant is not None for c in v.constant.flat if c]
+    return min(sizes, default=0.0)
 
 
 def _constant_apart(a: Value, b: Value, shape: Shape) -> Array | None:
@@ -353,6 +362,15 @@ def _excluded(a: Value, b: Value, shape: Shape, equality: bool) -> Entries:
 def both_finite(a: Value, b: Value) -> Array:
     """Where two numbers are finite: an infinity is compared by what it is, whatever the inputs are."""
     return np.logical_and(finite_entries(a), finite_entries(b))
+
+
+def identical(a: Value, b: Value) -> Array:
+    """Where two numbers are one and the same in the region of a run, as `x == x`: so are their tangents."""
+    gap = (a - b).formal
+    if gap is None or gap.levels == 0:
+        return np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=bool)
+    same = np.asarray(np.all(gap.primal == 0, axis=0), dtype=bool)
+    return same if gap.tangent is None else same & np.all(gap.tangent == 0, axis=(0, 1))
 
 
 def order(a: Value, b: Value) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gradproof.numeric.exact.branches import identical
 from gradproof.numeric.exact.duals import Array, Dual, Shape, expand
 from gradproof.numeric.exact.execution import (
     Execution,
@@ -94,7 +95,8 @@ def _register_comparison(
         made = torch.from_numpy(np.asarray(test(sides)))
         # Which numbers are infinite does not depend on the sizes of the finite ones.
         infinite = np.all(infinite_entries(x)) or np.all(infinite_entries(y))
-        if (x.constant is None or y.constant is None) and not infinite:
+        same = equality and np.all(identical(x, y))
+        if (x.constant is None or y.constant is None) and not infinite and not same:
             mark_decided(made, "equality" if equality else "order")
             if x.bounds is not None and y.bounds is not None:
                 mark_bounds(made, _bounds_of_test(x.bounds, y.bounds, test, sides.shape))
