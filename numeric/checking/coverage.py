@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradproof.numeric.checking.steering import FAILED, OVERSHOOTS, Missing, meets, steer
+from gradproof.numeric.checking.steering import FAILED, ONTO, OVERSHOOTS, Missing, meets, steer
 from gradproof.numeric.checking.trials import Plan, Runner
 from gradproof.numeric.checking.variation import Maker
 from gradproof.numeric.exact.branches import Branches, Sides, Site
@@ -26,6 +26,9 @@ MAX_SITES = 64
 """At other sizes sides are looked for where there are no more comparisons than this."""
 STEERED = 16
 """How many of the points are moved towards a side, where they do not meet one."""
+
+EACH = 4
+"""One in so many is moved onto a threshold."""
 
 STARTS = ("values", "point", "data", "graph", "asked")
 """The kinds of plans from which points are moved."""
@@ -53,10 +56,11 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
         return random.choice(plans) if plans else None
 
     def variants(plan: Plan) -> Iterator[Plan]:
-        return _as_run(findings, plan, missing())
+        return _as_run(findings, plan, findings.missing())
 
-    if missing():
+    if findings.missing():
         _exclude(runner, variants(maker.plan("bounds", "values")), findings.branches)
+    if missing():
         _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
     for axes, branches in list(findings.elsewhere.items()):
         if axes and len(branches.sides) <= MAX_SITES and branches.missing():
@@ -146,7 +150,7 @@ def _meeting(
             continue
     if attempt < 0:
         return None
-    overshoot = OVERSHOOTS[attempt // 2 % len(OVERSHOOTS)]
+    overshoot = ONTO if attempt % EACH == EACH - 1 else OVERSHOOTS[attempt // 2 % len(OVERSHOOTS)]
     start = near(sought, random) if attempt % 2 else plan
     return steer(runner, start or plan, sought, random, overshoot)
 

@@ -103,7 +103,7 @@ class Draws:
         self, place: Place, direction: int | None, units: bool = False, first: int | None = None
     ) -> Value:
         """The numbers of a place; its tangents are random in `direction`, or with `units` the unit
-        vectors. Where floats alone run, its entries may be moved, the `first` of them in that direction.
+        vectors. Where no residues run, its entries may be moved, the `first` of them in that direction.
         """
         assert place.reals is not None
         duals: list[Dual] = []
@@ -126,6 +126,10 @@ class Draws:
                 primal = each(place.reals, _ball)[None]
                 if units:
                     tangent = unit_vectors(place.reals.shape, chosen_entries(place.reals.size))
+                elif first is not None:
+                    tangent = np.zeros((self.moves, place.reals.size), dtype=object)
+                    tangent[first : first + place.reals.size] = np.eye(place.reals.size, dtype=int)
+                    tangent = tangent.reshape((self.moves, 1, *place.shape))
             duals.append(Dual(primal, tangent))
         return Value(self.numbers, tuple(duals))
 

@@ -155,7 +155,9 @@ def _loose(target: Target, plan: Plan, trial: Trial) -> float:
     if min(sizes, default=8) == 2:
         return 0.1
     coarse = min(sizes, default=8) == 4 or any("_to_copy" in name for name in trial.used)
-    return 1e-2 if coarse else 1e-9
+    if coarse:
+        return 1e-2
+    return 1e-5 if any(float(np.float32(number)) == number for number in trial.constants) else 1e-9
 
 
 def _gradients(target: Target, plan: Plan, step: float) -> Gradients | None:

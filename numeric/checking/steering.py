@@ -30,6 +30,10 @@ STEPS = 4
 """How often a point is moved until it is given up."""
 OVERSHOOTS = (0.5, 1e-3, 1e-6)
 """How far beyond a threshold a point is moved, relative to its distance."""
+ONTO = 0.0
+"""Moves a point onto a threshold, and then to its sides."""
+SCALES = (Fraction(1, 2), Fraction(2))
+"""By what the numbers of a point on a threshold are multiplied: a norm that is small enough is not 0."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,17 @@ def steer(runner: Runner, plan: Plan, missing: Missing, random: Random, overshoo
         if moved is None:
             return None
         plan = moved
-    return plan if _meets_at(runner, plan, missing) else None
+    sides = [plan] if overshoot else [plan, *(_scaled(plan, scale) for scale in SCALES)]
+    return next((side for side in sides if _meets_at(runner, side, missing)), None)
+
+
+def _scaled(plan: Plan, scale: Fraction) -> Plan:
+    def scaled(place: Place) -> Place:
+        if place.reals is None or place.domain not in ("real", "positive"):
+            return place
+        return replace(place, reals=np.asarray(place.reals * scale, dtype=object))
+
+    return replace(plan, places=tuple(map(scaled, plan.places)))
 
 
 def meets(found: Branches, missing: Missing) -> bool:
@@ -113,6 +127,8 @@ def _beyond(distance: float, overshoot: float, threshold: float) -> float:
     """How far beyond a threshold: not so far that what is never negative would have to be, where small steps
     are asked for (a norm below 1e-12).
     """
+    if not overshoot:
+        return 0.0
     step = max(distance * overshoot, 1e-7)
     return min(step, threshold / 2) if threshold and overshoot < OVERSHOOTS[0] else step
 
@@ -127,8 +143,8 @@ def _moved(plan: Plan, aims: Sequence[Aim]) -> Plan | None:
     return moved_by(plan, step)
 
 
-def moved_by(plan: Plan, step: Array, digits: int = 12) -> Plan:
-    """The plan with its movable entries elsewhere, within their domains."""
+def moved_by(plan: Plan, step: Array, digits: int | None = 12) -> Plan:
+    """The plan with its movable entries elsewhere, within their domains: to so many digits, or exactly."""
     places: list[Place] = []
     first = 0
     for place in plan.places:
@@ -147,8 +163,8 @@ def moved_by(plan: Plan, step: Array, digits: int = 12) -> Plan:
     return replace(plan, places=tuple(places))
 
 
-def _within(domain: str, number: Fraction, step: float, digits: int) -> Fraction:
-    new = Fraction(float(f"{float(number) + step:.{digits}g}"))
+def _within(domain: str, number: Fraction, step: float, digits: int | None) -> Fraction:
+    new = number + Fraction(step) if digits is None else Fraction(float(f"{float(number) + step:.{digits}g}"))
     if domain in ("positive", "unit") and new <= 0:
         return number / 2
     return (number + 1) / 2 if domain == "unit" and new >= 1 else new

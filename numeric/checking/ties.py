@@ -15,6 +15,7 @@ from gradproof.numeric.checking.trials import Plan, Runner, movable_entries
 from gradproof.numeric.checking.variation import Maker
 from gradproof.numeric.exact.branches import Branches, Gap, Sides, Site
 from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.values import AmbiguousError
 
 if TYPE_CHECKING:
     from gradproof.numeric.checking.checks import Findings
@@ -30,6 +31,13 @@ TINY = 1e-13
 """What counts as no difference where it is not told how inputs move it."""
 DENOMINATORS = (64, 10**4, 10**7, None)
 """Bounds on the denominators of the numbers that are tried; None takes the float as it is."""
+MAX_SOLVED = 48
+"""With so many entries equations are solved in balls."""
+GRID = 64
+DIGIT_STEPS = 8
+"""Steps of Newton's method in balls: each adds the digits of a float."""
+SHORT = (24, 60, 100)
+"""So many bits may the denominators have of numbers that were found to many digits."""
 
 Run = Callable[[Plan], None]
 
@@ -77,14 +85,16 @@ def _equal_at(
             continue
         floats, spots = solved
         which = "" if way[0] != "last" else ", one alone"
-        for bound in DENOMINATORS:
-            plan = replace(_pinned(floats, spots, bound), name=f"equal numbers at {site}{which}", kind="kink")
-            try:
-                met = runner.run_once(plan, 0).branches
-            except FAILED:
-                continue
-            if has_tie(met, site):  # where several are equal there are more sides than are looked at
-                yield plan if met.forward_ties <= 1 else replace(plan, kind="kinks")
+        pinned = (_pinned(floats, spots, _shortened(bound)) for bound in DENOMINATORS)
+        for points in (pinned, _solve_exactly(runner, floats, spots, site, findings, way[0])):
+            for point in points:
+                plan = replace(point, name=f"equal numbers at {site}{which}", kind="kink")
+                try:
+                    met = runner.run_once(plan, 0).branches
+                except FAILED:
+                    continue
+                if has_tie(met, site):  # where several are equal there are more sides than are looked at
+                    yield plan if met.forward_ties <= 1 else replace(plan, kind="kinks")
 
 
 def has_tie(found: Branches, site: Site) -> bool:
@@ -149,6 +159,58 @@ def _solve(
     return plan, sorted(depends)  # a double zero is approached slowly
 
 
+def _solve_exactly(
+    runner: Runner, plan: Plan, spots: Sequence[int], site: Site, findings: Findings, which: str
+) -> Iterator[Plan]:
+    """Points where the entries of one input solve the equations for short numbers in the others: to many
+    digits by Newton's method in balls, then the rational numbers that these are (`x.sum() == 0.7`).
+    """
+    count = movable_entries(plan)
+    if count > MAX_SOLVED:
+        return
+    first = 0
+    for place in plan.places:
+        if place.reals is None or place.domain not in MOVABLE:
+            continue
+        own = [k for k in spots if first <= k < first + place.reals.size]
+        first += place.reals.size
+        half = len(own) // 2
+        for columns in filter(None, (own, own[-1:], own[:half], own[half:]) if half else (own,)):
+            others = [k for k in spots if k not in columns]
+            grid = _pinned(plan, others, _on_grid)  # such as balls hold exactly
+            solved = _newton_in_balls(runner, grid, columns, site, findings, which)
+            if solved is not None:
+                yield from (_pinned(solved, columns, _shortened(2**bits)) for bits in SHORT)
+
+
+def _newton_in_balls(
+    runner: Runner, plan: Plan, columns: Sequence[int], site: Site, findings: Findings, which: str
+) -> Plan | None:
+    """The plan with entries in these columns moved until numbers at a site are equal to many digits."""
+    count = movable_entries(plan)
+    for _ in range(DIGIT_STEPS):
+        try:
+            gaps = runner.look(plan, wanted=_wanted(findings, [site]), precise=True).branches.gaps
+        except AmbiguousError:  # balls do not tell that they differ
+            return plan
+        except FAILED:
+            return None
+        rows = [row for gap in gaps for row in _linear(gap, count)]
+        if which != "all" and rows:
+            rows = [rows[-1 if which == "last" else len(rows) // 2]]
+        differences = np.array([row[0] for row in rows])
+        slopes = np.array([row[1][list(columns)] for row in rows])
+        finite = np.all(np.isfinite(differences)) and np.all(np.isfinite(slopes))
+        if not rows or not finite or not np.any(differences):  # a norm has no slope at 0
+            return plan
+        scale = np.abs(slopes).max(axis=1, keepdims=True)
+        scale[scale == 0] = 1
+        step = np.zeros(count)
+        step[list(columns)] = np.linalg.lstsq(slopes / scale, -differences / scale[:, 0], rcond=1e-10)[0]
+        plan = moved_by(plan, step, None)
+    return plan
+
+
 def _wanted(findings: Findings, sites: Sequence[Site]) -> Missing:
     wanted: dict[Site, dict[object, Array]] = {}
     for site in sites:
@@ -163,7 +225,7 @@ def _linear(gap: Gap, count: int) -> list[tuple[float, Array]]:
     reals = np.asarray(gap.difference.reals, dtype=np.float64).reshape(-1)
     if tangent is None or len(tangent) != count:
         return []
-    slopes = tangent.reshape(tangent.shape[0], -1)
+    slopes = tangent.reshape(tangent.shape[0], -1).astype(np.float64)
     return [(float(d), slopes[:, k]) for k, d in enumerate(reals)]
 
 
@@ -190,7 +252,15 @@ def _entries(plan: Plan) -> Array:
     return np.concatenate([reals.reshape(-1).astype(np.float64) for reals in movable])
 
 
-def _pinned(plan: Plan, spots: Sequence[int], bound: int | None) -> Plan:
+def _shortened(bound: int | None) -> Callable[[Fraction], Fraction]:
+    return lambda number: number if bound is None else number.limit_denominator(bound)
+
+
+def _on_grid(number: Fraction) -> Fraction:
+    return Fraction(round(number * GRID), GRID)
+
+
+def _pinned(plan: Plan, spots: Sequence[int], rounded: Callable[[Fraction], Fraction]) -> Plan:
     """The plan with entries that are rational numbers, in residues too."""
     places: list[Place] = []
     first = 0
@@ -202,8 +272,7 @@ def _pinned(plan: Plan, spots: Sequence[int], bound: int | None) -> Plan:
         ties = (np.full(reals.size, FREE) if place.ties is None else place.ties.reshape(-1)).copy()
         for k in range(reals.size):
             if first + k in spots:
-                number = Fraction(reals[k])
-                reals[k] = number if bound is None else number.limit_denominator(bound)
+                reals[k] = rounded(Fraction(reals[k]))
                 ties[k] = PINNED
         first += reals.size
         shape = place.reals.shape

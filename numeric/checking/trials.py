@@ -253,11 +253,14 @@ class Runner:
         return Residues(*self._towers[key])
 
     def look(
-        self, plan: Plan, bounds: bool = False, wanted: Mapping[Site, Entries] | None = None
-    ) -> Settings:
+        self, plan: Plan, bounds: bool = False, wanted: Mapping[Site, Entries] | None = None,
+        precise: bool = False,
+    ) -> Settings:  # fmt: skip
         """Run in floats alone: which comparisons are met, how deep exponentials are nested; how far the sides
-        are that are `wanted`, with the derivatives by all entries that may be moved.
+        are that are `wanted`, with the derivatives by all entries that may be moved; `precise` in balls.
         """
+        if precise:
+            return self._evaluate_in(plan, None, 0, None, bounds, True, sought=wanted)[1]
         try:
             return self._evaluate_with_values(plan, None, 0, None, bounds, sought=wanted)[1]
         except RoundedAwayError:
@@ -292,6 +295,7 @@ class Runner:
         sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:  # fmt: skip
         numbers = Numbers(residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None)
+        bits = BALL_BITS if balls else ctx.prec
         branches = self.branches = Branches(wanted=sought)
         settings = Settings(
             numbers,
@@ -312,7 +316,8 @@ class Runner:
             redraws=() if redraws is None else redraws.steps,
             moves=0 if sought is None else movable_entries(plan),
         )
-        arguments, values = make_arguments(plan, draws, jointly=jointly)
+        with precision(bits):
+            arguments, values = make_arguments(plan, draws, jointly=jointly)
         random = Random(f"{plan.seed}/{plan.name}/cotangent")
         last = 0 if jointly else len(wanted)
 
@@ -322,7 +327,7 @@ class Runner:
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
             return Argument(value, layout=layout, wanted=self.order > 1 or plan.graph)
 
-        with precision(BALL_BITS if balls else ctx.prec), following(self.followed):
+        with precision(bits), following(self.followed):
             try:
                 found = self.program.evaluate(settings, arguments, draw, self.order)
             except EscapedError as error:

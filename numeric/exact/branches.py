@@ -27,6 +27,8 @@ from gradproof.numeric.exact.values import AmbiguousError, Value
 
 NEAR = 1e-9
 """Floats whose relative distance is below this are not told apart by floats."""
+NOISE = 1e-9
+"""Floats this close to one another are equal where their residues are."""
 
 
 @dataclass(frozen=True, order=True)
@@ -309,7 +311,7 @@ class Gap:
     entries: Array | None
     """Where the outcome is looked for; at any one entry if None."""
     threshold: float = 0.0
-    """The smallest of the constants that numbers are compared with, but for its sign; 0 where there is none."""
+    """The smallest size of the constants that numbers are compared with; 0 where there is none."""
 
 
 def _threshold(a: Value, b: Value) -> float:
@@ -388,7 +390,8 @@ def order(a: Value, b: Value) -> Array:
         sides[same] = 0
         if np.any(np.isnan(sides)):
             raise AmbiguousError("a comparison with NaN")
-        if not np.any(near & ~same | same & np.isfinite(x)):
+        noise = np.abs(difference) <= NOISE  # of terms that cancel, as in `x.sum() - 0.7` compared with 0
+        if not np.any((near | noise) & ~same | same & np.isfinite(x)):
             return sides.astype(np.int8)
         equal = _equal(a, b)
         if equal is None:
@@ -396,7 +399,7 @@ def order(a: Value, b: Value) -> Array:
         unclear = (near & ~same | same & np.isfinite(x)) & ~equal
         if np.any(unclear & ~_real_constants(a, b)):
             raise AmbiguousError("a comparison of numbers that floats cannot tell apart")
-        sides[near & equal] = 0
+        sides[(near | noise) & equal] = 0
         return sides.astype(np.int8)
     sides = np.empty(shape, dtype=np.int8)
     for position in np.ndindex(shape):

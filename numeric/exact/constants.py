@@ -31,6 +31,8 @@ from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 MAX_DIGITS = 12
 """Decimals of at most so many digits are recognized."""
 MAX_DENOMINATOR = 1000
+SINGLE_DENOMINATOR = 100
+"""Of fractions that are recognized in singles, of which there are fewer."""
 FACTOR_DIGITS = 6
 """Decimals of at most so many digits are recognized as factors of what is irrational."""
 SINGLE_BITS = 16
@@ -189,6 +191,9 @@ def recognize(number: float) -> Symbol | None:
         return Symbol(Fraction(digits))
     single = np.float32(number)
     if float(single) == number and _digits(number) > SINGLE_BITS:
+        few = Fraction(number).limit_denominator(SINGLE_DENOMINATOR)
+        if float(np.float32(float(few))) == number:
+            return Symbol(few)
         return _signed(_single_table().get(abs(number)), number) or recognize(float(str(single)))
     return _signed(_table().get(abs(number)) or _decimal_multiple(abs(number)), number)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
@@ -89,6 +90,13 @@ def threshold_backward(run: Execution, grad: Value, a: Value, bound: Any) -> Val
 @handles(aten.softshrink_backward, aten.hardshrink_backward)
 def shrink_backward(run: Execution, grad: Value, a: Value, bound: Any) -> Value:
     return choose(within(run, a, bound, "shrink_backward"), run.value_of(0), grad)
+
+
+@handles(aten.hardsigmoid_backward)
+def hardsigmoid_backward(run: Execution, grad: Value, a: Value) -> Value:
+    """The sixth is a single in every dtype."""
+    sixth = run.value_of(float(np.float32(1 / 6)))
+    return choose(within(run, a, 3, "hardsigmoid_backward"), grad * sixth, run.value_of(0))
 
 
 @handles(aten.rrelu_with_noise_backward)

@@ -255,6 +255,59 @@ def test_points_at_which_numbers_are_equal_are_found(name: str) -> None:
     assert "single points" in str(found.diagnosis)
 
 
+def test_a_point_that_depends_on_how_a_constant_is_read_is_not_proved() -> None:
+    """0.7 is no short number: the equation is solved in balls, for one entry."""
+    found = check(custom(torch.square, lambda x, g: g * (2 * x + (x.sum() - 0.7 == 0))), X, seed=1)
+    assert found.verdict != "proved"
+
+
+SMALL = {
+    "a number beside itself": lambda x, g: g * torch.where(x == x, 2 * x, 3 * x),
+    "where a norm is tiny": lambda x, g: (
+        g * (2 * x + x * torch.relu(1e-12 - x.norm())) - g * x * torch.relu(1e-12 - x.norm())
+    ),
+    "no infinities": lambda x, g: torch.nan_to_num(g * 2 * x),
+}
+SMALL_BUT_WRONG = {
+    "a number beside what it is in a region": lambda x, g: (
+        g * torch.where(x == x.clamp(-40, 1e6), 2 * x, 3 * x)
+    ),
+    "where a norm is tiny": lambda x, g: g * (2 * x + x * torch.relu(1e-12 - x.norm())),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_sides_of_tiny_numbers_and_of_none(name: str) -> None:
+    found = check(custom(torch.square, SMALL[name]), X, seed=1)
+    assert (found.verdict, found.reason) == ("proved", None)
+
+
+@pytest.mark.parametrize("name", SMALL_BUT_WRONG)
+def test_sides_of_tiny_numbers_are_told_apart(name: str) -> None:
+    assert check(custom(torch.square, SMALL_BUT_WRONG[name]), X, seed=1).verdict == "refuted"
+
+
+REGAINED = {
+    "normalize": lambda x: torch.nn.functional.normalize(x, dim=-1),
+    "pairwise_distance": lambda x: torch.nn.functional.pairwise_distance(x, x.flip(0) + 1),
+    "nanmean": lambda x: x.nanmean(-1),
+    "logaddexp2": lambda x: torch.logaddexp2(x, x.flip(0)),
+}
+
+
+@pytest.mark.parametrize("name", REGAINED)
+def test_choices_by_equal_numbers_or_by_none_are_met_or_shown_impossible(name: str) -> None:
+    found = check(REGAINED[name], X, seed=1)
+    assert (found.verdict, found.reason) == ("proved", None)
+
+
+def test_a_sixth_in_single_precision_stands_for_a_sixth() -> None:
+    found = check(torch.nn.functional.hardsigmoid, X, seed=1)
+    assert found.verdict == "proved"
+    assert found.ground is not None
+    assert "0.1666666716337204 stands for 1/6" in found.ground.assumes
+
+
 UNHARMED = {
     "a threshold of one turn": lambda x, g: torch.stack(
         [g[t] * torch.where(x[t] > [0.0, 54321.0, 1e14][min(t, 2)], 2 * x[t], x[t] + x[t])
