@@ -22,7 +22,12 @@ from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.preflight import inspect_example
-from gradproof.numeric.checking.replay import differs_for_real, raises_for_real, refusal_for_real
+from gradproof.numeric.checking.replay import (
+    differs_for_real,
+    differs_when_called_again,
+    raises_for_real,
+    refusal_for_real,
+)
 from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
 from gradproof.numeric.checking.ties import equal_entries, tie
@@ -239,6 +244,7 @@ def _check(
 def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[PairVerdict, ...], Findings]:
     """The verdict on each pair, and what the trials found."""
     runner, findings = Runner(target.program, order, seed), Findings()
+    changing = differs_when_called_again(target, maker.example())
     inspect_example(target, runner, maker.example())
     meant = _run_as_meant(target, maker, order, seed) if _differs_at(runner, maker.example()) else None
     if meant is None:
@@ -247,6 +253,8 @@ def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[P
             meant = _run_as_meant(target, maker, order, seed)
     if meant is not None:
         runner, findings = meant
+    if changing is not None:
+        findings.undecided.insert(0, (maker.example(), changing))
     pairs = tuple(answer_pair(target, runner, findings, pair) for pair in _all_pairs(target, findings))
     return pairs, findings
 

@@ -109,6 +109,18 @@ def differs_for_real(target: Target, trial: Trial) -> str | None:
     return None
 
 
+def differs_when_called_again(target: Target, plan: Plan) -> str | None:
+    """Whether the very first backward of all returns something else than the second, in floats."""
+    first, second = (_gradients(target, plan, 0.0) for _ in range(2))
+    coarse = min((place.dtype.itemsize for place in plan.places if place.reals is not None), default=8) < 8
+    for (output, wrt), found in ({} if first is None or second is None else first).items():
+        again = (second or {}).get((output, wrt))
+        shapes = again is not None and again.shape == found.shape
+        if again is None or not shapes or (found.size and _apart(found, again) > (1e-2 if coarse else 1e-9)):
+            return f"called again, the backward returns something else for {target.wanted[wrt].name}"
+    return None
+
+
 @contextmanager
 def double_by_default() -> Iterator[None]:
     """Within, floats that a program makes of integers and booleans are of double precision."""
