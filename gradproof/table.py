@@ -52,4 +52,5 @@ def summary(answers: Sequence[Answer]) -> str:
     """How many claims there are of each verdict."""
     counts = Counter(a.verdict.verdict for a in answers)
     parts = [f"{counts[v]} {v}" for v in _COLOURS if counts[v]]
-    return f"{len(answers)} claims: {', '.join(parts)}" if parts else "no claims"
+    count = "1 claim" if len(answers) == 1 else f"{len(answers)} claims"
+    return f"{count}: {', '.join(parts)}" if parts else "no claims"

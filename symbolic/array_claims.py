@@ -12,7 +12,7 @@ from gradproof.symbolic.array_entries import proved_by_entries
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
-from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one
+from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one, without_value_at_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
 from gradproof.symbolic.axes import Axis, with_made
@@ -148,7 +148,19 @@ def judge_case(case: Case, until: float) -> Verdict:
         return Verdict("undecided", reason=f"whether there is a derivative at {said} is not shown")
     if verdict.verdict == "refuted":
         return replace(verdict, notes=(*verdict.notes, *hints(case, body, verdict.witness)))
-    return _with_sizes(verdict, case)
+    return _longer(_with_sizes(verdict, case), case, body)
+
+
+def _longer(verdict: Verdict, case: Case, body: Formula) -> Verdict:
+    """The verdict with at least two places for axes along which the claim has no value for one."""
+    short = without_value_at_one(case, body) if verdict.ground is not None else []
+    for axis in short:
+        assert verdict.ground is not None
+        sizes = [s for s in verdict.ground.sizes if s != f"{axis.name} >= {axis.minimum}"]
+        note = f"at {axis.name} = 1 the claim has no value"
+        ground = replace(verdict.ground, sizes=(f"{axis.name} >= 2", *sizes))
+        verdict = replace(verdict, ground=ground, notes=(*verdict.notes, note))
+    return verdict
 
 
 def unfounded_determinant(case: Case) -> str | None:

@@ -20,11 +20,15 @@ from gradproof.symbolic.expressions import (
     Reduce,
     Size,
     Tensor,
+    Where,
+    index,
     parameter,
+    reduce,
     walk,
 )
-from gradproof.symbolic.formulas import Formula
+from gradproof.symbolic.formulas import NAN, Formula
 from gradproof.symbolic.normal_form import NormalForm
+from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.scalar import Side, decide
 from gradproof.symbolic.verdict import Verdict, Witness
 
@@ -46,7 +50,7 @@ def refuted_at_size_one(case: Case, body: Formula) -> Verdict | None:
     try:
         variables = _variables(case, body)
         function = _formula(case.function, variables)
-        claim = _formula(body, variables)
+        claim = _claim(body, variables, fixed=all(a.size is not None for a in case.sizes))
         known = _demands(case.known, variables)
     except (NotScalarError, ZeroDivisionError):
         return None
@@ -67,6 +71,50 @@ def refuted_at_size_one(case: Case, body: Formula) -> Verdict | None:
     point = {n: "[" * ranks.get(n, 0) + v + "]" * ranks.get(n, 0) for n, v in shown.items()}
     witness = Witness(point, verdict.witness.left, verdict.witness.right)
     return replace(verdict, witness=witness)
+
+
+def _claim(body: Formula, variables: Mapping[Tensor, Expr], *, fixed: bool) -> Formula:
+    """The claim; where all sizes are said to be 1 it may have no value at all."""
+    try:
+        return _formula(body, variables)
+    except ZeroDivisionError:
+        if not fixed or any(isinstance(node, Where) for node in walk(body.value)):
+            raise
+        return NAN
+
+
+def without_value_at_one(case: Case, body: Formula) -> list[Axis]:
+    """The axes of which the claim has no value for a single place: the standard deviation of one number is 0.
+
+    What it asks for is met nowhere there, so a proof says nothing of that size.
+    """
+    if any(isinstance(node, Where) for node in walk(body.value)):
+        return []
+    short = (a for a in case.sizes if a.size is None and a.minimum <= 1)
+    return [a for a in short if not _has_value_at_one(body.value, a)]
+
+
+def _has_value_at_one(expr: Expr, axis: Axis) -> bool:
+    alone = index("i", axis)
+    try:
+        return NormalForm()(_with_one_place(expr, axis, alone)) is not None
+    except ZeroDivisionError:
+        return False
+    except TooLargeError:
+        return True
+
+
+def _with_one_place(expr: Expr, axis: Axis, alone: Index) -> Expr:
+    """The expression where an axis has one place, which an index stands for."""
+    if isinstance(expr, Index) and expr.axis == axis:
+        return alone
+    if isinstance(expr, Size) and expr.axis == axis:
+        return ONE
+    if isinstance(expr, Reduce) and any(i.axis == axis for i in expr.indices):
+        rest = tuple(i for i in expr.indices if i.axis != axis)
+        body = _with_one_place(expr.body, axis, alone)
+        return reduce(expr.kind, rest, body) if rest else body
+    return expr.rebuild(tuple(_with_one_place(child, axis, alone) for child in expr.children))
 
 
 def _variables(case: Case, body: Formula) -> dict[Tensor, Expr]:

@@ -140,6 +140,8 @@ class Cases:
             return value
         inner = next(n.arguments[0] for n in walk(fraction) if isinstance(n, Call) and n.function == "frac")
         found = self.place.range(inner)
+        if self.place.normal(argument) is inner:
+            found = found.meet(self.place.range(argument))
         if found.low is not None and found.high is not None and found.high - found.low <= MAX_JUMPS:
             low, high = floor(found.low), ceil(found.high)
             while high - low > 1:

@@ -57,6 +57,11 @@ T = TypeVar("T")
 MAX_SUBDIVISIONS = 400
 MAX_SHIFTS = 3
 MAX_FACT_TERMS = 6
+_BOUNDS = {
+    "sigmoid": Interval(Fraction(0), Fraction(1)),
+    "tanh": Interval(Fraction(-1), Fraction(1)),
+    "softplus": POSITIVE,
+}
 
 
 @dataclass(frozen=True)
@@ -528,6 +533,8 @@ class Place:
         if isinstance(expr, Call) and expr.function in ("sin", "cos", "erf"):
             closed = expr.function != "erf"
             return Interval(Fraction(-1), Fraction(1), closed, closed)
+        if isinstance(expr, Call) and expr.function in _BOUNDS:
+            return _BOUNDS[expr.function]
         if isinstance(expr, Call) and expr.function in SPECIAL:
             return SPECIAL[expr.function].bounds
         return REALS

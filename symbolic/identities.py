@@ -327,8 +327,12 @@ def _angle(name: str, x: Expr) -> Expr | None:
         return _called(x, "sin") if turned is None else PI / 2 - turned
     if not isinstance(x, Mul) or len(x.factors) != 2:
         return None
-    angles = [(_called(a, "sin"), _called(1 / b, "cos")) for a, b in (x.factors, x.factors[::-1])]
-    return next((above for above, below in angles if above is not None and above is below), None)
+    for a, b in (x.factors, x.factors[::-1]):
+        for above, below, turned in (("sin", "cos", False), ("cos", "sin", True)):
+            angle = _called(a, above)
+            if angle is not None and angle is _called(1 / b, below):
+                return PI / 2 - angle if turned else angle
+    return None
 
 
 def _turned_back(name: str, turns: int) -> Identity:

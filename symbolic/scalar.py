@@ -20,14 +20,14 @@ from gradproof.symbolic.constancy import constantly_zero
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
 from gradproof.symbolic.deadline import deadline
 from gradproof.symbolic.domain import Domain, Interval
-from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
+from gradproof.symbolic.expressions import Bracket, Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
 from gradproof.symbolic.special import without_closed_form
 from gradproof.symbolic.tangent import NoDerivativeError
 from gradproof.symbolic.verdict import Ground, GroundKind, Verdict
-from gradproof.symbolic.windows import COUNTER, jumps, windows
+from gradproof.symbolic.windows import COUNTER, Windows, jumps, turning_windows, windows
 from gradproof.symbolic.witnesses import (
     angles,
     cell_points,
@@ -40,8 +40,9 @@ from gradproof.symbolic.witnesses import (
 
 MAX_CELLS = 300
 MAX_WALLS = 24
-JUMPS = (Fraction(1), Fraction(0), Fraction(2), Fraction(-1))
-"""Around these points a jump is looked for, where there are too many to tell them all."""
+PARTS = tuple((middle - Fraction(1, 4), middle + Fraction(1, 4)) for middle in map(Fraction, (1, 0, 2, -1)))
+PARTS = (*PARTS, (Fraction(-2), Fraction(2)))
+"""In these intervals a jump or a kink is looked for, where there are too many to tell them all."""
 MAX_SECONDS = 8.0
 """Without another limit."""
 LATE = 1.5
@@ -418,33 +419,43 @@ def examine(
 ) -> tuple[Verdict, Decision | None]:
     """The same, with the examination that it rests on."""
     started = time.perf_counter()
-    verdict, decision = _examine(left, right, domains, seconds)
-    if verdict.verdict == "undecided" and left.by and jumps((left.formula, right.formula)):
-        found = _near_jumps(left, right, domains, seconds - (time.perf_counter() - started))
-        verdict = verdict if found is None else found
+    formulas = left.formula, right.formula
+    verdict, decision = _examine(left, right, windows(formulas, domains), seconds)
+    if verdict.verdict == "undecided":
+        closer = _closer_looks(left, right, domains, started + seconds)
+        decided = ((v, seen) for v, seen in closer if v.verdict != "undecided")
+        verdict, decision = next(decided, (verdict, decision))
     return replace(verdict, seconds=time.perf_counter() - started), decision
 
 
-def _near_jumps(left: Side, right: Side, domains: Mapping[str, Domain], seconds: float) -> Verdict | None:
-    """A refutation on a small part of the domain, on which a floor jumps a few times only."""
-    until = time.perf_counter() + seconds / 2
-    for middle in JUMPS:
-        part = Domain((Interval(middle - Fraction(1, 4), middle + Fraction(1, 4)),))
+def _has_kinks(formulas: tuple[Formula, Formula]) -> bool:
+    """Whether there are cases or a floor in a formula."""
+    parts = [p for f in formulas for p in (f.value, *(d.subject for d in f.demands))]
+    return jumps(formulas) or any(isinstance(node, Bracket) for part in parts for node in walk(part))
+
+
+def _closer_looks(
+    left: Side, right: Side, domains: Mapping[str, Domain], until: float
+) -> Iterator[tuple[Verdict, Decision | None]]:
+    """The verdict through windows of full turns; then refutations on small parts of the domain."""
+    formulas = left.formula, right.formula
+    turning = turning_windows(formulas, domains)
+    if turning.meaning and not windows(formulas, domains).meaning and time.perf_counter() < until:
+        yield _examine(left, right, turning, until - time.perf_counter())
+    until -= (until - time.perf_counter()) / 2
+    for low, high in PARTS if left.by and _has_kinks(formulas) else ():
+        part = Domain((Interval(low, high),))
         near = {n: d if d.integer else d.meet(part) for n, d in domains.items()}
         rest = until - time.perf_counter()
         if rest > 0 and all(d.intervals for d in near.values()):
-            found, _ = _examine(left, right, near, rest)
+            found, seen = _examine(left, right, windows(formulas, near), rest)
             if found.verdict == "refuted":
-                return found
-    return None
+                yield found, seen
 
 
-def _examine(
-    left: Side, right: Side, domains: Mapping[str, Domain], seconds: float
-) -> tuple[Verdict, Decision | None]:
+def _examine(left: Side, right: Side, made: Windows, seconds: float) -> tuple[Verdict, Decision | None]:
     decision = None
     try:
-        made = windows((left.formula, right.formula), domains)
         first, second = made.moved(left.formula), made.moved(right.formula)
         first = Formula(first.value, (*made.needs, *first.demands))
         sides = Side(first, left.by), Side(second, right.by)

@@ -1,6 +1,7 @@
-"""Formulas that jump at infinitely many places, seen through windows: `x = w + n`, -1 < w < 1, n whole.
+"""Formulas with infinitely many jumps or kinks, seen through windows: `x = w + n`, -1 < w < 1, n whole.
 
-The windows cover the line, and in each of them a `floor` of something linear in x jumps only a few times.
+The windows cover the line, and in each of them a `floor` of something linear in x jumps only a few times, and
+a sine has a few zeros in a window of full turns.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import floor, lcm
+from math import ceil, floor, lcm
 
 from gradproof.symbolic.cases import replace_parameters
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, Interval
-from gradproof.symbolic.expressions import Call, Expr, parameter, walk
+from gradproof.symbolic.expressions import Call, Expr, Number, constant, number, parameter, walk
 from gradproof.symbolic.formulas import Formula
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.tower import MAX_GENERATORS, OpenCaseError, Tower, rational
@@ -48,7 +49,18 @@ class Windows:
 
 def windows(formulas: tuple[Formula, ...], domains: Mapping[str, Domain]) -> Windows:
     """Windows for each unbounded variable that a floor is linear in."""
-    arguments = list(dict.fromkeys(a for f in formulas for a in _jumping(f)))
+    arguments = list(dict.fromkeys(a for f in formulas for a in _arguments(f, ("floor", "frac"))))
+    return _windows(arguments, domains, number(1), Fraction(1))
+
+
+def turning_windows(formulas: tuple[Formula, ...], domains: Mapping[str, Domain]) -> Windows:
+    """Windows of full turns, `x = w + 2 pi n`, -4 < w < 4, for unbounded variables of sines and cosines."""
+    arguments = list(dict.fromkeys(a for f in formulas for a in _arguments(f, ("sin", "cos"))))
+    return _windows(arguments, domains, 2 * constant("pi"), Fraction(4))
+
+
+def _windows(arguments: list[Expr], domains: Mapping[str, Domain], step: Expr, wide: Fraction) -> Windows:
+    """Windows `x = w + period step n`, |w| < period wide; they cover the line for a step below 2 wide."""
     changed, meaning, needs = dict(domains), dict[str, Expr](), list[Demand]()
     for name, domain in domains.items() if arguments else ():
         hull = domain.hull
@@ -58,11 +70,14 @@ def windows(formulas: tuple[Formula, ...], domains: Mapping[str, Domain]) -> Win
         if period is None:
             continue
         counter = COUNTER + name
-        low = None if hull.low is None else Fraction(floor(hull.low / period))
-        high = None if hull.high is None else Fraction(-floor(-hull.high / period))
-        changed[name] = Domain((Interval(Fraction(-period), Fraction(period)),))
+        half, steps = period * wide, [period * b for b in _around(step)]
+        low = None if hull.low is None else Fraction(min(floor(hull.low / s) for s in steps))
+        high = None if hull.high is None else Fraction(max(ceil(hull.high / s) for s in steps))
+        changed[name] = Domain((Interval(-half, half),))
         changed[counter] = Domain((Interval(low, high, low is not None, high is not None),), integer=True)
-        moved = parameter(name, str(changed[name])) + period * parameter(counter, str(changed[counter]))
+        moved = parameter(name, str(changed[name])) + period * step * parameter(
+            counter, str(changed[counter])
+        )
         meaning[name] = moved
         if hull.low is not None:
             needs.append(Demand(moved - hull.low, ">=" if hull.low_closed else ">"))
@@ -71,18 +86,24 @@ def windows(formulas: tuple[Formula, ...], domains: Mapping[str, Domain]) -> Win
     return Windows(changed, meaning, tuple(needs))
 
 
+def _around(step: Expr) -> tuple[Fraction, Fraction]:
+    """Two numbers that a step lies between."""
+    return (step.value, step.value) if isinstance(step, Number) else (Fraction(6), Fraction(7))
+
+
 def jumps(formulas: tuple[Formula, ...]) -> bool:
     """Whether there is a floor in a formula."""
-    return any(True for formula in formulas for _ in _jumping(formula))
+    return any(True for formula in formulas for _ in _arguments(formula, ("floor", "frac")))
 
 
-def _jumping(formula: Formula) -> Iterator[Expr]:
+def _arguments(formula: Formula, names: tuple[str, ...]) -> Iterator[Expr]:
+    """What functions of these names are applied to in a formula and its demands."""
     parts = [formula.value]
     for demand in formula.demands:
         parts += [demand.subject, *demand.guards]
     for part in parts:
         for node in walk(part):
-            if isinstance(node, Call) and node.function in ("floor", "frac"):
+            if isinstance(node, Call) and node.function in names:
                 yield node.arguments[0]
 
 

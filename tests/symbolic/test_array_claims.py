@@ -207,7 +207,7 @@ JUMPS = [
     ("vjp", "floor(x)", "0*g", {"domain": {"x": "(0, 1)"}}, "proved"),
     ("vjp", "floor(x/2)", "0*g", {"domain": {"x": "(0, 2)"}}, "proved"),
     ("vjp", "floor(x/2)", "0*g", {"domain": {"x": "(0, 3)"}}, "refuted"),
-    ("vjp", "floor(x*y)", "0*g", {}, "undecided"),
+    ("vjp", "floor(x*y)", "0*g", {}, "refuted"),
     ("vjp", "floor(y)*x", "g*floor(y)", {}, "proved"),
     ("vjp", "abs(x)*(floor(x) + 1/2)", "g/2", {"domain": {"x": "(-1, 1)"}}, "proved"),
     ("vjp", "sum(sign(x))", "g*(x == x)", {}, "refuted"),
@@ -427,3 +427,19 @@ PRODUCTS = [
 @pytest.mark.parametrize("function, claim, more, verdict", PRODUCTS)
 def test_products_over_an_axis(function: str, claim: str, more: dict[str, Any], verdict: str) -> None:
     assert judged("vjp", function, claim, "x", **more).verdict == verdict
+
+
+SPREAD = "g*(x - mean(x))/(n*std(x))"
+
+
+def test_of_one_number_a_standard_deviation_tells_nothing() -> None:
+    found = judge_arrays(Claim("a", "std(x)", ("x",), SPREAD, axes={"x": ("n",)}, kind="vjp"))
+    assert found.verdict == "proved" and found.ground is not None
+    assert found.ground.sizes == ("n >= 2",)
+    assert found.notes == ("at n = 1 the claim has no value",)
+    alone = judge_arrays(
+        Claim("b", "std(x)", ("x",), SPREAD.replace("n*", ""), axes={"x": ("1",)}, kind="vjp")
+    )
+    assert alone.verdict == "refuted"  # a constant has the derivative 0
+    rows = judge_arrays(Claim("c", "norm(x)", ("x",), "g*x/norm(x)", axes={"x": ("n",)}, kind="vjp"))
+    assert rows.ground is not None and rows.ground.sizes == ("n >= 1",)
