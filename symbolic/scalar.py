@@ -40,8 +40,10 @@ from gradproof.symbolic.witnesses import (
 
 MAX_CELLS = 300
 MAX_WALLS = 24
-PARTS = tuple((middle - Fraction(1, 4), middle + Fraction(1, 4)) for middle in map(Fraction, (1, 0, 2, -1)))
-PARTS = (*PARTS, (Fraction(-2), Fraction(2)))
+PARTS = (
+    *((n - Fraction(1, 4), n + Fraction(1, 4)) for n in (1, 0, 2, -1)),
+    (Fraction(-2), Fraction(2)),
+)
 """In these intervals a jump or a kink is looked for, where there are too many to tell them all."""
 MAX_SECONDS = 8.0
 """Without another limit."""
