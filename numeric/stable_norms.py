@@ -34,9 +34,10 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.rules import inline
 
-LARGE, LESS = 2**40, Fraction(1, 2**10)
-"""A row whose largest entry M is beyond `LARGE` is multiplied by `LESS / sqrt(M)`: its squares, less than M,
-can be added up in every dtype, and what is added to them is multiplied by no less than the square of that.
+LARGE, LESS = 2**40, Fraction(1, 2**70)
+"""A row whose largest entry is beyond `LARGE` is multiplied by `LESS`: squares of up to 2^116 can be added up in
+every dtype (in float64 those of entries up to 2^570), and those of the largest are no less than 2^-60. A power of
+2 rounds nothing, and a scale that does not move with the row has no derivative.
 """
 
 
@@ -163,8 +164,7 @@ def _define(
     over = tuple(i for n, i in enumerate(every) if n not in places)
     name = tensor.name
     top = context.define(f"{name}_largest", rows, reduce("max", over, magnitude(read)))
-    less = mul(LESS, power(top, Fraction(-1, 2)))
-    scale = context.define(f"{name}_scale", rows, where(bracket(">", top, LARGE), less, ONE))
+    scale = context.define(f"{name}_scale", rows, where(bracket(">", top, LARGE), Number(LESS), ONE))
     scaled = context.define(f"{name}_scaled", tuple(every), mul(read, scale))
     half = Norm(tensor, places, scale.tensor, scaled.tensor, scale.tensor)
     made = add(*(_twin(t, half, context) for t in squares), mul(add(*rest), power(scale, 2)))

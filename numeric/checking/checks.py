@@ -246,10 +246,11 @@ def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[P
     runner, findings = Runner(target.program, order, seed), Findings()
     changing = differs_when_called_again(target, maker.example())
     inspect_example(target, runner, maker.example())
-    meant = _run_as_meant(target, maker, order, seed) if _differs_at(runner, maker.example()) else None
+    differs = _differs_at(runner, maker.example())
+    meant = _run_as_meant(target, maker, order, seed) if differs else None
     if meant is None:
         _run_all(target, runner, maker, findings)
-        if _differing(findings) or (findings.undecided and not findings.leaving):
+        if not differs and (_differing(findings) or (findings.undecided and not findings.leaving)):
             meant = _run_as_meant(target, maker, order, seed)
     if meant is not None:
         runner, findings = meant

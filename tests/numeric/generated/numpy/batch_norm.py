@@ -15,7 +15,7 @@ biased one; the running statistics, which take no part in the gradient, are left
     """
     lead = x.shape[:-1]
     x_largest = np.abs(x).max(tuple(range(len(lead))))        # [features]
-    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [features]
+    x_scale = np.where(x_largest > 1099511627776, x.dtype.type(8.470329472543003e-22), 1)  # [features]
     x_scaled = x * x_scale                                    # [examples..., features]
     mean_scaled = x_scaled.sum(tuple(range(len(lead)))) / math.prod(lead)  # [features]
     x_scaled_less_mean_scaled = np.subtract(x_scaled, mean_scaled, out=x_scaled)  # [examples..., features]
@@ -48,7 +48,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     lead = x.shape[:-1]
     mean = x.sum(tuple(range(len(lead)))) / math.prod(lead)   # [features]
     x_largest = np.abs(x).max(tuple(range(len(lead))))        # [features]
-    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [features]
+    x_scale = np.where(x_largest > 1099511627776, x.dtype.type(8.470329472543003e-22), 1)  # [features]
     x_scaled = x * x_scale                                    # [examples..., features]
     mean_scaled = x_scaled.sum(tuple(range(len(lead)))) / math.prod(lead)  # [features]
     x_scaled_less_mean_scaled = np.subtract(x_scaled, mean_scaled, out=x_scaled)  # [examples..., features]

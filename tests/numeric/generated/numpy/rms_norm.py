@@ -13,7 +13,7 @@ $\hat x = x/\sqrt{\tfrac1n \sum_j x_j^2 + \varepsilon}$.
     """
     features = x.shape[-1]
     x_largest = np.abs(x).max(-1)                             # [batch...]
-    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = np.where(x_largest > 1099511627776, x.dtype.type(8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     square_scaled = (x_scaled * x_scaled).sum(-1, dtype=np.float64) / features  # [batch...]
     x_root = (1 / np.sqrt(square_scaled + x_scale.astype(np.float64) * x_scale.astype(np.float64) * eps)).astype(x.dtype)  # [batch...]
@@ -40,7 +40,7 @@ def jvp(inputs, tangents, *, eps=1e-06):
     x_dot, weight_dot = tangents
     features = x.shape[-1]
     x_largest = np.abs(x).max(-1)                             # [batch...]
-    x_scale = np.where(x_largest > 1099511627776, 1 / np.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = np.where(x_largest > 1099511627776, x.dtype.type(8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     square_scaled = (x_scaled * x_scaled).sum(-1, dtype=np.float64) / features  # [batch...]
     x_root = (1 / np.sqrt(square_scaled + x_scale.astype(np.float64) * x_scale.astype(np.float64) * eps)).astype(x.dtype)  # [batch...]

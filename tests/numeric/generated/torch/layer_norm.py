@@ -20,7 +20,7 @@ $y = \hat x \gamma + \beta$ with $\hat x = (x - \mu)/\sqrt{\sigma^2 + \varepsilo
     """
     features = x.shape[-1]
     x_largest = torch.abs(x).amax(-1)                         # [batch...]
-    x_scale = torch.where(x_largest > 1099511627776, 1 / torch.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = torch.where(x_largest > 1099511627776, x.new_full((), 8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     mean_scaled = x_scaled.sum(-1) / features                 # [batch...]
     x_scaled_less_mean_scaled = torch.sub(x_scaled, mean_scaled[..., None], out=x_scaled)  # [batch..., features]
@@ -52,7 +52,7 @@ def jvp(inputs, tangents, *, eps=1e-05):
     features = x.shape[-1]
     mean = x.sum(-1) / features                               # [batch...]
     x_largest = torch.abs(x).amax(-1)                         # [batch...]
-    x_scale = torch.where(x_largest > 1099511627776, 1 / torch.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = torch.where(x_largest > 1099511627776, x.new_full((), 8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     mean_scaled = x_scaled.sum(-1) / features                 # [batch...]
     x_scaled_less_mean_scaled = torch.sub(x_scaled, mean_scaled[..., None], out=x_scaled)  # [batch..., features]

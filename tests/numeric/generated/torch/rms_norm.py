@@ -20,7 +20,7 @@ $\hat x = x/\sqrt{\tfrac1n \sum_j x_j^2 + \varepsilon}$.
     """
     features = x.shape[-1]
     x_largest = torch.abs(x).amax(-1)                         # [batch...]
-    x_scale = torch.where(x_largest > 1099511627776, 1 / torch.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = torch.where(x_largest > 1099511627776, x.new_full((), 8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     square_scaled = row_sum(x_scaled * x_scaled) / features   # [batch...]
     x_root = (1 / torch.sqrt(square_scaled + x_scale.double() * x_scale.double() * eps)).to(x.dtype)  # [batch...]
@@ -46,7 +46,7 @@ def jvp(inputs, tangents, *, eps=1e-06):
     x_dot, weight_dot = tangents
     features = x.shape[-1]
     x_largest = torch.abs(x).amax(-1)                         # [batch...]
-    x_scale = torch.where(x_largest > 1099511627776, 1 / torch.sqrt(x_largest) * 0.0009765625, 1)  # [batch...]
+    x_scale = torch.where(x_largest > 1099511627776, x.new_full((), 8.470329472543003e-22), 1)  # [batch...]
     x_scaled = x * x_scale[..., None]                         # [batch..., features]
     square_scaled = row_sum(x_scaled * x_scaled) / features   # [batch...]
     x_root = (1 / torch.sqrt(square_scaled + x_scale.double() * x_scale.double() * eps)).to(x.dtype)  # [batch...]
