@@ -66,7 +66,7 @@ BUDGET = 3e7
 program has no time for is listed as left out."""
 SHARES = {
     "values": 0.15, "sizes": 0.3, "ranks": 0.1, "data": 0.1, "layouts": 0.2, "asked": 0.1, "cotangents": 0.1,
-    "kinks": 0.15, "between": 0.1, "sides": 0.2,
+    "kinks": 0.15, "between": 0.1, "ties": 0.2, "sides": 0.8,
 }  # fmt: skip
 LEAST = 2
 """How many plans of each kind are run in any case."""
@@ -309,8 +309,8 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
     }
     for name, plans in groups.items():
         _run(target, runner, findings, plans(), SHARES[name] * BUDGET)
-    for search in (tie, cover):
-        limit = runner.spent + SHARES["sides"] * BUDGET
+    for name, search in (("ties", tie), ("sides", cover)):
+        limit = runner.spent + SHARES[name] * BUDGET
         search(runner, maker, findings, lambda plan: _run(target, runner, findings, [plan]), limit)
 
 

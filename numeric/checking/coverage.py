@@ -63,7 +63,7 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
     if missing():
         _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
     for axes, branches in list(findings.elsewhere.items()):
-        if axes and len(branches.sides) <= MAX_SITES and branches.missing():
+        if axes and runner.spent <= limit and len(branches.sides) <= MAX_SITES and branches.missing():
             sizes = dict(axes)
             _exclude(runner, iter([maker.plan("bounds", "sizes", sizes)]), branches)
             points = maker.at_sizes(sizes, findings.branches.constants)

@@ -96,8 +96,9 @@ def examine(
     with precision(bits):
         numbers = Numbers(None, Balls()) if beside is None else Numbers(None, Floats(), limits=Balls())
         settings = Settings(
-            numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph, cut=cut
-        )
+            numbers, Branches(), Constants(widened=True), plan.seed, plan.twice, plan.graph, cut=cut,
+            pushes=pair.first == FORWARD,
+        )  # fmt: skip
         draws = Draws(numbers, Random(0), 0, beside=beside)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
         used: list[Place] = []

@@ -64,6 +64,8 @@ APART = ("point", *KINKS)
 """Plans whose inputs move one after the other: at a kink the numbers of each are held against limits."""
 LOOKED_AT = 8
 """How much more a number costs where the operators are run in floats as well."""
+MOVED = 1 / 8
+"""How much one costs among the derivatives by all entries, which are floats of one array."""
 
 
 def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
@@ -262,12 +264,14 @@ class Runner:
         if precise:
             return self._evaluate_in(plan, None, 0, None, bounds, True, sought=wanted)[1]
         try:
-            return self._evaluate_with_values(plan, None, 0, None, bounds, sought=wanted)[1]
+            return self._evaluate_with_values(
+                plan, None, 0, None, bounds, jointly=self.jointly, sought=wanted
+            )[1]
         except RoundedAwayError:
             if wanted is not None:
                 raise
             self.rounded.add(plan.name)
-            return self._evaluate_with_values(plan, None, 0, None, bounds)[1]
+            return self._evaluate_with_values(plan, None, 0, None, bounds, jointly=self.jointly)[1]
 
     def _evaluate_with_values(
         self,
@@ -342,7 +346,7 @@ class Runner:
                     raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
                 raise
             finally:
-                self.spent += numbers.made * (LOOKED_AT if residues is None else 1)
+                self.spent += int(numbers.made * (1 if residues is not None else MOVED if sought else LOOKED_AT))
         return found, settings, values
 
 

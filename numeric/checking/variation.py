@@ -27,6 +27,9 @@ SIZES = (1, 2, 3, 9)
 LEADING = "the added axis"
 """The name of a leading axis that an input is given beside its own."""
 
+FINER = 64
+"""Into how many parts the unit of drawn numbers is divided where two would be equal."""
+
 KINKED = ("real", "positive", "unit")
 """The domains in which entries are tied to others or to constants."""
 
@@ -65,14 +68,29 @@ def draw_reals(domain: str, shape: Shape, scale: int | Fraction, sign: int, rand
     elif domain in ("unit", "simplex"):
         drawn = [ratio(1 + number, 128) for number in draw_below(126, count, random)]
     else:
-        sizes = [3 + size for size in draw_below(157, count, random)]
+        sizes = _apart([3 + size for size in draw_below(157, count, random)], random)
         sign = 1 if domain == "positive" else sign
         signs = [int(sign < 0)] * count if sign else draw_below(2, count, random)
-        drawn = [ratio(-size if s else size, 64, scale) for size, s in zip(sizes, signs, strict=True)]
+        drawn = [ratio(-size if s else size, 64 * FINER, scale) for size, s in zip(sizes, signs, strict=True)]
     result = as_array(drawn, shape)
     if domain == "simplex" and shape and shape[-1]:
         result = result / result.sum(axis=-1, keepdims=True)
     return result
+
+
+def _apart(sizes: Iterable[int], random: Random) -> Iterator[int]:
+    """The sizes in a finer unit, those that came before moved by less than the old one: of numbers that are
+    equal by chance it cannot be told which is the largest.
+    """
+    drawn: set[int] = set()
+    for size in sizes:
+        moved = size * FINER
+        for _ in range(FINER):
+            if moved not in drawn:
+                break
+            moved = size * FINER + random.randrange(1, FINER)
+        drawn.add(moved)
+        yield moved
 
 
 def place_of(
