@@ -35,9 +35,9 @@ from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.rules import inline
 
 LARGE, LESS = 2**40, Fraction(1, 2**70)
-"""A row whose largest entry is beyond `LARGE` is multiplied by `LESS`: squares of up to 2^116 can be added up in
-every dtype (in float64 those of entries up to 2^570), and those of the largest are no less than 2^-60. A power of
-2 rounds nothing, and a scale that does not move with the row has no derivative.
+"""A row whose largest entry is beyond `LARGE` is multiplied by `LESS`: squares of up to 2^116 can be added up
+in every dtype (in float64 those of entries up to 2^570), and those of the largest are no less than 2^-60. A
+power of 2 rounds nothing, and a scale that does not move with the row has no derivative.
 """
 
 

@@ -346,7 +346,9 @@ class Runner:
                     raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
                 raise
             finally:
-                self.spent += int(numbers.made * (1 if residues is not None else MOVED if sought else LOOKED_AT))
+                self.spent += int(
+                    numbers.made * (1 if residues is not None else MOVED if sought else LOOKED_AT)
+                )
         return found, settings, values
 
 
