@@ -6,12 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from gradproof.symbolic.array_latex import (
-    Declared,
-    latex_names,
-    parse_latex_condition,
-    parse_latex_statements,
-)
+from gradproof.symbolic.array_latex import latex_names, parse_latex_condition, parse_latex_statements
+from gradproof.symbolic.array_latex_parser import Declared
 from gradproof.symbolic.array_names import MAX_SHORTEST, Names, TooShortError, named_index
 from gradproof.symbolic.array_reader import ArrayReader
 from gradproof.symbolic.array_shapes import gathered

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, floor
 
-from gradproof.symbolic.cells import (
-    Place,
-)
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.expressions import (
     ONE,
@@ -30,6 +27,7 @@ from gradproof.symbolic.expressions import (
     walk,
 )
 from gradproof.symbolic.formulas import Formula, written
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.signs import holds
 from gradproof.symbolic.special_row import whole
 

@@ -7,10 +7,11 @@ from fractions import Fraction
 from itertools import islice
 
 from gradproof.symbolic.cases import OpenSignError, UndecidedError, replace_parameters
-from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.definedness import demands
 from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.expressions import Call, Expr, number, parameter, walk
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tangent import NoDerivativeError, tangent

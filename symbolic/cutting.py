@@ -9,12 +9,7 @@ from itertools import count
 from math import ceil, floor
 
 from gradproof.symbolic.cases import OpenSignError, replace_parameters, strict_sign
-from gradproof.symbolic.cells import (
-    Cell,
-    Fact,
-    Place,
-    parameters,
-)
+from gradproof.symbolic.cells import Cell, Fact, parameters
 from gradproof.symbolic.domain import Interval
 from gradproof.symbolic.expressions import (
     ZERO,
@@ -34,6 +29,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.formulas import written
 from gradproof.symbolic.isolation import ball as value_ball
 from gradproof.symbolic.isolation import ball_sign, interval_point, outward
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import Polynomial, rational

@@ -10,11 +10,12 @@ from itertools import islice
 from typing import Any
 
 from gradproof.symbolic.cases import OpenSignError, UndecidedError
-from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import ONE, Add, Call, Expr, Power, call, mul, parameter, rewrite, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.isolation import ball
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import slope
 from gradproof.symbolic.scalar import Decision, Failure, Side, decide, value_on

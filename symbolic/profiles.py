@@ -19,7 +19,7 @@ from gradproof.symbolic.cases import (
     replace_parameters,
     strict_sign,
 )
-from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.cutting import fresh
 from gradproof.symbolic.definedness import demands
 from gradproof.symbolic.domain import POSITIVE, Interval
@@ -40,6 +40,7 @@ from gradproof.symbolic.expressions import (
     walk,
 )
 from gradproof.symbolic.formulas import Formula, written
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.tangent import tangent
 from gradproof.symbolic.tower import MAX_GENERATORS, Polynomial, Quotient, rational
 

@@ -9,13 +9,14 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from gradproof.symbolic.cells import Cell, Place
+from gradproof.symbolic.cells import Cell
 from gradproof.symbolic.claims import Reader, is_condition
 from gradproof.symbolic.domain import Domain
 from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import Expr, parameter
 from gradproof.symbolic.formulas import Formula, TooBigError, written
 from gradproof.symbolic.isolation import ball
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.scalar import PROBLEMS, Side, decide, value_on
 from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.special import without_closed_form

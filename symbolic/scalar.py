@@ -15,13 +15,14 @@ from itertools import chain, product
 from math import prod
 
 from gradproof.symbolic.cases import Cases, OpenSignError, UndecidedError, replace_parameters, strict_sign
-from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.constancy import constantly_zero
 from gradproof.symbolic.cutting import UnsolvableError, between, cut, inside, off_grid, solve
 from gradproof.symbolic.deadline import deadline
 from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.expressions import Bracket, Call, Expr, number, parameter, walk
 from gradproof.symbolic.formulas import Formula, written
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Piece, Value, profile, slope
 from gradproof.symbolic.special import without_closed_form

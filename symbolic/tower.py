@@ -36,7 +36,8 @@ from gradproof.symbolic.expressions import (
     number,
     power,
 )
-from gradproof.symbolic.identities import MAX_SHIFT, RECURRENCES, rewritten, shifted
+from gradproof.symbolic.identities import RECURRENCES, rewritten
+from gradproof.symbolic.identity import MAX_SHIFT, shifted
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.special import SPECIAL
 

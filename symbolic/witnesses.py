@@ -10,12 +10,13 @@ from itertools import islice, product
 from typing import Any
 
 from gradproof.symbolic.cases import OpenSignError, replace_parameters, strict_sign
-from gradproof.symbolic.cells import Cell, Place, parameters
+from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import Expr, Number, constant, number
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.isolation import PRECISIONS, ball, ball_sign, constant_sign, outward, root_places
+from gradproof.symbolic.places import Place
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import Value
 from gradproof.symbolic.signs import holds

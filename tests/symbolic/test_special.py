@@ -13,7 +13,8 @@ from flint import arb, ctx, fmpq
 
 from gradproof.symbolic.evaluation import UndefinedError
 from gradproof.symbolic.expressions import Expr, call, number
-from gradproof.symbolic.identities import IDENTITIES, RECURRENCES, Identity
+from gradproof.symbolic.identities import IDENTITIES, RECURRENCES
+from gradproof.symbolic.identity import Identity
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.special_row import Special
