@@ -40,7 +40,8 @@ from gradproof.symbolic.expressions import (
     total,
 )
 from gradproof.symbolic.formulas import Formula
-from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content
+from gradproof.symbolic.monomials import factor_content
+from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm
 from gradproof.symbolic.polynomials import TooLargeError, plus, scale, to_expr
 from gradproof.symbolic.positions import integral
 from gradproof.symbolic.signs import holds

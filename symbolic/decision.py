@@ -34,7 +34,8 @@ from gradproof.symbolic.expressions import (
     substitute,
     walk,
 )
-from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm, factor_content
+from gradproof.symbolic.monomials import factor_content
+from gradproof.symbolic.normal_form import MAX_PRODUCTS, NormalForm
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, plus, scale, to_expr
 from gradproof.symbolic.positions import integral
