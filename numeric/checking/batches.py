@@ -15,7 +15,9 @@ from gradproof.numeric.checking.trials import Plan
 def is_batched(target: Target, plan: Plan) -> bool:
     """Whether an axis that some inputs have more, or fewer, than the example is one of a batch.
 
-    Then the outputs are those for each slice, or their sum or mean.
+    Then the outputs are those for each slice, or their sum. One number for all of the input (a loss, a
+    determinant) and a mean over one axis more are other functions there: a backward that divides by the size
+    of the leading axis is right for the axes that it was written for.
     """
     ranks = [e.array.ndim if e.is_number or e.is_data else 0 for e in target.examples]
     try:
@@ -54,5 +56,7 @@ def _slice(place: Place, k: int) -> Place:
 
 
 def _is_batch_of(whole: np.ndarray, parts: list[np.ndarray]) -> bool:
-    candidates = (np.stack(parts), np.sum(parts, axis=0), np.mean(parts, axis=0))
+    if not parts[0].ndim:
+        return False
+    candidates = (np.stack(parts), np.sum(parts, axis=0))
     return any(c.shape == whole.shape and np.allclose(c, whole, rtol=1e-4, atol=1e-6) for c in candidates)

@@ -32,7 +32,7 @@ from gradproof.numeric.checking.results import CheckResult, PairVerdict
 from gradproof.numeric.checking.targets import Target, make_target
 from gradproof.numeric.checking.ties import equal_entries, tie
 from gradproof.numeric.checking.trials import Pair, Plan, Runner, Trial
-from gradproof.numeric.checking.variation import Maker, redrawn
+from gradproof.numeric.checking.variation import Maker, has_strangers, redrawn
 from gradproof.numeric.exact.branches import Branches, Entries, Sides, Site
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from gradproof.numeric.exact.reals import RoundedAwayError
@@ -390,12 +390,24 @@ def _take_error(target: Target, findings: Findings, plan: Plan, message: str) ->
         findings.undecided.append(
             (plan, f"the backward raised {message}, which a run in floats does not confirm")
         )
-    elif confirmed and plan.kind in NOT_CONCLUDED and not (target.specified and _is_empty_batch(plan)):
+    elif confirmed and _is_noted(target, plan):
         findings.notes[f"with {plan.name} the backward raises: {confirmed}"] = None
     elif confirmed:
         findings.raised.append((plan, confirmed))
     else:
         findings.not_accepted.append((plan, NO_VALUE))
+
+
+def _is_noted(target: Target, plan: Plan) -> bool:
+    """Whether an error of the backward is a note alone: nothing is concluded from the variation, or an
+    integer is none of those that the example and the specification have (a target of -100 is ignored).
+    """
+    if plan.kind in NOT_CONCLUDED:
+        return not (target.specified and _is_empty_batch(plan))
+    return any(
+        example.is_data and has_strangers(example, axes, place.data)
+        for example, axes, place in zip(target.examples, target.axes, plan.places, strict=True)
+    )
 
 
 def _is_empty_batch(plan: Plan) -> bool:

@@ -129,7 +129,7 @@ def make_target(
     if module is not None:
         examples = [*_parameters(module), *examples]
     _refuse(examples)
-    examples = _choose(examples, wrt)
+    examples = _choose(examples, wrt, spec)
     axes, named = _axes(examples, spec)
     settings = tuple(k for k, e in enumerate(examples) if e.is_setting and e.name in named)
     sizes = check_fit(axes, [tuple(e.array.shape) if e.is_number or e.is_data else () for e in examples])
@@ -269,12 +269,17 @@ def _refuse(examples: Sequence[Example]) -> None:
         )
 
 
-def _choose(examples: list[Example], wrt: Sequence[Any] | None) -> list[Example]:
-    """Which gradients are wanted: those named, else those that require one, else all."""
+def _choose(examples: list[Example], wrt: Sequence[Any] | None, spec: str | None) -> list[Example]:
+    """Which gradients are wanted: those named, by the function or by the specification, else those that
+    require one, else all.
+    """
     names = [example.name for example in examples]
     if wrt is not None:
+        found = _named(examples, read_specification(spec)) if spec is not None else {}
+        known = {entry.name: name for name, entry in found.items()} | {name: name for name in names}
         chosen = {
-            names[w] if isinstance(w, int) else str(w) for w in ([wrt] if isinstance(wrt, int | str) else wrt)
+            names[w] if isinstance(w, int) else known.get(w, w)
+            for w in ([wrt] if isinstance(wrt, int | str) else wrt)
         }
         if unknown := chosen - set(names):
             raise TargetError(f"wrt names {', '.join(sorted(unknown))}; the inputs are {', '.join(names)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -142,6 +143,14 @@ def draw_data(
         how, lambda: random.randint(low, max(low, high))
     )
     return np.array([pick() for _ in range(prod(shape))], dtype=array.dtype).reshape(shape)
+
+
+def has_strangers(example: Example, axes: InputAxes, data: Any) -> bool:
+    """Whether data holds a number below 0 and those of the example, or above those, and nothing bounds it."""
+    drawn, known = np.asarray(data), np.asarray(example.array)
+    if not drawn.size or not known.size or drawn.dtype == bool:
+        return False
+    return bool(drawn.min() < min(0, known.min()) or (axes.bound is None and drawn.max() > known.max()))
 
 
 SETTINGS = {

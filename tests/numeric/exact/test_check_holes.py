@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import functional
 
 from gradproof.numeric.checking.checks import check
 from tests.numeric.exact.test_check import X, custom
@@ -146,6 +147,49 @@ def test_backward_that_raises_for_another_number_of_axes_is_noted() -> None:
     result = check(Product.apply, x, w, seed=1)
     assert result.verdict == "proved"
     assert any("one axis more" in note or "one axis fewer" in note for note in result.notes)
+
+
+ONE_NUMBER = {
+    "mean": (lambda x: (x.square().sum(-1)).mean(), lambda x, g: g * 2 * x / x.shape[0]),
+    "determinant": (lambda x: torch.linalg.slogdet(x)[1], lambda x, g: g * torch.linalg.inv(x).mT),
+}
+
+
+@pytest.mark.parametrize("name", ONE_NUMBER)
+def test_one_number_for_all_of_the_input_is_no_batch(name: str) -> None:
+    x = torch.tensor([[2.0, 1.0], [0.5, 3.0]], dtype=torch.float64)
+    assert check(custom(*ONE_NUMBER[name]), x, seed=1).verdict == "proved"
+
+
+def by_one_hot(x: Tensor, target: Tensor) -> Tensor:
+    return functional.one_hot(target, x.shape[-1]).to(x.dtype)
+
+
+class CrossEntropy(Function):
+    """PyTorch's ignores a target of -100; this backward raises there, as many do."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, target: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, target)
+        return functional.cross_entropy(x, target)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, target = ctx.saved_tensors
+        return grad * (x.softmax(-1) - by_one_hot(x, target)) / x.shape[0], None
+
+
+@pytest.mark.parametrize("spec", [None, "x: batch c, target: int batch < c"])
+def test_backward_that_raises_for_a_target_that_nobody_gave_is_noted(spec: str | None) -> None:
+    result = check(CrossEntropy.apply, torch.randn(3, 4), torch.tensor([0, 3, 1]), spec=spec, seed=1)
+    assert result.verdict == "proved"
+    assert any("-100" in note and "raises" in note for note in result.notes)
+
+
+def test_wrt_takes_the_names_of_the_specification() -> None:
+    x, y = torch.randn(3), torch.randn(3)
+    result = check(lambda *inputs: inputs[0] * inputs[1], x, y, spec="x: d, y: d", wrt="y", seed=1)
+    assert [pair.wrt for pair in result.pairs] == ["input1"]
 
 
 def nothing_but_a_look(x: Tensor, grad: Tensor) -> Tensor:
