@@ -10,11 +10,11 @@ PyTorch's decomposition of it; what has none of these is undecidable, by name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch._decomp import decomposition_table
@@ -64,6 +64,22 @@ class Used:
     operators: dict[str, str] = field(default_factory=dict[str, str])
 
 
+class Bridge(Protocol):
+    """What follows tensors into NumPy and back (`numpy_bridge.py`)."""
+
+    makers: Mapping[Any, bool]
+
+    def leave(self, tensor: ExactTensor, force: bool = False) -> Any: ...
+
+    def enter(self, array: Any, copy: bool = False, **options: Any) -> torch.Tensor: ...
+
+    def is_array(self, leaf: Any) -> bool: ...
+
+    def resume(self) -> None: ...
+
+    def suspend(self) -> Exception | None: ...
+
+
 class Execution(TorchDispatchMode):
     """One run: its systems of numbers, the comparisons that it met, and the tensors of the program's own."""
 
@@ -86,6 +102,8 @@ class Execution(TorchDispatchMode):
         self.forward: list[tuple[str, str]] = []
         """The operators of the forward and their lines, where `cut` is a number."""
         self._inside = False
+        self.bridge: Bridge | None = None
+        """Follows tensors that become NumPy's arrays, and back."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

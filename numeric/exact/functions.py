@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from flint import arb, fmpq
 
-from gradproof.numeric.exact.duals import Array, Dual, last
+from gradproof.numeric.exact.duals import Array, Dual, System, last
 from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.reals import Floats, each
 from gradproof.numeric.exact.residues import Residues
@@ -60,12 +61,15 @@ def _exp_of_infinity(x: Value, y: Value) -> Value:
     if np.any(finite_entries(y) & ~finite & (y.reals != 0)):
         raise UndecidableError("an infinity that exp makes finite")
     spots = ~finite & finite_entries(y)
-    duals = tuple(_zero_where(dual, spots, own) for dual, own in zip(y.duals, x.duals, strict=True))
+    duals = tuple(
+        _zero_where(system, dual, spots, own)
+        for system, dual, own in zip(x.numbers.systems, y.duals, x.duals, strict=True)
+    )
     return replace(y, duals=duals)
 
 
-def _zero_where(dual: Dual, spots: Array, argument: Dual) -> Dual:
-    zero = dual.primal.dtype.type(0) if dual.primal.dtype != object else 0
+def _zero_where(system: System, dual: Dual, spots: Array, argument: Dual) -> Dual:
+    zero: Any = 0 if isinstance(system, Residues) else system.zeros(()).primal[0]
     primal = np.where(spots, zero, dual.primal)
     if dual.tangent is None or argument.tangent is None:
         return Dual(primal, dual.tangent)

@@ -16,17 +16,22 @@ from numpy.lib.stride_tricks import as_strided
 
 from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.duals import Array, Shape
-from gradproof.numeric.exact.storages import gather
+from gradproof.numeric.exact.storages import ExactStorage, gather
 from gradproof.numeric.exact.values import Value
 
 
 class Store:
     """What the memory of an array is: exact numbers on one axis, shared by all views of it."""
 
-    def __init__(self, value: Value) -> None:
-        self.value = value
+    def __init__(self, memory: Value | ExactStorage) -> None:
+        self.storage = memory if isinstance(memory, ExactStorage) else ExactStorage(memory)
+        """What a tensor may share."""
         self.written: str | None = None
         """The line that wrote into it last."""
+
+    @property
+    def value(self) -> Value:
+        return self.storage.value
 
     def read(self, spots: Array) -> Value:
         return self.value.map(lambda array: np.asarray(array[..., spots]))
@@ -40,9 +45,9 @@ class Store:
         taken = np.arange(count)
         taken[spots.reshape(-1)] = count + np.arange(spots.size)
         if np.all(taken >= count):
-            self.value = gather([value], taken - count)
+            self.storage.replace(gather([value], taken - count))
         else:
-            self.value = gather([self.value, value], taken)
+            self.storage.replace(gather([self.value, value], taken))
 
 
 class Exact(NDArrayOperatorsMixin):
@@ -309,5 +314,5 @@ for _name in (
 def layout(shadow: Any) -> Array:
     """Spots of a store of its own, for an array with the strides of `shadow`."""
     spots = np.empty_like(shadow, dtype=np.int64, subok=False)
-    spots[...] = np.arange(spots.size).reshape(spots.shape)
+    spots.ravel(order="K")[...] = np.arange(spots.size)
     return spots

@@ -107,7 +107,12 @@ class NumpyNumbers:
         if dtype.kind != "f" or np.shape(shadow) != value.shape:
             self.fail(f"a result of {dtype} of shape {np.shape(shadow)}")
         kind = ExactNumber if isinstance(shadow, np.generic) else ExactArray
-        return kind(self, Store(flatten(value)), layout(np.asarray(shadow)), dtype)
+        spots = layout(np.asarray(shadow))
+        flat = flatten(value)
+        if not spots.flags.c_contiguous:
+            order = np.argsort(spots, axis=None)  # memory has the entries in another order
+            flat = flat.map(lambda array: np.asarray(array[..., order]))
+        return kind(self, Store(flat), spots, dtype)
 
     def new(self, value: Value, dtype: Any = np.float64) -> Exact:
         """An array of its own."""

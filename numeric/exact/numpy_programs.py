@@ -305,7 +305,7 @@ def evaluated(
     derive: Callable[[Second], list[Value | None]] | None,
 ) -> Evaluated:
     """Draw cotangents and pull them back, one by one and all at once; with `derive`, gradients again."""
-    run.branches.forward = False
+    run.branches.forward = run.numbers.forward = False
     real = [k for k, y in enumerate(outputs) if is_real(y)]
     values = [run.value_of(outputs[k]) for k in real]
     drawn = [draw(n, value.shape) for n, value in enumerate(values)]

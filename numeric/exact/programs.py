@@ -16,6 +16,7 @@ from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Dual, Shape
 from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.numpy_bridge import NumpyBridge
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
 from gradproof.numeric.exact.seeds import all_replayed
@@ -143,6 +144,7 @@ class TorchProgram:
             x for x, a in zip(inputs, arguments, strict=True) if isinstance(x, ExactTensor) and a.wanted
         ]
         run = Execution(settings.numbers, settings.branches, settings.constants)
+        run.bridge = NumpyBridge(run, self.function)
         run.cut, run.forward = settings.cut, settings.forward
         if self.reference is not None:
             reference = self.reference
@@ -150,7 +152,8 @@ class TorchProgram:
         try:
             with all_replayed(settings.seed), torch.enable_grad():
                 outputs = self._forward(run, inputs)
-                settings.branches.forward, graph = False, order > 1 or settings.graph
+                settings.branches.forward = settings.numbers.forward = False
+                graph = order > 1 or settings.graph
                 if settings.cut is not None:
                     settings.custom = any(map(has_custom_backward, outputs))
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]

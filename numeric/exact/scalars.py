@@ -161,15 +161,25 @@ class EscapeGuard(TorchFunctionMode):
 
     def __enter__(self) -> Any:
         self._following.enter_context(followed())
+        if self.run.bridge is not None:
+            self.run.bridge.resume()
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> Any:
         self._following.close()
-        return super().__exit__(*error)
+        failed = None if self.run.bridge is None else self.run.bridge.suspend()
+        super().__exit__(*error)
+        if failed is not None:
+            raise failed from error[1]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        bridge = self.run.bridge
+        if bridge is not None and func in bridge.makers and args and bridge.is_array(args[0]):
+            return bridge.enter(args[0], bridge.makers[func], **kwargs)
         if args and isinstance(args[0], torch.Tensor):
+            if func is torch.Tensor.numpy and bridge is not None and _is_followed(args[0]):
+                return bridge.leave(args[0], **kwargs)
             answered = self._leave(func, args[0])
             if answered is not NotImplemented:
                 return answered
@@ -228,6 +238,10 @@ class EscapeGuard(TorchFunctionMode):
         return value
 
 
+def _is_followed(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, ExactTensor) and JITTER.get() is None
+
+
 JITTER: ContextVar[float | None] = ContextVar("JITTER", default=None)
 """By how much values that leave the tensors are changed, in a run that lets them; None in any other run."""
 
@@ -241,6 +255,9 @@ def shown_in_floats(tensor: ExactTensor) -> NDArray[np.float64] | None:
     value = tensor.read()
     if jitter is None or not isinstance(value.numbers.reals, Balls):
         return None
+    tangent = value.limit.tangent
+    if value.numbers.forward and tangent is not None and np.any(tangent != 0):
+        return None  # the derivative of what leaves the forward would be lost
     floats = np.array([float(ball.mid()) for ball in value.reals.reshape(-1)], dtype=np.float64)
     finite = [ball.is_finite() for ball in value.reals.reshape(-1)]
     if not np.all(np.isfinite(floats) | ~np.array(finite, dtype=bool)):

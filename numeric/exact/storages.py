@@ -53,7 +53,11 @@ class ExactStorage:
         count = self.value.shape[0]
         positions = np.arange(count)
         view_strided(positions, size, stride, offset)[...] = count + np.arange(prod(size)).reshape(size)
-        self._shaped = self._flat = gather([self.value, value], positions)
+        self.replace(gather([self.value, value], positions))
+
+    def replace(self, entries: Value) -> None:
+        """Other entries, on one axis."""
+        self._shaped = self._flat = entries
 
 
 def _is_row_major(size: Shape, stride: Shape) -> bool:

@@ -45,6 +45,8 @@ class Numbers:
     """The values at a point, where `reals` stand beside it: derivatives on one side of a kink."""
     bounds: Intervals | None = None
     """Bounds over the whole domain, in a run that asks which comparisons have one outcome only."""
+    forward: bool = True
+    """Whether the forward runs, whose tangents are the derivative."""
     made: int = 0
     """How many numbers were computed, tangents among them: what a run costs, the same on every machine."""
     depth: int = 0

@@ -26,7 +26,7 @@ from gradproof.numeric.exact.margins import keep_margin
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import infinite_entries
 from gradproof.numeric.exact.storages import gather
-from gradproof.numeric.exact.values import UndecidableError, Value
+from gradproof.numeric.exact.values import AmbiguousError, UndecidableError, Value
 
 aten: Any = torch.ops.aten
 prims: Any = torch.ops.prims
@@ -267,7 +267,7 @@ def copysign(run: Execution, a: Any, b: Any) -> Value:
     own = compare(run, x, 0, "copysign") >= 0
     sides = compare(run, y, 0, "copysign")
     if np.any(sides == 0):
-        raise UndecidableError("copysign of the sign of a zero")
+        raise AmbiguousError("copysign of the sign of a zero")  # which no exact number has
     same = np.equal(*np.broadcast_arrays(own, sides > 0))
     return choose(same, x, -x)
 
