@@ -118,7 +118,6 @@ _MEMORY = {
 _TEXT = {torch.Tensor.__format__, torch.Tensor.__repr__}
 _STATE = {
     torch.Tensor._is_view,
-    torch.Tensor.storage_offset,
     torch.Tensor.is_inference,
     torch.Tensor._base.__get__,  # pyright: ignore
     torch.Tensor._version.__get__,  # pyright: ignore
@@ -188,6 +187,8 @@ class EscapeGuard(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
+        if func is torch.Tensor.storage_offset and called_by_the_user():  # told, but not all of them are tried
+            self.run.numbers.open[f"where a tensor lies (storage_offset) is read at {user_line()}"] = None
         if func in _STATE and called_by_the_user():
             name = getattr(func, "__self__", func).__name__
             raise EscapedError(f"how a tensor came about ({name}) is read at {user_line()}")
