@@ -30,9 +30,9 @@ from gradproof.symbolic.formulas import written
 from gradproof.symbolic.isolation import ball as value_ball
 from gradproof.symbolic.isolation import ball_sign, interval_point, outward
 from gradproof.symbolic.places import Place
+from gradproof.symbolic.quotients import Polynomial, rational
 from gradproof.symbolic.special import SPECIAL
 from gradproof.symbolic.tangent import tangent
-from gradproof.symbolic.tower import Polynomial, rational
 
 MAX_ANGLE = 60
 """Zeros of sines and cosines are found for angles in a range up to so long."""

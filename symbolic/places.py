@@ -39,16 +39,9 @@ from gradproof.symbolic.isolation import (
     univariate_sign,
 )
 from gradproof.symbolic.polynomials import TooLargeError
+from gradproof.symbolic.quotients import Factor, FinerError, Polynomial, Quotient, rational
 from gradproof.symbolic.special import SPECIAL
-from gradproof.symbolic.tower import (
-    MAX_RESTARTS,
-    Factor,
-    FinerError,
-    Polynomial,
-    Quotient,
-    Tower,
-    rational,
-)
+from gradproof.symbolic.tower import MAX_RESTARTS, Tower
 
 T = TypeVar("T")
 

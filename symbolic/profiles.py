@@ -41,8 +41,8 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.places import Place
+from gradproof.symbolic.quotients import MAX_GENERATORS, Polynomial, Quotient, rational
 from gradproof.symbolic.tangent import tangent
-from gradproof.symbolic.tower import MAX_GENERATORS, Polynomial, Quotient, rational
 
 MAX_HOSPITAL = 6
 MAX_ROOT = 12

@@ -137,8 +137,15 @@ class Decision:
         for chosen in product(*(self.domains[n].intervals for n in names)):
             shown = {n: f"{n} in {i}" for n, i in zip(names, chosen, strict=True) if str(i) != "real"}
             shown |= {n: f"{n}: {self.domains[n].text}" for n in names if self.domains[n].text}
-            label = tuple(shown.values())
+            shown |= {n: f"{n} in {self.domains[n]} up to multiples of {step}" for n, step in self.steps()}
+            label = tuple(text for n, text in shown.items() if n in self.shown)
             yield Cell(dict(zip(names, chosen, strict=True)), self.integers, label=label)
+
+    def steps(self) -> Iterator[tuple[str, str]]:
+        """By how much the windows of variables are apart."""
+        for name, moved in self.meaning.items():
+            one = replace_parameters(moved, {name: number(0), COUNTER + name: number(1)})
+            yield name, written(one)
 
     def explore(self, cell: Cell, depth: int) -> None:
         """Decide the claim on a cell, which is cut where a sign is not known."""

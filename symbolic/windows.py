@@ -17,7 +17,8 @@ from gradproof.symbolic.domain import Domain, Interval
 from gradproof.symbolic.expressions import Call, Expr, Number, constant, number, parameter, walk
 from gradproof.symbolic.formulas import Formula
 from gradproof.symbolic.polynomials import TooLargeError
-from gradproof.symbolic.tower import MAX_GENERATORS, OpenCaseError, Tower, rational
+from gradproof.symbolic.quotients import MAX_GENERATORS, OpenCaseError, rational
+from gradproof.symbolic.tower import Tower
 
 COUNTER = "#"
 """In front of the name of a variable stands what counts its windows; no formula can hold it."""

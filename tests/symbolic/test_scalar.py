@@ -168,7 +168,7 @@ STRICT: list[tuple[str, str, str | None, str]] = [
     ("d/dx Piecewise((x**2*sin(1/x), Ne(x, 0)), (0, True))", "0", "x: (-1/9, 1/9)", "refuted"),
     ("d/dx Piecewise((x**2*sin(1/x), Ne(x, 0)), (0, True))",
      "Piecewise((2*x*sin(1/x)-cos(1/x), Ne(x, 0)), (0, True))", None, "undecided"),
-    ("d/dx sqrt(sin(x))", "cos(x)/(2*sqrt(sin(x)))", None, "undecided"),
+    ("d/dx sqrt(sin(x))", "cos(x)/(2*sqrt(sin(x)))", None, "proved"),
 ]  # fmt: skip
 
 
