@@ -17,7 +17,9 @@ from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
 from gradproof.numeric.checking.pairing import LevelsError, pair_up, pair_up_jointly
 from gradproof.numeric.checking.plans import FORWARD, Pair, Plan, Trial
 from gradproof.numeric.checking.points import (
+    FREE,
     MOVABLE,
+    PINNED,
     Draws,
     Place,
     Redraws,
@@ -78,6 +80,10 @@ def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
     drawn = [ratio(-size if sign else size, 32) for size, sign in zip(sizes, signs, strict=True)]
     numbers = as_array(drawn, shape)
     ties = None
+    if plan.cotangent == "single" and numbers.size > 1:
+        alone = random.randrange(numbers.size)
+        ties = np.where(np.arange(numbers.size) == alone, FREE, PINNED).reshape(shape)
+        numbers[ties == PINNED] = Fraction(0)
     if plan.cotangent == "sparse":
         ties = np.array([random.randrange(-1, 1) for _ in range(numbers.size)], dtype=int).reshape(shape)
         numbers[ties == 0] = Fraction(0)

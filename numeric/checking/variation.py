@@ -303,8 +303,11 @@ class Maker:
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
 
     def cotangents(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
-        """Cotangents that are one number throughout: 1, and the constants that numbers are compared with."""
+        """Cotangents with zeros, or with one entry, and those that are one number throughout: 1, and the
+        constants that numbers are compared with.
+        """
         yield self.plan("cotangent with zeros", "cotangent", cotangent="sparse")
+        yield self.plan("cotangent with one entry", "cotangent", cotangent="single")
         for constant in sorted({Fraction(1), *constants}):
             yield self.plan(f"cotangent {constant} throughout", "cotangent", cotangent=str(constant))
 

@@ -187,7 +187,9 @@ class EscapeGuard(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
-        if func is torch.Tensor.storage_offset and called_by_the_user():  # told, but not all of them are tried
+        if (
+            func is torch.Tensor.storage_offset and called_by_the_user()
+        ):  # told, but not all of them are tried
             self.run.numbers.open[f"where a tensor lies (storage_offset) is read at {user_line()}"] = None
         if func in _STATE and called_by_the_user():
             name = getattr(func, "__self__", func).__name__
@@ -218,7 +220,8 @@ class EscapeGuard(TorchFunctionMode):
             return NotImplemented
         if func in (torch.Tensor.__bool__, torch.Tensor.item):
             return self._data_item(func, tensor)
-        if func in _DATA_OUT and decided_by(tensor) is not None and _by_the_user():
+        let_out = JITTER.get() is not None  # at a point in balls, where comparisons are decided for certain
+        if func in _DATA_OUT and decided_by(tensor) is not None and _by_the_user() and not let_out:
             raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
         return NotImplemented
 
@@ -229,6 +232,7 @@ class EscapeGuard(TorchFunctionMode):
             and func is torch.Tensor.item
             and decided_by(tensor) is not None
             and _by_the_user()
+            and JITTER.get() is None
         ):
             raise EscapedError(f"what comparisons decided leaves the tensors at {user_line()}")
         if tensor.dtype == torch.bool and (func is torch.Tensor.__bool__ or _by_the_user()):

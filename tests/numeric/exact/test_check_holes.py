@@ -305,6 +305,17 @@ def test_a_point_that_depends_on_how_a_constant_is_read_is_not_proved() -> None:
     assert found.verdict != "proved"
 
 
+ONE_ENTRY = {
+    "as a number": lambda x, g: g * (3 * x if int(torch.count_nonzero(g)) == 1 else 2 * x),
+    "as a tensor": lambda x, g: g * (3 * x if (g != 0).sum() == 1 else 2 * x),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ENTRY)
+def test_what_is_wrong_for_a_cotangent_with_one_entry_is_refuted(name: str) -> None:
+    assert check(custom(torch.square, ONE_ENTRY[name]), X, seed=1).verdict == "refuted"
+
+
 SMALL = {
     "a number beside itself": lambda x, g: g * torch.where(x == x, 2 * x, 3 * x),
     "where a norm is tiny": lambda x, g: (
