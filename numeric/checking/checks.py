@@ -21,6 +21,7 @@ from gradproof.numeric.checking.diagnosis import RAISES
 from gradproof.numeric.checking.examination import examine
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
+from gradproof.numeric.checking.plans import Settings
 from gradproof.numeric.checking.preflight import inspect_example
 from gradproof.numeric.checking.replay import (
     differs_for_real,
@@ -95,6 +96,8 @@ class Findings:
     """Comparisons met at the sizes of the example."""
     elsewhere: dict[Axes, Branches] = field(default_factory=dict[Axes, Branches])
     """Comparisons met at each of the other sizes."""
+    set_to: dict[Settings, Branches] = field(default_factory=dict[Settings, Branches])
+    """Comparisons met with other hyper-parameters than those of the example, by these."""
     leaving: bool = False
     """Whether values left the tensors in a way that was not followed."""
     escaped: list[Plan] = field(default_factory=list[Plan])
@@ -300,7 +303,12 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         "values": maker.values,
         "sizes": maker.sizes,
         "ranks": maker.ranks,
-        "data": lambda: itertools.chain(maker.settings(), maker.data(findings.branches.data_constants)),
+        "data": lambda: itertools.chain(
+            maker.settings(),
+            maker.data(findings.branches.data_constants),
+            maker.settings(1),
+            maker.settings(-1),
+        ),
         "layouts": maker.layouts,
         "asked": maker.asked,
         "cotangents": lambda: maker.cotangents(_constants(findings)),
@@ -447,6 +455,8 @@ def _take(runner: Runner, findings: Findings, trial: Trial) -> None:
             axes = trial.plan.axes if trial.plan.kind == "sizes" else OTHER_RANKS
             found = findings.elsewhere.setdefault(axes, Branches()) if away else findings.branches
             (found.merge_variant if trial.plan.kind in VARIANTS else found.merge)(trial.branches)
+            if trial.plan.settings:
+                findings.set_to.setdefault(trial.plan.settings, Branches()).merge(trial.branches)
         findings.trials.append(trial)
         return
     findings.branches.constants |= trial.branches.constants

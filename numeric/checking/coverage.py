@@ -77,6 +77,20 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
                 lambda *_: None,
                 lambda plan: iter([plan]),
             )
+    for settings, branches in list(findings.set_to.items()):
+        if runner.spent <= limit and len(branches.sides) <= MAX_SITES and branches.missing():
+            _exclude(runner, iter([maker.set_to(settings, maker.plan("bounds", "values"))]), branches)
+            points = (maker.set_to(settings, plan) for plan in maker.far(findings.branches.constants))
+            _search(
+                runner,
+                points,
+                branches.missing,
+                run,
+                SEARCH_ELSEWHERE,
+                limit,
+                lambda *_: None,
+                lambda plan: iter([plan]),
+            )
 
 
 def _exclude(runner: Runner, plans: Iterator[Plan], branches: Branches) -> None:

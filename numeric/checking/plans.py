@@ -17,6 +17,10 @@ FORWARD = -2
 """Marks pairs of a rule of forward mode."""
 
 
+Settings = tuple[tuple[int, bool | int | float], ...]
+"""Values of hyper-parameters, by the numbers of the inputs."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Where and how a program is run: places for its inputs, numbers and a layout for the cotangents."""
@@ -37,6 +41,8 @@ class Plan:
     """The size of each axis."""
     graph: bool = False
     """Whether the backward is run so that it can be derived again."""
+    settings: Settings = ()
+    """The hyper-parameters that have another value than in the example."""
 
     @property
     def asked(self) -> dict[int, int]:

@@ -292,7 +292,9 @@ def _moved(place: Place, step: float) -> Any:
     """What a program is given for a place, each number times `1 + step`."""
     if place.reals is None:
         return place.data.clone() if isinstance(place.data, torch.Tensor) else place.data
-    scaled = replace(place, reals=place.reals * Fraction(1 + step)) if step else place
+    scaled = (
+        replace(place, reals=np.asarray(place.reals * Fraction(1 + step), dtype=object)) if step else place
+    )
     floats = _laid(scaled, place.dtype, INPUT_LAYOUTS.get(place.layout))
     return floats.requires_grad_(place.wanted and place.asked)
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
+from gradproof.numeric.checking.plans import Plan, Settings
 from gradproof.numeric.checking.points import FREE, PINNED, Place, as_array, fractions, ratio
 from gradproof.numeric.checking.specification import InputAxes, shape_of
 from gradproof.numeric.checking.targets import Example, Target
-from gradproof.numeric.checking.trials import Plan
 from gradproof.numeric.exact.duals import Array, Shape
 from gradproof.numeric.exact.towers import draw_below
 
@@ -159,6 +159,7 @@ SETTINGS = {
     "mask": (0.0, 1.0),
 }
 """Values of hyper-parameters, by their domain."""
+SIGNED = {0: "", 1: ", all inputs positive", -1: ", all inputs negative"}
 REAL_SETTINGS = (-1.5, 0.0, 0.5, 1.0, 3.0)
 
 
@@ -278,16 +279,23 @@ class Maker:
             for constant in sorted(constants):
                 yield self.plan(f"data with {constant}", "data", data=str(constant))
 
-    def settings(self) -> Iterator[Plan]:
-        """Other values of each hyper-parameter that a specification names."""
+    def settings(self, sign: int = 0) -> Iterator[Plan]:
+        """Other values of each hyper-parameter that a specification names, at inputs of a sign or of both."""
         for k in self.target.settings:
             example = self.target.examples[k]
             for value in settings_of(example, self.target.axes[k]):
                 if value == example.value:
                     continue
-                plan = self.plan(f"{example.name} = {value}", "data")
-                places = [replace(p, data=value) if j == k else p for j, p in enumerate(plan.places)]
-                yield replace(plan, places=tuple(places))
+                name = f"{example.name} = {value}{SIGNED[sign]}"
+                yield replace(self.set_to(((k, value),), self.plan(name, "data", sign=sign)), name=name)
+
+    def set_to(self, settings: Settings, plan: Plan) -> Plan:
+        """A plan with other hyper-parameters."""
+        values = dict(settings)
+        places = [replace(p, data=values[k]) if k in values else p for k, p in enumerate(plan.places)]
+        words = ", ".join(f"{self.target.examples[k].name} = {value}" for k, value in settings)
+        name = f"{words}: {plan.name}"
+        return replace(plan, name=name, kind="data", places=tuple(places), settings=settings)
 
     def layouts(self) -> Iterator[Plan]:
         """Inputs and cotangents that are not contiguous, and cotangents of one sign or 0."""
@@ -419,7 +427,10 @@ def redrawn(plan: Plan, attempt: int) -> Plan:
         factors = np.array(
             [Fraction(random.randrange(64, 128), 128) for _ in range(place.reals.size)], dtype=object
         )
-        places.append(replace(place, reals=place.reals * factors.reshape(place.reals.shape)))
+        reals = np.asarray(
+            place.reals * factors.reshape(place.reals.shape), dtype=object
+        )  # a number alone, too
+        places.append(replace(place, reals=reals))
     return replace(plan, places=tuple(places))
 
 

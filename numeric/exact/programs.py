@@ -215,16 +215,7 @@ class TorchProgram:
         run.branches.enter(phase)
         try:
             with run, EscapeGuard(run):
-                # The engine itself: torch.autograd.grad would switch the guard off for all of the backward.
-                found = _engine_run_backward(
-                    tuple(outputs),
-                    tuple(cotangents),
-                    True,
-                    graph,
-                    tuple(wanted),
-                    allow_unreachable=True,
-                    accumulate_grad=False,
-                )
+                found = _gradients(outputs, cotangents, graph, wanted)
         except PASSED_ON:
             raise
         except Exception as error:  # whatever the program raises
@@ -375,6 +366,25 @@ def _tensor(argument: Argument) -> Any:
     if argument.value is None:
         return argument.data.clone() if isinstance(argument.data, torch.Tensor) else argument.data
     return _exact(argument.value, argument.dtype, argument.layout, argument.wanted)
+
+
+def _gradients(
+    outputs: Sequence[Any], cotangents: Sequence[Any], graph: bool, wanted: Sequence[Any]
+) -> Sequence[Any]:
+    """As torch.autograd.grad, which would switch the guard off for all of the backward: the engine itself."""
+    given = (tuple(outputs), tuple(cotangents), True, graph)
+    try:
+        return _engine_run_backward(*given, tuple(wanted), allow_unreachable=True, accumulate_grad=False)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+    for tensor in wanted:  # such a checkpoint runs only where gradients are accumulated in the leaves
+        tensor.grad = None
+    _engine_run_backward(*given, (), allow_unreachable=True, accumulate_grad=True)
+    found = [tensor.grad for tensor in wanted]
+    for tensor in wanted:
+        tensor.grad = None
+    return found
 
 
 def _exact(value: Value, dtype: torch.dtype, layout: Layout | None, requires_grad: bool) -> ExactTensor:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from gradproof.numeric.checking.checks import check
+from gradproof.numeric.checking.equivalence import equivalent
 from tests.numeric.exact.test_check import X, custom
 
 FAR = 1e15
@@ -190,6 +192,53 @@ def test_wrt_takes_the_names_of_the_specification() -> None:
     x, y = torch.randn(3), torch.randn(3)
     result = check(lambda *inputs: inputs[0] * inputs[1], x, y, spec="x: d, y: d", wrt="y", seed=1)
     assert [pair.wrt for pair in result.pairs] == ["input1"]
+
+
+def test_a_checkpoint_that_accumulates_gradients_is_followed() -> None:
+    def layer(x: Tensor) -> Tensor:
+        return (x.tanh() * x).sum(-1)
+
+    def checkpointed(x: Tensor) -> Any:
+        return checkpoint(layer, x, use_reentrant=True)
+
+    assert check(checkpointed, X, seed=1).verdict == "proved"
+
+
+class LeakyByOutput(Function):
+    """Right where the slope is positive: then the output has the sign of the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        y = functional.leaky_relu(x, slope)
+        ctx.save_for_backward(y)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (y,) = ctx.saved_tensors
+        return torch.where(y > 0, grad, grad * ctx.slope), None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_sides_are_met_for_each_value_of_a_setting(seed: int) -> None:
+    x = torch.tensor([0.5], dtype=torch.float64)
+    wrong = check(LeakyByOutput.apply, x, 0.1, spec="x: real d, slope: real", seed=seed)
+    assert wrong.verdict == "refuted"
+    right = check(LeakyByOutput.apply, x, 0.1, spec="x: real d, slope: positive", seed=seed)
+    assert right.verdict == "proved"
+
+
+def test_a_number_alone_is_drawn_again() -> None:
+    x = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
+
+    def first(x: Tensor) -> Tensor:
+        return x.argmax(-1).double() + 0 * x.sum(-1)
+
+    def last(x: Tensor) -> Tensor:
+        return (x.shape[-1] - 1 - x.flip(-1).argmax(-1)).double() + 0 * x.sum(-1)
+
+    assert equivalent(first, last, x, seed=1).verdict != "proved"
 
 
 def nothing_but_a_look(x: Tensor, grad: Tensor) -> Tensor:
