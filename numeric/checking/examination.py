@@ -102,10 +102,9 @@ def examine(
         draws = Draws(numbers, Random(0), 0, beside=beside)
         arguments, values = make_arguments(plan, draws, units_of=pair.wrt)
         used: list[Place] = []
-        random = Random(f"{plan.seed}/{plan.name}/cotangent")
 
         def draw(position: int, shape: Shape) -> Argument:
-            place = cotangent_place(plan, shape, random)
+            place = cotangent_place(plan, position, shape)
             if cotangent is not None and position == pair.output and cotangent.shape == shape:
                 place = cotangent
             if position == pair.output:

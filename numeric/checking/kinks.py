@@ -74,7 +74,7 @@ def _weight(
     outcomes = [trial.outcomes[pair] for pair in pairs]
     limits: list[tuple[int, ...]] = []
     primes = [0 for _ in pairs]
-    for side in range(SIDES):
+    for side in range(2 if trial.branches.forward_ties == 1 else SIDES):  # opposite sides of one tie are all
         try:
             found = runner.beside(plan, attempt, side).outcomes
         except NOT_CONCLUSIVE:
@@ -86,6 +86,8 @@ def _weight(
         lefts = tuple(outcome.left for outcome in beside)
         if lefts not in limits:
             limits.append(lefts)
+        if len(limits) > 2:
+            return None
     claims = tuple(outcome.right for outcome in outcomes)
     if len(limits) == 1:
         return "equal" if limits[0] == claims else None

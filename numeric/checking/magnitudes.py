@@ -11,7 +11,7 @@ import numpy as np
 
 from gradproof.numeric.checking.specification import shape_of
 from gradproof.numeric.checking.targets import Example, Target
-from gradproof.numeric.checking.variation import Maker, domain_of
+from gradproof.numeric.checking.variation import Maker
 from gradproof.numeric.units import DIGITS, TOP, grid, rounded
 
 ON_GRID = 800
@@ -138,7 +138,7 @@ def _ordinary(domain: str, shape: tuple[int, ...], chance: np.random.Generator) 
 
 def _domain(target: Target, k: int) -> str:
     example: Example = target.examples[k]
-    return target.axes[k].domain or (domain_of(example) if example.is_number else "")
+    return target.axes[k].domain or (example.domain if example.is_number else "")
 
 
 def _rounded(point: Point, dtype: str) -> Point:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from random import Random
 
 import numpy as np
 
 from gradproof.numeric.checking.plans import EQUAL, FORWARD, Outcome, Pair, Trial
+from gradproof.numeric.checking.points import as_array
 from gradproof.numeric.exact.duals import Array, Dual
 from gradproof.numeric.exact.programs import Evaluated
 from gradproof.numeric.exact.residues import Residues
@@ -180,9 +182,12 @@ def _compare_tangents(residues: Residues, output: Value, pushed: Value | None, i
 
 
 def _weighted(residues: Residues, numbers: Dual, weights: Dual) -> Array:
-    axes = tuple(range(-len(numbers.shape), 0))
-    product = residues.multiply(numbers, weights)
-    return residues.linear(product, lambda array: np.asarray(array.sum(axis=axes) if axes else array)).primal
+    """The sum of the products of entries, modulo each prime."""
+    levels = min(numbers.levels, weights.levels)
+    flat = (levels, prod(numbers.shape))
+    rows = zip(*(x.rows(levels).primal.reshape(flat) for x in (numbers, weights)), strict=True)
+    sums = as_array([int(np.dot(a, b)) for a, b in rows], (levels,))
+    return residues.reduce(sums, 0)
 
 
 def _outcome(residues: Residues, left: Array | None, right: Array | None, connected: bool) -> Outcome:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from flint import arb, fmpq
 
-from gradproof.numeric.exact.duals import Array, Dual, Shape
+from gradproof.numeric.exact.duals import Array, Dual, Shape, last
 from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.programs import Argument, Layout
 from gradproof.numeric.exact.reals import Balls, Floats, each
@@ -52,6 +52,15 @@ class Place:
     @property
     def shape(self) -> Shape:
         return () if self.reals is None else self.reals.shape
+
+    @cached_property
+    def floats(self) -> Array:
+        """The numbers as floats."""
+        assert self.reals is not None
+        drawn = [number.numerator / number.denominator for number in self.reals.reshape(-1).tolist()]
+        floats = np.array(drawn, dtype=np.float64).reshape(self.reals.shape)
+        floats.flags.writeable = False
+        return floats
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ class Draws:
     redraws: tuple[Redraw, ...] = ()
     drawn: int = 0
     """How many places residues were drawn for."""
+    whole: bool = True
+    """Whether cotangents and tangents are drawn modulo every prime, and not the last one alone."""
     moves: int = 0
     """In a run that asks how comparisons depend on the inputs: of how many entries."""
 
@@ -100,8 +111,9 @@ class Draws:
         self._sides = Random(0 if self.beside is None else self.beside // 2)
 
     def value(
-        self, place: Place, direction: int | None, units: bool = False, first: int | None = None
-    ) -> Value:
+        self, place: Place, direction: int | None, units: bool = False, first: int | None = None,
+        cotangent: bool = False,
+    ) -> Value:  # fmt: skip
         """The numbers of a place; its tangents are random in `direction`, or with `units` the unit
         vectors. Where no residues run, its entries may be moved, the `first` of them in that direction.
         """
@@ -111,11 +123,13 @@ class Draws:
             tangent: Array | None = None
             if isinstance(system, Residues):
                 primal = self._residues(system, place)
+                primal = last(primal, 0, 1) if cotangent and not self.whole else primal
                 if direction is not None:
-                    tangent = np.zeros((self.directions, *primal.shape), dtype=object)
-                    tangent[direction] = self._tangent(system, place)
+                    moved = system.draw(place.shape, self.random, None if self.whole else 1)
+                    tangent = np.zeros((self.directions, *moved.shape), dtype=object)
+                    tangent[direction] = moved
             elif isinstance(system, Floats):
-                primal = self._floats(place.reals, place.wanted and place.moves)[None]
+                primal = self._floats(place)[None]
                 if first is not None:
                     tangent = np.zeros((self.moves, place.reals.size))
                     tangent[first : first + place.reals.size] = np.eye(place.reals.size)
@@ -133,15 +147,13 @@ class Draws:
             duals.append(Dual(primal, tangent))
         return Value(self.numbers, tuple(duals))
 
-    def _floats(self, reals: Array, moves: bool) -> Array:
-        floats = np.array([float(number) for number in reals.reshape(-1)], dtype=np.float64).reshape(
-            reals.shape
-        )
-        if self.beside is None or not moves:
+    def _floats(self, place: Place) -> Array:
+        floats = place.floats
+        if self.beside is None or not (place.wanted and place.moves):
             return floats
         sides = (-1, 1) if self.beside % 2 else (1, -1)
-        shifts = [self._sides.choice(sides) * self._sides.uniform(0.5, 1) for _ in range(reals.size)]
-        return floats + 1e-5 * np.maximum(np.abs(floats), 1e-2) * np.array(shifts).reshape(reals.shape)
+        shifts = [self._sides.choice(sides) * self._sides.uniform(0.5, 1) for _ in range(floats.size)]
+        return floats + 1e-5 * np.maximum(np.abs(floats), 1e-2) * np.array(shifts).reshape(floats.shape)
 
     def _residues(self, system: Residues, place: Place) -> Array:
         assert place.reals is not None
@@ -172,9 +184,6 @@ class Draws:
             primal[..., -1] = 1 - primal[..., :-1].sum(axis=-1)
             primal = system.reduce(primal, 0)
         return primal
-
-    def _tangent(self, system: Residues, place: Place) -> Array:
-        return system.draw(place.shape, self.random)
 
 
 def _bounds(place: Place) -> Interval:

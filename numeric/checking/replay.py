@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -157,7 +156,7 @@ def _least(trial: Trial, pair: Pair) -> float:
     output = trial.values.get(pair.output)
     if output is None or place.reals is None or not place.reals.size:
         return 0.0
-    size = max(float(np.abs(np.asarray(place.reals, dtype=np.float64)).max()), 1e-3)
+    size = max(float(np.abs(place.floats).max()), 1e-3)
     made = float(np.abs(output).max(initial=0)) if np.all(np.isfinite(output)) else 0.0
     return 1e-4 * (made + 1) * (4096 if trial.plan.cotangent == "large" else 1) / size
 
@@ -178,7 +177,6 @@ def _gradients(target: Target, plan: Plan, step: float) -> Gradients | None:
         return _gradients_in_numpy(target, plan, step)
     inputs = [_moved(place, step) for place in plan.places]
     asked = {k: inputs[j] for k, j in _numbered(plan).items()}
-    random = Random(f"{plan.seed}/{plan.name}/cotangent")
     found: Gradients = {}
     try:
         with all_replayed(plan.seed), torch.enable_grad():
@@ -188,7 +186,7 @@ def _gradients(target: Target, plan: Plan, step: float) -> Gradients | None:
             for k, y in enumerate(outputs):
                 if not y.requires_grad:
                     continue
-                place = cotangent_place(plan, tuple(y.shape), random)
+                place = cotangent_place(plan, k, tuple(y.shape))
                 u = _laid(place, y.dtype, COTANGENT_LAYOUTS.get(plan.cotangent_layout) if y.ndim else None)
                 made = torch.autograd.grad(
                     [y], list(asked.values()), [u.requires_grad_(plan.graph)], retain_graph=True,
@@ -216,13 +214,12 @@ def _gradients_in_numpy(target: Target, plan: Plan, step: float) -> Gradients | 
         else _moved(p, step).detach().numpy()
         for p in plan.places
     ]
-    random = Random(f"{plan.seed}/{plan.name}/cotangent")
     try:
         with replayed(plan.seed), np.errstate(all="ignore"):
             output = program.forward(*inputs)
             if isinstance(output, tuple | list):
                 return None
-            place = cotangent_place(plan, np.shape(output), random)
+            place = cotangent_place(plan, 0, np.shape(output))
             u = _laid(place, torch.float64, COTANGENT_LAYOUTS.get(plan.cotangent_layout)).numpy()
             gradients = program.vjp(u.astype(np.asarray(output).dtype)[()] if not u.ndim else u, *inputs)
     except Exception:
@@ -301,5 +298,4 @@ def _moved(place: Place, step: float) -> Any:
 
 def _laid(place: Place, dtype: torch.dtype, layout: Layout | None) -> torch.Tensor:
     assert place.reals is not None
-    floats = torch.from_numpy(np.asarray(np.asarray(place.reals, dtype=object).astype(np.float64))).to(dtype)
-    return lay_out(floats, layout)
+    return lay_out(torch.tensor(place.floats, dtype=dtype), layout)

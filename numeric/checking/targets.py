@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -61,13 +62,29 @@ class Example:
         """Whether it is a number of Python: a hyper-parameter."""
         return isinstance(self.value, bool | int | float)
 
-    @property
+    @cached_property
     def array(self) -> Array:
         """Its entries, as a NumPy array."""
         if isinstance(self.value, torch.Tensor):
             kind = torch.float64 if self.value.is_floating_point() else self.value.dtype
             return self.value.detach().to(kind).cpu().numpy()
         return np.asarray(self.value)
+
+    @cached_property
+    def domain(self) -> str:
+        """Where its numbers lie: in the narrowest of the stated kinds that holds them."""
+        array = self.array
+        if array.size == 0:
+            return "real"
+        if np.all((array == 0) | (array == 1)) and array.size > 1 and np.any(array == 1):
+            return "mask"
+        if np.all(array > 0):
+            if array.ndim and array.shape[-1] > 1 and np.allclose(array.sum(-1), 1, atol=1e-5):
+                return "simplex"
+            if np.all(array < 1) and array.size > 1:
+                return "unit"
+            return "positive"
+        return "real"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from random import Random
 from typing import Any
@@ -48,6 +49,7 @@ from gradproof.numeric.exact.values import (
     AmbiguousError,
     CircularError,
     Numbers,
+    ShallowError,
     UndecidableError,
     Value,
 )
@@ -70,25 +72,31 @@ MOVED = 1 / 8
 """How much one costs among the derivatives by all entries, which are floats of one array."""
 
 
-def cotangent_place(plan: Plan, shape: Shape, random: Random) -> Place:
-    """Numbers for a cotangent: random of both signs, of one sign, or 0."""
+def cotangent_place(plan: Plan, position: int, shape: Shape) -> Place:
+    """Numbers for the cotangent of an output: random of both signs, of one sign, or 0."""
+    return _cotangent(plan.seed, plan.name, plan.cotangent, position, shape)
+
+
+@lru_cache(maxsize=64)
+def _cotangent(seed: int, name: str, how: str, position: int, shape: Shape) -> Place:
+    random = Random(f"{seed}/{name}/cotangent {position}")
     count = prod(shape)
-    scale = 4096 if plan.cotangent == "large" else 1
+    scale = 4096 if how == "large" else 1
     sizes = [scale * (1 + size) for size in draw_below(95, count, random)]
-    signs = {"positive": [0] * count, "negative": [1] * count}.get(plan.cotangent)
+    signs = {"positive": [0] * count, "negative": [1] * count}.get(how)
     signs = draw_below(2, count, random) if signs is None else signs
     drawn = [ratio(-size if sign else size, 32) for size, sign in zip(sizes, signs, strict=True)]
     numbers = as_array(drawn, shape)
     ties = None
-    if plan.cotangent == "single" and numbers.size > 1:
+    if how == "single" and numbers.size > 1:
         alone = random.randrange(numbers.size)
         ties = np.where(np.arange(numbers.size) == alone, FREE, PINNED).reshape(shape)
         numbers[ties == PINNED] = Fraction(0)
-    if plan.cotangent == "sparse":
+    if how == "sparse":
         ties = np.array([random.randrange(-1, 1) for _ in range(numbers.size)], dtype=int).reshape(shape)
         numbers[ties == 0] = Fraction(0)
-    if plan.cotangent[-1].isdigit():  # one number throughout
-        numbers.fill(Fraction(plan.cotangent))
+    if how[-1].isdigit():  # one number throughout
+        numbers.fill(Fraction(how))
         ties = np.zeros(shape, dtype=int)
     return Place(numbers, ties)
 
@@ -120,6 +128,10 @@ class Runner:
     """How many numbers all runs have computed."""
     jointly: bool = True
     """Whether all inputs are moved at once: what agrees then agrees for each of them."""
+    whole: bool = False
+    """Whether cotangents and tangents must be known modulo every prime: they stand in an exponent."""
+    moving: bool = False
+    """Whether the backward must run with tangents: it compares numbers."""
     tied: bool = False
     """Whether the forward compared equal numbers at a point that was chosen for it."""
     branches: Branches = field(default_factory=Branches)
@@ -127,7 +139,11 @@ class Runner:
 
     def beside(self, plan: Plan, attempt: int, side: int) -> Trial:
         """The same draws as `run_once`, with comparisons decided a little beside the point."""
-        return self._formal(plan, attempt, side)
+        try:
+            return self._formal(plan, attempt, side)
+        except (ShallowError, ComparedError) as error:
+            self.whole, self.moving = True, True
+            raise AmbiguousError("on one side the backward needs more than on the other") from error
 
     def run(self, plan: Plan) -> Trial:
         """Run a plan until its outcomes are clear, drawing other residues where roots are missing: of the
@@ -219,6 +235,10 @@ class Runner:
                 return trial
             except CircularError:
                 self.circular = True
+            except ShallowError:
+                self.whole = True
+            except ComparedError:
+                self.moving = True
             except RoundedAwayError:
                 if plan.name in self.rounded:
                     raise
@@ -240,6 +260,8 @@ class Runner:
         found, settings, values = self._evaluate_with_values(
             plan, residues, attempt, beside, False, redraws, jointly
         )
+        if settings.numbers.shallow:
+            raise ShallowError
         if settings.numbers.depth > self.depth:
             raise LevelsError(settings.numbers.depth)
         trial = Trial(
@@ -304,9 +326,12 @@ class Runner:
         balls: bool, redraws: Redraws | None = None, jointly: bool = False,
         sought: Mapping[Site, Entries] | None = None,
     ) -> tuple[Evaluated, Settings, list[Value]]:  # fmt: skip
-        numbers = Numbers(residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None)
+        numbers = Numbers(
+            residues, Balls() if balls else Floats(), bounds=Intervals() if bounds else None, whole=self.whole
+        )
         bits = BALL_BITS if balls else ctx.prec
         branches = self.branches = Branches(wanted=sought)
+        still = residues is not None and not self.moving
         settings = Settings(
             numbers,
             branches,
@@ -315,6 +340,7 @@ class Runner:
             plan.twice,
             plan.graph,
             jointly,
+            still=still,
             pushes=beside is None,
         )
         wanted = [place for place in plan.places if place.reals is not None and place.wanted]
@@ -324,16 +350,17 @@ class Runner:
             1 if jointly else len(wanted) + 1,
             beside=beside,
             redraws=() if redraws is None else redraws.steps,
+            whole=self.whole,
             moves=0 if sought is None else movable_entries(plan),
         )
         with precision(bits):
             arguments, values = make_arguments(plan, draws, jointly=jointly)
-        random = Random(f"{plan.seed}/{plan.name}/cotangent")
         last = 0 if jointly else len(wanted)
 
         def draw(position: int, shape: Shape) -> Argument:
-            place = cotangent_place(plan, shape, random)
-            value = draws.value(place, last if self.order > 1 and position >= 0 else None)
+            place = cotangent_place(plan, position, shape)
+            direction = last if self.order > 1 and position >= 0 else None
+            value = draws.value(place, direction, cotangent=True)
             layout = COTANGENT_LAYOUTS.get(plan.cotangent_layout) if shape else None
             return Argument(value, layout=layout, wanted=self.order > 1 or plan.graph)
 
@@ -348,6 +375,10 @@ class Runner:
                     plan, residues, attempt, beside, bounds, balls, redraws, jointly, sought
                 )
             except (ForwardError, BackwardError) as error:
+                if still and branches.backward_compares:
+                    raise ComparedError from error
+                if numbers.shallow:
+                    raise ShallowError from error
                 if residues is not None and numbers.depth >= residues.levels:
                     raise LevelsError(numbers.depth) from error  # arrays of no levels made it fail
                 raise
@@ -355,6 +386,8 @@ class Runner:
                 self.spent += int(
                     numbers.made * (1 if residues is not None else MOVED if sought else LOOKED_AT)
                 )
+        if still and branches.backward_compares:
+            raise ComparedError
         return found, settings, values
 
 
@@ -368,6 +401,10 @@ def _is_unclear(trial: Trial) -> bool:
 def _lacks_value(trial: Trial) -> bool:
     """Whether an output or a claimed gradient has no value."""
     return trial.outside or any(o.kind in ("undefined", "outside") for o in trial.outcomes.values())
+
+
+class ComparedError(Exception):
+    """The backward compares numbers, without the tangents that tell what the inputs move."""
 
 
 def movable_entries(plan: Plan) -> int:

@@ -43,22 +43,6 @@ NEIGHBOURS = 16
 SCALES = {"like the example": 1, "large": 4096, "small": Fraction(1, 256), "huge": 10**9}
 
 
-def domain_of(example: Example) -> str:
-    """Tell the domain from the example: the narrowest of the stated kinds that holds it."""
-    array = example.array
-    if array.size == 0:
-        return "real"
-    if np.all((array == 0) | (array == 1)) and array.size > 1 and np.any(array == 1):
-        return "mask"
-    if np.all(array > 0):
-        if array.ndim and array.shape[-1] > 1 and np.allclose(array.sum(-1), 1, atol=1e-5):
-            return "simplex"
-        if np.all(array < 1) and array.size > 1:
-            return "unit"
-        return "positive"
-    return "real"
-
-
 def draw_reals(domain: str, shape: Shape, scale: int | Fraction, sign: int, random: Random) -> Array:
     """Fractions in a domain; `sign` 1 or -1 makes all of them positive or negative where the domain
     allows.
@@ -105,7 +89,7 @@ def place_of(
     shape = shape_of(axes, sizes)
     if example.is_data:
         return Place(data=example.of_data(draw_data(example, axes, sizes, shape, data, random)))
-    domain = axes.domain or domain_of(example)
+    domain = axes.domain or example.domain
     if domain == "positive" and wider is not None and not axes.domain:
         domain = wider
     reals = draw_reals(domain, shape, scale, sign, random)
@@ -206,7 +190,7 @@ class Maker:
             if not example.is_number:
                 places.append(Place(data=example.value))
                 continue
-            domain = axes.domain or domain_of(example)
+            domain = axes.domain or example.domain
             reals = fractions(example.array)
             ties = np.full(reals.shape, PINNED, dtype=int) if domain == "mask" else None
             places.append(Place(reals, ties, domain, dtype=example.dtype, wanted=example.wanted))
@@ -263,7 +247,7 @@ class Maker:
         """Numbers of one sign and of other magnitudes."""
         yield self.plan("random numbers", "values")
         yield replace(self.plan("other random numbers", "values"), seed=self.seed + 1)
-        if any(e.is_number and domain_of(e) == "positive" for e in self.target.examples):
+        if any(e.is_number and e.domain == "positive" for e in self.target.examples):
             yield self.plan("numbers of both signs", "values", domain="real")
         for sign, word in ((1, "positive"), (-1, "negative")):
             yield self.plan(f"all inputs {word}", "values", sign=sign)

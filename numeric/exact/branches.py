@@ -138,6 +138,8 @@ class Branches:
     """How many comparisons of the forward met equal numbers."""
     backward_ties: int = 0
     """How many of the backward did."""
+    backward_compares: bool = False
+    """Whether the backward compares anything that the inputs may move."""
     constants: set[Fraction] = field(default_factory=set[Fraction])
     """The constants that numbers were compared with."""
     data_constants: set[int] = field(default_factory=set[int])
@@ -268,6 +270,7 @@ class Branches:
         """
         sides = order(a, b)
         if a.constant is None or b.constant is None:
+            self.backward_compares |= not self.forward
             self.note(sides)
             for operand in (a, b):
                 if operand.constant is not None:

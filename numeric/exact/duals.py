@@ -42,6 +42,10 @@ class Dual:
     def levels(self) -> int:
         return self.primal.shape[0]
 
+    def for_tangent(self, primal: Array) -> Array:
+        """The rows of an array that the tangent has, too."""
+        return primal if self.tangent is None else last(primal, 0, self.tangent.shape[1])
+
     def rows(self, levels: int) -> Dual:
         """The last `levels` rows: the same numbers, at a deeper level."""
         if levels >= self.levels:
@@ -122,6 +126,8 @@ class System(ABC):
 
     def add(self, a: Dual, b: Dual) -> Dual:
         a, b = align(a, b)
+        if a.shape == b.shape and a.logs is None and b.logs is None:
+            return self._join(a.primal + b.primal, _add_tangents(a.tangent, b.tangent))
         shape = np.broadcast_shapes(a.shape, b.shape)
         primal = expand(a.primal, 1, shape) + expand(b.primal, 1, shape)
         left = None if a.tangent is None else expand(a.tangent, 2, shape)
@@ -134,7 +140,13 @@ class System(ABC):
         tangent = None if a.tangent is None else -a.tangent
         return self._join(-a.primal, tangent, None if a.logs is None else as_objects(-a.logs))
 
+    def subtract(self, a: Dual, b: Dual) -> Dual:
+        logs = None if b.logs is None else as_objects(-b.logs)
+        return self.add(a, Dual(-b.primal, None if b.tangent is None else -b.tangent, logs))
+
     def multiply(self, a: Dual, b: Dual) -> Dual:
+        if a.shape == b.shape:
+            return self.bilinear(a, b, np.multiply)
         shape = np.broadcast_shapes(a.shape, b.shape)
         x, y = expand_dual(a, shape), expand_dual(b, shape)
         return self.bilinear(x, y, np.multiply)
@@ -158,7 +170,12 @@ class System(ABC):
 
     def reciprocal(self, a: Dual) -> Dual:
         inverse = self.reciprocal_of(a.primal)
-        return self.chain(a, inverse, lambda: self.reduce(-inverse * inverse, 0))
+
+        def slope() -> Array:
+            rows = a.for_tangent(inverse)
+            return self.reduce(-rows * rows, 0)
+
+        return self.chain(a, inverse, slope)
 
     def chain(self, a: Dual, primal: Array, slope: Callable[[], Array]) -> Dual:
         """A function of each entry with the values `primal` and the derivative `slope()`."""
@@ -172,12 +189,16 @@ class System(ABC):
 
 def align(a: Dual, b: Dual) -> tuple[Dual, Dual]:
     """Bring two arrays to the levels that both have."""
+    if a.levels == b.levels:
+        return a, b
     levels = min(a.levels, b.levels)
     return a.rows(levels), b.rows(levels)
 
 
 def expand_dual(a: Dual, shape: Shape) -> Dual:
     """Broadcast to `shape`."""
+    if a.shape == shape:
+        return a
     tangent = None if a.tangent is None else expand(a.tangent, 2, shape)
     return Dual(expand(a.primal, 1, shape), tangent, _expand_logs(a.logs, shape))
 

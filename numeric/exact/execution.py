@@ -93,6 +93,8 @@ class Execution(TorchDispatchMode):
         self._written: set[int] = set()
         self.called: Any = ()
         """The arguments of the operator that is answered, as tensors: how they are laid out."""
+        self.still = False
+        """Whether operators see numbers without their tangents."""
         self.scalars = False
         """Whether numbers have left the tensors (`scalars.py`)."""
         self.opaque: Callable[[], Any] | None = None
@@ -144,7 +146,8 @@ class Execution(TorchDispatchMode):
     def _dispatch(self, func: Any, args: Any, kwargs: Any) -> Any:
         if func is torch.ops.aten._has_same_storage_numel.default:
             return True  # tangents are laid out as what they belong to
-        if func in _METADATA:
+        traits = traits_of(func)
+        if traits.metadata:
             return func(*map_tensors(lambda t: t.meta if isinstance(t, ExactTensor) else t, args))
         leaves = tensors_in(args)
         if kwargs:
@@ -155,18 +158,18 @@ class Execution(TorchDispatchMode):
             raise UndecidableError(f"complex numbers ({func}) at {user_line()}")
         if func is torch.ops.aten.lift_fresh.default:
             return self.lift(args[0])
-        if func in BIT_VIEWS and (func is torch.ops.aten.view.dtype or _are_bits(args[0])):
+        if traits.bit_view and (func is torch.ops.aten.view.dtype or _are_bits(args[0])):
             return BIT_VIEWS[func](self, *args)
-        if func not in BIT_OPERATORS and any(map(_are_bits, leaves)):
+        if not traits.bit_operator and any(map(_are_bits, leaves)):
             raise UndecidableError(f"the bits of a tensor ({func}) at {user_line()}")
-        if torch.Tag.inplace_view in func.tags:
+        if traits.changes_view:
             return self._change_view(func, args, kwargs)
-        if _handler(func) is None and _is_composite(func):
+        if traits.composite and _handler(func) is None:
             with self, torch._C._EnableTorchFunction():
                 return func.decompose(*args, **kwargs)
-        if _is_view(func):
+        if traits.view:
             return self._answer_view(func, args, kwargs)
-        if func._schema.is_mutable:
+        if traits.mutable:
             return self._answer_in_place(func, args, kwargs)
         return self._answer(func, args, kwargs)
 
@@ -301,8 +304,8 @@ class Execution(TorchDispatchMode):
     def _compute(self, func: Any, args: Any, kwargs: Any) -> Any:
         handler = _handler(func)
         if handler is not None:
-            backward = "backward" in func._schema.name
-            self.used.operators[str(func)] = "transcription" if backward else "executed"
+            traits = traits_of(func)
+            self.used.operators[traits.name] = "transcription" if traits.backward else "executed"
             self.called = args
             operands = map_tensors(self._operand, args)
             named = kwargs
@@ -327,8 +330,8 @@ class Execution(TorchDispatchMode):
             result = self._answer_custom(func, args, kwargs)
         if result is NotImplemented:
             raise UndecidableError(f"the operator {func} at {user_line()}")
-        backward = "backward" in func._schema.name
-        self.used.operators[str(func)] = "transcription" if backward else "decomposition"
+        traits = traits_of(func)
+        self.used.operators[traits.name] = "transcription" if traits.backward else "decomposition"
         return tree_map_only(ExactTensor, lambda t: t.read(), result)
 
     def _answer_custom(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -349,7 +352,10 @@ class Execution(TorchDispatchMode):
     # Tensors
 
     def _operand(self, tensor: torch.Tensor) -> Any:
-        return self.lift(tensor).read() if tensor.is_floating_point() else tensor
+        return self._read(self.lift(tensor)) if tensor.is_floating_point() else tensor
+
+    def _read(self, tensor: ExactTensor) -> Value:
+        return tensor.read().without_tangent() if self.still else tensor.read()
 
     def _lift_floats(self, tensor: torch.Tensor) -> torch.Tensor:
         return self.lift(tensor) if tensor.is_floating_point() else tensor
@@ -420,7 +426,7 @@ class Execution(TorchDispatchMode):
         if isinstance(operand, Value):
             return operand
         if isinstance(operand, ExactTensor):
-            return operand.read()
+            return self._read(operand)
         if isinstance(operand, torch.Tensor):
             value = self.constants.lift(self.numbers, operand)
             if decided_by(operand) is None:
@@ -535,7 +541,41 @@ def _handler(func: Any) -> Handler | None:
 _RESIZING = {torch.ops.aten.resize_, torch.ops.aten.resize_as_, torch.ops.aten.set_}
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What is asked of an operator at each call of it."""
+
+    name: str
+    backward: bool
+    """Whether it is a backward of PyTorch's."""
+    metadata: bool
+    view: bool
+    mutable: bool
+    changes_view: bool
+    composite: bool
+    bit_view: bool
+    bit_operator: bool
+    plain: bool
+    """Whether its results are laid out row by row where all operands are."""
+
+
 @lru_cache(maxsize=4096)
+def traits_of(func: Any) -> Traits:
+    """The traits of an operator."""
+    return Traits(
+        name=str(func),
+        backward="backward" in func._schema.name,
+        metadata=func in _METADATA,
+        view=_is_view(func),
+        mutable=func._schema.is_mutable,
+        changes_view=torch.Tag.inplace_view in func.tags,
+        composite=_is_composite(func),
+        bit_view=func in BIT_VIEWS,
+        bit_operator=func in BIT_OPERATORS,
+        plain=torch.Tag.pointwise in func.tags or func.overloadpacket in _PLAIN,
+    )
+
+
 def _is_composite(func: Any) -> bool:
     """Whether PyTorch runs an operator as calls of others, having no kernel of its own for it."""
     has = torch._C._dispatch_has_kernel_for_dispatch_key
@@ -546,7 +586,6 @@ def _is_composite(func: Any) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
 def _is_view(func: Any) -> bool:
     returns = func._schema.returns
     return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
@@ -622,7 +661,7 @@ def _dtype_laid_out_plainly(func: Any, args: Any, kwargs: Any) -> torch.dtype | 
     """
     if kwargs and not kwargs.keys() <= _PLAIN_OPTIONS:
         return None
-    if torch.Tag.pointwise not in func.tags and func.overloadpacket not in _PLAIN:
+    if not traits_of(func).plain:
         return None
     dtypes = set[torch.dtype]()
     for tensor in tensors_in(args):

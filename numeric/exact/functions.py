@@ -21,7 +21,7 @@ from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.reals import Floats, each
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import finite_entries, infinite_entries
-from gradproof.numeric.exact.values import CircularError, UndecidableError, Value
+from gradproof.numeric.exact.values import CircularError, ShallowError, UndecidableError, Value
 
 HALF = Fraction(1, 2)
 
@@ -44,10 +44,22 @@ class Atom:
 def exp(x: Value) -> Value:
     """`e^x`, one level deeper."""
     numbers = x.numbers
-    depth = x.depth + 1
-    numbers.depth = max(numbers.depth, depth)
+    depth = _deeper(x)
     duals = tuple(system.exp(dual) for system, dual in zip(numbers.systems, x.duals, strict=True))
     return _exp_of_infinity(x, Value(numbers, duals, None, depth))
+
+
+def _deeper(x: Value) -> int:
+    """The depth of an exponential; raises `ShallowError` for an exponent of which primes are missing that
+    would be there if cotangents and tangents had them.
+    """
+    numbers, formal = x.numbers, x.formal
+    system = None if numbers.whole else numbers.residues
+    if system is not None and formal is not None and formal.levels < system.levels - x.depth:
+        numbers.shallow = True
+        raise ShallowError
+    numbers.depth = max(numbers.depth, x.depth + 1)
+    return x.depth + 1
 
 
 def _exp_of_infinity(x: Value, y: Value) -> Value:
@@ -163,8 +175,7 @@ def sin_cos(x: Value) -> tuple[Value, Value]:
     """Sine and cosine, one level deeper; the first one met asks for a tower that has them."""
     numbers = x.numbers
     numbers.circular = True
-    depth = x.depth + 1
-    numbers.depth = max(numbers.depth, depth)
+    depth = _deeper(x)
     sines, cosines = list[Dual](), list[Dual]()
     for system, dual in zip(numbers.systems, x.duals, strict=True):
         if isinstance(system, Residues):

@@ -21,12 +21,19 @@ from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
 from gradproof.numeric.exact.seeds import all_replayed
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor
-from gradproof.numeric.exact.values import AmbiguousError, CircularError, Numbers, UndecidableError, Value
+from gradproof.numeric.exact.values import (
+    AmbiguousError,
+    CircularError,
+    Numbers,
+    ShallowError,
+    UndecidableError,
+    Value,
+)
 
 Layout = Callable[[Shape, torch.dtype], torch.Tensor]
 """A way to lay a tensor out: a tensor on the device `meta` of a shape, with strides."""
 
-PASSED_ON = (UndecidableError, AmbiguousError, CircularError, RoundedAwayError)
+PASSED_ON = (UndecidableError, AmbiguousError, CircularError, ShallowError, RoundedAwayError)
 """What is no fault of the program."""
 
 
@@ -67,6 +74,8 @@ class Settings:
     """Whether the backward is run so that it can be derived again, which it may notice."""
     jointly: bool = False
     """Whether rules of forward mode get the tangents of all inputs at once."""
+    still: bool = False
+    """Whether the backward is run without tangents: a first derivative needs none."""
     pushes: bool = True
     """Whether rules of forward mode are run."""
     cut: int | None = None
@@ -154,6 +163,7 @@ class TorchProgram:
                 outputs = self._forward(run, inputs)
                 settings.branches.forward = settings.numbers.forward = False
                 graph = order > 1 or settings.graph
+                run.still = settings.still and order == 1
                 if settings.cut is not None:
                     settings.custom = any(map(has_custom_backward, outputs))
                 cotangents = [self._cotangent(k, y, draw) for k, y in enumerate(outputs)]
@@ -230,10 +240,11 @@ class TorchProgram:
         cotangents: list[ExactTensor | None],
     ) -> tuple[Value | None, ...] | None:
         """The gradients where all outputs have a cotangent at once; None where fewer than two have one."""
-        pairs = [(y, _again(u)) for y, u in zip(outputs, cotangents, strict=True) if u is not None]
+        pairs = [(y, u) for y, u in zip(outputs, cotangents, strict=True) if u is not None]
         if len(pairs) < 2 or self.declared is not None:
             return None
-        found = self._backward(run, [y for y, _ in pairs], wanted, [u for _, u in pairs], False, "together")
+        given = [_again(u) for _, u in pairs]
+        found = self._backward(run, [y for y, _ in pairs], wanted, given, False, "together")
         return tuple(None if g is None else g.read() for g in found)
 
     def _intended(

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from hashlib import shake_128
 from random import Random
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System, as_objects
 from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
-from gradproof.numeric.exact.towers import Tower, draw_below, power_modulo
+from gradproof.numeric.exact.towers import Tower, draw_below, invert_all, power_modulo
 
 
 class ZeroDivisorError(Exception):
@@ -69,8 +70,7 @@ class Residues(System):
 
     def moduli(self, levels: int, trailing: int) -> Array:
         """The primes of the last `levels` rows, followed by `trailing` axes of length 1."""
-        primes = np.array(self.tower.primes[self.levels - levels :], dtype=object)
-        return primes.reshape((levels,) + (1,) * trailing)
+        return self.tower.moduli(levels, trailing)
 
     def reduce(self, array: Array, axis: int) -> Array:
         return array % self.moduli(array.shape[axis], array.ndim - axis - 1)
@@ -95,13 +95,14 @@ class Residues(System):
     def residues_of(self, fraction: Fraction) -> list[int]:
         return [fraction.numerator * pow(fraction.denominator, -1, p) % p for p in self.tower.primes]
 
-    def draw(self, shape: Shape, random: Random) -> Array:
-        """Independent, uniform residues."""
+    def draw(self, shape: Shape, random: Random, levels: int | None = None) -> Array:
+        """Independent, uniform residues, modulo the last `levels` primes (all of them if None)."""
         count = math.prod(shape)
-        rows = np.empty((self.levels, count), dtype=object)
-        for level, prime in enumerate(self.tower.primes):
-            rows[level] = draw_below(prime, count, random)
-        return rows.reshape((self.levels, *shape))
+        primes = self.tower.primes[-(levels or self.levels) :]
+        rows = np.empty((len(primes), count), dtype=object)
+        for row, prime in enumerate(primes):
+            rows[row] = draw_below(prime, count, random)
+        return rows.reshape((len(primes), *shape))
 
     def draw_like(self, signs: Array, random: Random) -> Array:
         """Residues that are squares where a sign is positive, and negated squares where it is negative.
@@ -132,12 +133,12 @@ class Residues(System):
         return result.reshape(primal.shape)
 
     def reciprocal_of(self, primal: Array) -> Array:
-        primes = self.tower.primes
-
-        def invert(level: int, residue: int) -> int:
-            return power_modulo(residue, -1, primes[level]) if residue else 0
-
-        return self.by_rows(primal, invert)
+        levels = primal.shape[0]
+        flat = primal.reshape((levels, math.prod(primal.shape[1:])))
+        result = np.empty(flat.shape, dtype=object)
+        for row, prime in enumerate(self.tower.primes[self.levels - levels :]):
+            result[row] = invert_all(flat[row].tolist(), prime)
+        return result.reshape(primal.shape)
 
     # exp and log
 
@@ -205,7 +206,7 @@ class Residues(System):
             if exponent is not None:
                 added[(slice(None), *position)] = exponent[len(exponent) - a.levels :]
         primal = self.reduce(self._atoms_of(logs, a.levels) + added, 0)
-        result = self.chain(a, primal, lambda: self.reciprocal_of(a.primal))
+        result = self.chain(a, primal, lambda: self.reciprocal_of(a.for_tangent(a.primal)))
         return replace(result, logs=logs)
 
     def _log_of(self, rows: Array) -> tuple[LogSum, Array | None]:
@@ -288,8 +289,10 @@ class Residues(System):
 
     def atom(self, name: str, argument: object, levels: int) -> list[int]:
         """Residues for the value of a function at an argument: the same whenever they are asked for."""
-        random = Random(f"{self.seed}/{name}/{argument}")
-        return [random.randrange(p) for p in self.tower.primes][self.levels - levels :]
+        size = self.tower.primes[-1].bit_length() // 8 + 16  # so long that remainders are uniform
+        digest = shake_128(f"{self.seed}/{name}/{argument}".encode()).digest(size * self.levels)
+        numbers = [int.from_bytes(digest[k * size : (k + 1) * size], "little") for k in range(self.levels)]
+        return [n % p for n, p in zip(numbers, self.tower.primes, strict=True)][self.levels - levels :]
 
     def _multiply_out(self, primal: Array, logs: Array) -> Array:
         """Multiply by `S^c` for each `c log S` of the exponent."""
@@ -341,7 +344,7 @@ class Residues(System):
 
         def slope() -> Array:
             return self.by_rows(
-                a.primal, lambda k, r: scale[k] * self.power_of(k, r, exponent - 1) % primes[k]
+                a.for_tangent(a.primal), lambda k, r: scale[k] * self.power_of(k, r, exponent - 1) % primes[k]
             )
 
         return self.chain(a, primal, slope)

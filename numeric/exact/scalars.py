@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -312,6 +313,7 @@ _OF_MATH = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=64)
 def _of_math(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
     function = torch.abs if name == "fabs" else getattr(torch, name)
 

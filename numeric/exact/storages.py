@@ -41,7 +41,10 @@ class ExactStorage:
             if prod(size) == prod(self._shaped.shape):
                 return self.value.map(lambda array: array.reshape((*array.shape[:-1], *size)))
         self._check(size, stride, offset)
-        return self.value.map(lambda array: view_strided(array, size, stride, offset))
+        if 0 in size:
+            return self.value.map(lambda array: view_strided(array, size, stride, offset))
+        positions = _positions(size, stride, offset)
+        return self.value.map(lambda array: array.take(positions, axis=-1))
 
     def _check(self, size: Shape, stride: Shape, offset: int) -> None:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
@@ -58,6 +61,13 @@ class ExactStorage:
     def replace(self, entries: Value) -> None:
         """Other entries, on one axis."""
         self._shaped = self._flat = entries
+
+
+@lru_cache(maxsize=1024)
+def _positions(size: Shape, stride: Shape, offset: int) -> Array:
+    """Where the entries of a view lie."""
+    extent = 1 + offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    return view_strided(np.arange(extent), size, stride, offset).copy()
 
 
 def _is_row_major(size: Shape, stride: Shape) -> bool:

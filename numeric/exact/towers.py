@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
 from random import Random
+from typing import Any
 
+import numpy as np
 from flint import fmpz
+from numpy.typing import NDArray
 
 CERTAIN = 64
 """Up to so many bits primes are quickly told."""
@@ -43,6 +46,18 @@ class Tower:
     circular: bool = False
     units: tuple[int, ...] = ()
     turns: tuple[int, ...] = ()
+
+    def moduli(self, levels: int, trailing: int) -> NDArray[Any]:
+        """The last `levels` primes, followed by `trailing` axes of length 1."""
+        known = self._moduli.get((levels, trailing))
+        if known is None:
+            primes = np.array(self.primes[len(self.primes) - levels :], dtype=object)
+            known = self._moduli[levels, trailing] = primes.reshape((levels,) + (1,) * trailing)
+        return known
+
+    @cached_property
+    def _moduli(self) -> dict[tuple[int, int], NDArray[Any]]:
+        return {}
 
     @cached_property
     def odd_parts(self) -> tuple[tuple[int, int], ...]:
@@ -80,6 +95,28 @@ def power_modulo(base: int, exponent: int, prime: int) -> int:
     5
     """
     return int(pow(fmpz(base), fmpz(exponent), fmpz(prime)))
+
+
+def invert_all(residues: list[int], prime: int) -> list[int]:
+    """The inverses modulo a prime, of 0 again 0: one inversion for all of them.
+
+    >>> invert_all([3, 0, 4], 7)
+    [5, 0, 2]
+    """
+    before: list[int] = []
+    product = 1
+    for residue in residues:
+        before.append(product)
+        if residue:
+            product = product * residue % prime
+    inverse = power_modulo(product, -1, prime)
+    result = [0] * len(residues)
+    for position in range(len(residues) - 1, -1, -1):
+        residue = residues[position]
+        if residue:
+            result[position] = inverse * before[position] % prime
+            inverse = inverse * residue % prime
+    return result
 
 
 def draw_tower(levels: int, random: Random, circular: bool = False, bits: int = BITS) -> Tower:

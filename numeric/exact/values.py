@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -32,6 +33,10 @@ class AmbiguousError(Exception):
 
 class CircularError(Exception):
     """The program takes a sine or cosine, and the tower has none."""
+
+
+class ShallowError(Exception):
+    """A number that is known modulo the last prime alone stands in an exponent."""
 
 
 @dataclass
@@ -57,8 +62,13 @@ class Numbers:
     """What was assumed on the way, in order."""
     open: dict[str, None] = field(default_factory=dict[str, None])
     """What was followed, but not so far that anything could be proved."""
+    whole: bool = True
+    """Whether cotangents and tangents are known modulo every prime, and not the last one alone."""
+    shallow: bool = False
+    """Whether such a number stood in an exponent."""
+    _scalars: dict[Fraction | int, Value] = field(default_factory=dict["Fraction | int", "Value"])
 
-    @property
+    @cached_property
     def systems(self) -> tuple[System, ...]:
         return tuple(s for s in (self.residues, self.limits, self.bounds, self.reals) if s is not None)
 
@@ -67,12 +77,15 @@ class Numbers:
         return Value(self, tuple(system.constant(fractions) for system in self.systems), constant=fractions)
 
     def scalar(self, number: Fraction | int) -> Value:
-        fractions = np.empty((), dtype=object)
-        fractions[()] = Fraction(number)
-        return self.constant(fractions)
+        known = self._scalars.get(number)
+        if known is None:
+            fractions = np.empty((), dtype=object)
+            fractions[()] = Fraction(number)
+            known = self._scalars[number] = self.constant(fractions)
+        return known
 
     def zeros(self, shape: Shape) -> Value:
-        return self.constant(np.full(shape, Fraction(0), dtype=object))
+        return self.scalar(0).expand(shape)
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ class Value:
     def map(self, function: Callable[[Array], Array]) -> Value:
         """Move entries: `function` acts on the last axes of an array, whatever stands before them."""
         constant = _objects(None if self.constant is None else function(self.constant))
-        return replace(self, duals=tuple(dual.map(function) for dual in self.duals), constant=constant)
+        return Value(self.numbers, tuple(dual.map(function) for dual in self.duals), constant, self.depth)
 
     def __add__(self, other: Value) -> Value:
         duals = self._both(other, lambda system, a, b: system.add(a, b))
@@ -148,7 +161,8 @@ class Value:
         )
 
     def __sub__(self, other: Value) -> Value:
-        return self + -other
+        duals = self._both(other, lambda system, a, b: system.subtract(a, b))
+        return self._result(other, duals, _fold(self, other, np.subtract))
 
     def __mul__(self, other: Value) -> Value:
         duals = self._both(other, lambda system, a, b: system.multiply(a, b))
@@ -156,6 +170,8 @@ class Value:
         return _scale_logs(result, self, other)
 
     def __truediv__(self, other: Value) -> Value:
+        if other.constant is not None and not other.shape and other.constant[()]:
+            return self * self.numbers.scalar(1 / other.constant[()])
         if other.constant is not None and all(other.constant.reshape(-1)):
             return self * self.numbers.constant(np.asarray(1 / other.constant, dtype=object))
         return self * other.reciprocal()
@@ -189,21 +205,21 @@ class Value:
         return self.linear(lambda array: np.asarray(array.sum(axis=tuple(axes), keepdims=keepdims)))
 
     def expand(self, shape: Shape) -> Value:
+        if shape == self.shape:
+            return self
         constant = None if self.constant is None else np.broadcast_to(self.constant, shape)
         return replace(self, duals=tuple(expand_dual(dual, shape) for dual in self.duals), constant=constant)
 
     def without_tangent(self) -> Value:
+        if all(dual.tangent is None for dual in self.duals):
+            return self
         return replace(self, duals=tuple(Dual(dual.primal, None, dual.logs) for dual in self.duals))
 
     def _each(self, function: Callable[[System, Dual], Dual]) -> tuple[Dual, ...]:
-        systems = self.numbers.systems
-        return tuple(function(system, dual) for system, dual in zip(systems, self.duals, strict=True))
+        return tuple(map(function, self.numbers.systems, self.duals))
 
     def _both(self, other: Value, function: Callable[[System, Dual, Dual], Dual]) -> tuple[Dual, ...]:
-        systems = self.numbers.systems
-        return tuple(
-            function(system, a, b) for system, a, b in zip(systems, self.duals, other.duals, strict=True)
-        )
+        return tuple(map(function, self.numbers.systems, self.duals, other.duals))
 
     def _result(self, other: Value, duals: tuple[Dual, ...], constant: Array | None) -> Value:
         return Value(self.numbers, duals, constant, max(self.depth, other.depth))

@@ -4,6 +4,7 @@ directions.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -20,6 +21,7 @@ from gradproof.numeric.exact.values import Value
 aten: Any = torch.ops.aten
 
 
+@lru_cache(maxsize=256)
 def windows(shape: Any, counts: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Array:
     """The flat position of each entry of each window, -1 in the padding: (windows, entries of the kernel)."""
     axes = len(shape)
@@ -36,6 +38,19 @@ def windows(shape: Any, counts: Any, kernel: Any, stride: Any, padding: Any, dil
     return np.where(inside, flat, -1).reshape(prod(counts), prod(kernel))
 
 
+@lru_cache(maxsize=256)
+def _columns(options: Any, batch: int, groups: int, channels: int) -> Array:
+    """The position of each entry of the windows, 0 in the padding: (batch, groups, windows, channels x
+    kernel).
+    """
+    table = windows(*options)
+    size, (count, entries) = prod(options[0]), table.shape
+    planes = np.arange(batch * channels).reshape(batch, groups, 1, channels // groups, 1)
+    spots = planes * size + table[None, None, :, None, :]
+    spots = np.where(table[None, None, :, None, :] < 0, 0, 1 + spots)
+    return spots.reshape(batch, groups, count, channels // groups * entries)
+
+
 class Geometry:
     """How a convolution pairs the entries of a large array, of which windows are taken, with those of a small
     one.
@@ -48,17 +63,13 @@ class Geometry:
         self.large, self.small = tuple(large), tuple(small)
         self.kernel = tuple(weight[2:])
         self.groups = groups
-        self.table = windows(self.large, self.small, self.kernel, stride, padding, dilation)
+        self.options = (self.large, self.small, self.kernel, stride, padding, dilation)
+        self.table = windows(*self.options)
 
     def columns(self, a: Value) -> Value:
         """The windows of the large array: (batch, groups, windows, channels x kernel)."""
         batch, channels = a.shape[:2]
-        size, (count, entries) = prod(self.large), self.table.shape
-        planes = np.arange(batch * channels).reshape(batch, self.groups, 1, channels // self.groups, 1)
-        spots = planes * size + self.table[None, None, :, None, :]
-        spots = np.where(self.table[None, None, :, None, :] < 0, 0, 1 + spots)
-        zero = a.numbers.zeros((1,))
-        return gather([zero, a], spots.reshape(batch, self.groups, count, channels // self.groups * entries))
+        return gather([a.numbers.zeros((1,)), a], _columns(self.options, batch, self.groups, channels))
 
     def scatter(self, columns: Value, channels: int) -> Value:
         """The transpose of `columns`: entries of windows added up where they were taken from."""

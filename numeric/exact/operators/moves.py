@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils._pytree import tree_flatten, tree_map_only
 
+from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import HANDLERS, Execution, handles
+from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import Value
 
 aten: Any = torch.ops.aten
 
 MOVES = (
-    aten.alias_copy, aten.cat.default, aten.clone.default,
+    aten.alias_copy, aten.clone.default,
     aten.diag_embed.default, aten.diagonal_copy.default, aten.diagonal_scatter.default,
     aten.embedding.default,
     aten.expand_copy.default, aten.flip.default, aten.gather.default, aten.index.Tensor,
@@ -24,14 +27,12 @@ MOVES = (
     aten.roll.default, aten.scatter.src, aten.select_scatter.default, aten.slice_scatter.default,
     aten.stack.default,
     aten.take.default, aten.tril.default, aten.triu.default, aten.unfold_copy.default,
-    aten._unsafe_view.default,
-    aten.view_copy.default, aten.as_strided_copy.default, aten.as_strided_scatter.default, aten.rot90.default,
+    aten.as_strided_copy.default, aten.as_strided_scatter.default, aten.rot90.default,
     aten.block_diag.default, aten.channel_shuffle.default, aten.repeat_interleave.self_int,
     aten._unsafe_index.Tensor,
     aten.index_copy.default, aten.reflection_pad1d.default,
     aten.reflection_pad2d.default, aten.reflection_pad3d.default,
     aten.replication_pad1d.default, aten.replication_pad2d.default, aten.replication_pad3d.default,
-    aten._reshape_copy.default,
     aten.lift_fresh_copy.default, aten.split_with_sizes_copy.default, aten.unbind_copy.int,
     aten.permute_copy.default,
     aten.transpose_copy.int, aten.t_copy.default, aten.squeeze_copy.default, aten.unsqueeze_copy.default,
@@ -76,6 +77,32 @@ for _operator in MOVES:
 @handles(aten.clone.default, aten.lift_fresh_copy.default, aten.alias_copy)
 def clone(run: Execution, a: Value, **named: Any) -> Value:
     return a
+
+
+@handles(aten._unsafe_view.default, aten.view_copy.default, aten._reshape_copy.default)
+def view(run: Execution, a: Value, size: Any) -> Value:
+    whole = [n if n >= 0 else -1 for n in size]
+    if -1 in whole:
+        whole[whole.index(-1)] = prod(a.shape) // max(prod(n for n in whole if n >= 0), 1)
+    return reshape(a, tuple(whole))
+
+
+@handles(aten.cat.default)
+def cat(run: Execution, tensors: Any, dim: int = 0) -> Value:
+    """Tensors of shape (0,) count for nothing, whatever shape the others have."""
+    values = [run.value_of(tensor) for tensor in tensors]
+    joined = [value for value in values if value.shape != (0,)] or values[:1]
+    shape = joined[0].shape
+    axis = dim if dim >= 0 else dim + len(shape)
+    sizes = [value.shape[axis] for value in joined]
+    before, after = prod(shape[:axis]), prod(shape[axis + 1 :])
+    positions, start = list[Array](), 0
+    for size in sizes:
+        count = before * size * after
+        positions.append(np.arange(start, start + count).reshape(before, size, after))
+        start += count
+    order = np.concatenate(positions, axis=1)
+    return gather(joined, order.reshape((*shape[:axis], sum(sizes), *shape[axis + 1 :])))
 
 
 @handles(aten.copy)
