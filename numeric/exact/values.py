@@ -170,8 +170,9 @@ class Value:
         return _scale_logs(result, self, other)
 
     def __truediv__(self, other: Value) -> Value:
-        if other.constant is not None and not other.shape and other.constant[()]:
-            return self * self.numbers.scalar(1 / other.constant[()])
+        if other.constant is not None and not other.shape:
+            number: Any = other.constant[()]
+            return self * (self.numbers.scalar(1 / number) if number else other.reciprocal())
         if other.constant is not None and all(other.constant.reshape(-1)):
             return self * self.numbers.constant(np.asarray(1 / other.constant, dtype=object))
         return self * other.reciprocal()
