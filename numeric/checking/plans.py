@@ -13,6 +13,8 @@ from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.residues import Root
 from gradproof.numeric.exact.values import Value
 
+Axes = tuple[tuple[str, int], ...]
+"""The size of each axis."""
 FORWARD = -2
 """Marks pairs of a rule of forward mode."""
 
@@ -37,7 +39,7 @@ class Plan:
 
     twice: bool = False
     """Whether the backward of the same graph is run twice."""
-    axes: tuple[tuple[str, int], ...] = ()
+    axes: Axes = ()
     """The size of each axis."""
     graph: bool = False
     """Whether the backward is run so that it can be derived again."""

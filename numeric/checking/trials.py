@@ -16,7 +16,7 @@ from flint import ctx
 
 from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS
 from gradproof.numeric.checking.pairing import LevelsError, pair_up, pair_up_jointly
-from gradproof.numeric.checking.plans import FORWARD, Pair, Plan, Trial
+from gradproof.numeric.checking.plans import FORWARD, Axes, Pair, Plan, Trial
 from gradproof.numeric.checking.points import (
     FREE,
     MOVABLE,
@@ -110,11 +110,14 @@ class Runner:
     seed: int
     meant: bool = False
     depth: int | None = None
+    """How deep exponentials are nested at the first plan."""
+    depths: dict[tuple[str, Axes], int] = field(default_factory=dict[tuple[str, Axes], int])
+    """The same at other sizes, where it is more."""
     circular: bool = False
     rounded: set[str] = field(default_factory=set[str])
     """The plans at which floats overflow, by name: balls decide there."""
-    clean: dict[tuple[str, int], Redraws] = field(default_factory=dict[tuple[str, int], Redraws])
-    """For which residues all roots were there, by sizes and tower."""
+    clean: dict[tuple[str, int, int], Redraws] = field(default_factory=dict[tuple[str, int, int], Redraws])
+    """For which residues all roots were there, by sizes, tower and its height."""
     spare_runs: int = 400
     """How many runs are left for other residues."""
     spare_searches: int = 12
@@ -165,11 +168,10 @@ class Runner:
 
         What was found for one plan is tried first for others of the same sizes.
         """
-        assert self.depth is not None
         sizes = [place.reals.size for place in plan.places if place.reals is not None]
-        search = RootSearch(sizes, self.depth + 1, Random(f"{self.seed}/{plan.name}/roots"))
+        search = RootSearch(sizes, self._depth_at(plan) + 1, Random(f"{self.seed}/{plan.name}/roots"))
         redraws, best = Redraws(plan.name), trial
-        known, stuck = self.clean.get((plan.sizes, attempt)), not any(sizes)
+        known, stuck = self.clean.get((plan.sizes, attempt, self._depth_at(plan))), not any(sizes)
         for step in range(MAX_DRAWS):
             hopeless = ROOTS_A_DRAW * (MAX_DRAWS - step) < missing(best.roots)
             if not any(sizes) or self.spare_runs <= 0 or hopeless or not _is_unclear(best):
@@ -190,7 +192,7 @@ class Runner:
             if missing(found.roots) <= missing(best.roots):
                 redraws, best = other, found
         if not missing(best.roots):
-            self.clean[plan.sizes, attempt] = redraws
+            self.clean[plan.sizes, attempt, self._depth_at(plan)] = redraws
         if not best.outcomes or (plan.kind in APART and best is not trial):
             best = self.run_once(plan, attempt, redraws)
         return best, stuck
@@ -217,6 +219,7 @@ class Runner:
         if self.depth is None:
             dry = self.look(plan)
             self.depth, self.circular = dry.numbers.depth, dry.numbers.circular
+            self.depths[plan.sizes, plan.axes] = self.depth
         for _ in range(8):
             apart = False
             try:
@@ -244,7 +247,7 @@ class Runner:
                     raise
                 self.rounded.add(plan.name)
             except LevelsError as error:
-                self.depth = error.depth
+                self.depths[plan.sizes, plan.axes] = error.depth
         raise AmbiguousError("the numbers drawn decide no comparison")
 
     def _moves_at_once(self, plan: Plan) -> bool:
@@ -255,14 +258,14 @@ class Runner:
         self, plan: Plan, attempt: int, beside: int | None = None, redraws: Redraws | None = None,
         jointly: bool = False,
     ) -> Trial:  # fmt: skip
-        assert self.depth is not None
-        residues = self._residues(attempt)
+        depth = self._depth_at(plan)
+        residues = self._residues(attempt, depth)
         found, settings, values = self._evaluate_with_values(
             plan, residues, attempt, beside, False, redraws, jointly
         )
         if settings.numbers.shallow:
             raise ShallowError
-        if settings.numbers.depth > self.depth:
+        if settings.numbers.depth > depth:
             raise LevelsError(settings.numbers.depth)
         trial = Trial(
             plan, {}, settings.branches, settings.used, settings.numbers.assumes, settings.constants.used,
@@ -272,13 +275,17 @@ class Runner:
         trial.roots = tuple(residues.taken)
         return trial
 
-    def _residues(self, attempt: int) -> Residues:
-        """Fresh residues over the tower of an attempt."""
+    def _depth_at(self, plan: Plan) -> int:
+        """How deep exponentials are nested at the sizes of a plan, as far as that is known."""
         assert self.depth is not None
-        key = (attempt, self.depth, self.circular)
+        return self.depths.get((plan.sizes, plan.axes), self.depth)
+
+    def _residues(self, attempt: int, depth: int) -> Residues:
+        """Fresh residues over the tower of an attempt."""
+        key = (attempt, depth, self.circular)
         if key not in self._towers:
             random = Random(f"{self.seed}/{attempt}/tower")
-            tower = draw_tower(self.depth + 1, random, self.circular)
+            tower = draw_tower(depth + 1, random, self.circular)
             self._towers[key] = (tower, random.getrandbits(64))
         return Residues(*self._towers[key])
 
