@@ -329,6 +329,9 @@ def _constant_apart(a: Value, b: Value, shape: Shape) -> Array | None:
     system = a.numbers.residues
     if system is None or a.formal is None or b.formal is None:
         return None
+    moved = [x.tangent for x in (a.formal, b.formal) if x.tangent is not None]
+    if len(moved) == 1 and np.all(np.any(moved[0] != 0, axis=(0, 1))):
+        return None  # each entry is moved by what moves the one side
     gap = (a - b).expand(shape)
     formal = gap.formal
     assert formal is not None
