@@ -11,7 +11,8 @@ from gradproof.symbolic.array_decision import Question, decide_arrays, equal, sp
 from gradproof.symbolic.array_entries import proved_by_entries
 from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
-from gradproof.symbolic.array_reading import ClaimShapeError, Reading, read_claim_texts
+from gradproof.symbolic.array_pass import ClaimShapeError, Reading
+from gradproof.symbolic.array_reading import read_claim_texts
 from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one, without_value_at_one
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of

@@ -12,6 +12,7 @@ from dataclasses import replace
 from gradproof.symbolic.array_hints import Case
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain, DomainError, parse_domain
+from gradproof.symbolic.examination import decide
 from gradproof.symbolic.expressions import (
     Add,
     Bracket,
@@ -37,7 +38,7 @@ from gradproof.symbolic.formulas import Formula
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.positions import integral
-from gradproof.symbolic.scalar import Side, decide
+from gradproof.symbolic.scalar import Side
 from gradproof.symbolic.verdict import Ground, Verdict
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from gradproof.symbolic.array_claims import derivative_case, judge_arrays
 from gradproof.symbolic.array_decision import Question, equal
 from gradproof.symbolic.array_hints import Case
-from gradproof.symbolic.array_reading import ClaimShapeError, read_claim_texts
+from gradproof.symbolic.array_pass import ClaimShapeError
+from gradproof.symbolic.array_reading import read_claim_texts
 from gradproof.symbolic.arrays import ShapeError, placed
 from gradproof.symbolic.claims_file import Claim
 from gradproof.symbolic.domain import DomainError

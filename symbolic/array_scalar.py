@@ -9,6 +9,7 @@ from gradproof.symbolic.array_hints import Case
 from gradproof.symbolic.axes import Axis
 from gradproof.symbolic.definedness import Demand, compare
 from gradproof.symbolic.domain import Domain, parse_domain
+from gradproof.symbolic.examination import decide
 from gradproof.symbolic.expressions import (
     ONE,
     ZERO,
@@ -29,7 +30,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.formulas import NAN, Formula
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.polynomials import TooLargeError
-from gradproof.symbolic.scalar import Side, decide
+from gradproof.symbolic.scalar import Side
 from gradproof.symbolic.verdict import Verdict, Witness
 
 SECONDS = 2.0

@@ -12,13 +12,14 @@ from typing import Any
 from gradproof.symbolic.cases import OpenSignError, UndecidedError
 from gradproof.symbolic.cells import Cell, parameters
 from gradproof.symbolic.evaluation import UndefinedError
+from gradproof.symbolic.examination import decide
 from gradproof.symbolic.expressions import ONE, Add, Call, Expr, Power, call, mul, parameter, rewrite, walk
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.places import Place
 from gradproof.symbolic.polynomials import TooLargeError
 from gradproof.symbolic.profiles import slope
-from gradproof.symbolic.scalar import Decision, Failure, Side, decide, value_on
+from gradproof.symbolic.scalar import Decision, Failure, Side, value_on
 from gradproof.symbolic.special import SPECIAL, without_closed_form
 from gradproof.symbolic.tangent import NoDerivativeError
 from gradproof.symbolic.witnesses import points

@@ -13,11 +13,12 @@ from gradproof.symbolic.cells import Cell
 from gradproof.symbolic.claims import Reader, is_condition
 from gradproof.symbolic.domain import Domain
 from gradproof.symbolic.evaluation import UndefinedError
+from gradproof.symbolic.examination import decide
 from gradproof.symbolic.expressions import Expr, parameter
 from gradproof.symbolic.formulas import Formula, TooBigError, written
 from gradproof.symbolic.isolation import ball
 from gradproof.symbolic.places import Place
-from gradproof.symbolic.scalar import PROBLEMS, Side, decide, value_on
+from gradproof.symbolic.scalar import PROBLEMS, Side, value_on
 from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.special import without_closed_form
 from gradproof.symbolic.syntax import ParseError, Syntax

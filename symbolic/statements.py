@@ -12,12 +12,13 @@ from gradproof.symbolic.claims import Side as Typed
 from gradproof.symbolic.definedness import Demand
 from gradproof.symbolic.domain import Domain
 from gradproof.symbolic.domain_ends import read_domains
+from gradproof.symbolic.examination import decide, examine
 from gradproof.symbolic.expressions import Bracket, Expr, Mul
 from gradproof.symbolic.formulas import Formula, TooBigError
 from gradproof.symbolic.hints import hints
 from gradproof.symbolic.repairs import repair
 from gradproof.symbolic.roundings import rounded, rounding_note
-from gradproof.symbolic.scalar import MAX_SECONDS, Side, decide, examine
+from gradproof.symbolic.scalar import MAX_SECONDS, Side
 from gradproof.symbolic.scalar_table import NoRowError
 from gradproof.symbolic.syntax import ParseError, Syntax, parse
 from gradproof.symbolic.verdict import Verdict
