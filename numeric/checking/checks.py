@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from secrets import randbits
 from typing import Any
 
@@ -254,7 +255,7 @@ def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[P
     if meant is None:
         _run_all(target, runner, maker, findings)
         if not differs and (_differing(findings) or (findings.undecided and not findings.leaving)):
-            meant = _run_as_meant(target, maker, order, seed)
+            meant = _run_as_meant(target, maker, order, seed, _simplest_differing(findings))
     if meant is not None:
         runner, findings = meant
     if changing is not None:
@@ -272,10 +273,20 @@ def _differs_at(runner: Runner, plan: Plan) -> bool:
     return any(outcome.kind in ("different", "unclear") for outcome in outcomes)
 
 
-def _run_as_meant(target: Target, maker: Maker, order: int, seed: int) -> tuple[Runner, Findings] | None:
-    """The trials with constants read as what they are rounded from, if that makes all equal."""
+def _simplest_differing(findings: Findings) -> Plan | None:
+    """A plan at which gradients differ for certain, of few numbers."""
+    plans = [t.plan for t in findings.trials if any(o.kind == "different" for o in t.outcomes.values())]
+    return min(plans, key=lambda plan: sum(prod(place.shape) for place in plan.places), default=None)
+
+
+def _run_as_meant(
+    target: Target, maker: Maker, order: int, seed: int, differing: Plan | None = None
+) -> tuple[Runner, Findings] | None:
+    """The trials with constants read as what they are rounded from, if that makes all equal: not where it
+    leaves a plan `differing`.
+    """
     runner, findings = Runner(target.program, order, seed, meant=True), Findings()
-    if _differs_at(runner, maker.example()):
+    if any(_differs_at(runner, plan) for plan in (maker.example(), differing) if plan is not None):
         return None
     _run_all(target, runner, maker, findings)
     if not any(trial.constants for trial in findings.trials):
