@@ -27,6 +27,7 @@ from gradproof.numeric.checking.preflight import inspect_example
 from gradproof.numeric.checking.replay import (
     differs_for_real,
     differs_when_called_again,
+    has_no_value_for_real,
     raises_for_real,
     refusal_for_real,
 )
@@ -372,6 +373,9 @@ def _run(
             refusal = refusal_for_real(target, plan) if isinstance(error, TextError) else None
             if refusal is not None:  # what it wrote was the reason of an error
                 findings.not_accepted.append((plan, refusal))
+                continue
+            if plan.kind in RESIZED and has_no_value_for_real(target, plan):
+                findings.not_accepted.append((plan, NO_VALUE))
                 continue
             findings.undecided.append((plan, str(error)))
             findings.leaving |= isinstance(error, EscapedError)

@@ -62,6 +62,15 @@ def refusal_for_real(target: Target, plan: Plan) -> str | None:
     return None
 
 
+def has_no_value_for_real(target: Target, plan: Plan) -> bool:
+    """Whether the program's output is NaN throughout at a place, as a variance of one entry is."""
+    try:
+        outputs = outputs_for_real(target, plan.places, plan.seed)
+    except Exception:
+        return False
+    return bool(outputs) and all(y.size and np.isnan(y).all() for y in outputs)
+
+
 def outputs_for_real(target: Target, places: Sequence[Place], seed: int) -> list[np.ndarray]:
     """What the program's forward returns in floats: the arrays of real numbers."""
     with all_replayed(seed):

@@ -149,7 +149,9 @@ class Constants:
 
 
 def _digits(number: float) -> int:
-    """How many bits a float has from its first to its last."""
+    """How many bits a float has from its first to its last; 1 for whole numbers of few digits, as -1e9."""
+    if number.is_integer() and float(f"{number:.6g}") == number:
+        return 1
     return abs(Fraction(number).numerator).bit_length()
 
 

@@ -11,6 +11,7 @@ import torch
 
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import UndecidableError, Value
 
@@ -139,21 +140,31 @@ def logcumsumexp(run: Execution, a: Value, dim: int) -> Value:
     return f.log(_running(run, f.exp(a), dim, lambda total, entry: total + entry))
 
 
+def _exponentials(a: Value, axes: list[int], keepdim: bool) -> tuple[Value, Value]:
+    """The exponentials and their sum, which kernels compute after a shift: where floats without one give 0,
+    balls are needed.
+    """
+    exponentials = f.exp(a)
+    total = exponentials.sum(axes, keepdim)
+    if np.any((total.reals == 0) & np.any(a.reals > -np.inf, axis=tuple(axes), keepdims=keepdim)):
+        raise RoundedAwayError
+    return exponentials, total
+
+
 @handles(aten.logsumexp.default)
 def logsumexp(run: Execution, a: Value, dims: Any, keepdim: bool = False) -> Value:
-    return f.log(f.exp(a).sum(axes_of(a.shape, dims), keepdim))
+    return f.log(_exponentials(a, axes_of(a.shape, dims), keepdim)[1])
 
 
 @handles(aten._softmax.default, aten._safe_softmax.default)
 def softmax(run: Execution, a: Value, dim: int, *rest: Any) -> Value:
-    exponentials = f.exp(a)
-    total = exponentials.sum(axes_of(a.shape, dim), True)
+    exponentials, total = _exponentials(a, axes_of(a.shape, dim), True)
     return exponentials / total
 
 
 @handles(aten._log_softmax.default)
 def log_softmax(run: Execution, a: Value, dim: int, *rest: Any) -> Value:
-    return a - f.log(f.exp(a).sum(axes_of(a.shape, dim), True))
+    return a - f.log(_exponentials(a, axes_of(a.shape, dim), True)[1])
 
 
 @handles(aten.stack.default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -227,6 +228,51 @@ def test_sides_are_met_for_each_value_of_a_setting(seed: int) -> None:
     assert wrong.verdict == "refuted"
     right = check(LeakyByOutput.apply, x, 0.1, spec="x: real d, slope: positive", seed=seed)
     assert right.verdict == "proved"
+
+
+def deviation(x: Any) -> Any:
+    return x.std(-1, ddof=1)
+
+
+def deviation_vjp(g: Any, x: Any) -> Any:
+    return (g[..., None] * (x - x.mean(-1, keepdims=True)) / (x.shape[-1] - 1) / deviation(x)[..., None],)
+
+
+def test_deviation_of_one_entry_has_no_value() -> None:
+    x = np.array([[0.5, -1.25, 2.0], [1.5, -0.75, 0.25]])
+    result = check((deviation, deviation_vjp), x, seed=1)
+    assert result.verdict == "proved"
+    assert any("no value" in entry["because"] for entry in result.varied["not accepted"])
+
+
+def test_softmax_of_what_floats_lose_is_followed() -> None:
+    mask = torch.tensor([[False, False], [True, False]])
+    x = torch.tensor([[0.5, 1.0], [-1.0, 2.0]], dtype=torch.float64)
+
+    def masked(x: Tensor, mask: Tensor) -> Tensor:
+        return x.masked_fill(~mask, -1e9).softmax(-1)
+
+    result = check(masked, x, mask, seed=1)
+    assert result.verdict == "proved"
+    assert "the example" in result.varied["accepted"]
+
+
+def test_mask_that_is_forgotten_shows_where_all_is_masked() -> None:
+    class Masked(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, mask: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            y = x.masked_fill(~mask, -1e9).softmax(-1)
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            (y,) = ctx.saved_tensors
+            return y * (grad - (grad * y).sum(-1, keepdim=True)), None
+
+    x, mask = torch.tensor([[0.5, 1.0, -1.0]], dtype=torch.float64), torch.tensor([[True, True, False]])
+    result = check(Masked.apply, x, mask, spec="x: batch d, mask: bool batch d", seed=1)
+    assert result.verdict == "refuted"
 
 
 def test_a_number_alone_is_drawn_again() -> None:
