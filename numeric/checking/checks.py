@@ -324,7 +324,7 @@ def _run_all(target: Target, runner: Runner, maker: Maker, findings: Findings) -
         "layouts": maker.layouts,
         "asked": maker.asked,
         "cotangents": lambda: maker.cotangents(_constants(findings)),
-        "kinks": lambda: maker.kinks(_constants(findings)),
+        "kinks": lambda: itertools.chain(maker.kinks(_constants(findings)), maker.zeros_of_settings()),
         "between": lambda: maker.between(findings.branches.constants),
     }
     for name, plans in groups.items():

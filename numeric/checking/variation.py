@@ -273,13 +273,26 @@ class Maker:
                 name = f"{example.name} = {value}{SIGNED[sign]}"
                 yield replace(self.set_to(((k, value),), self.plan(name, "data", sign=sign)), name=name)
 
-    def set_to(self, settings: Settings, plan: Plan) -> Plan:
+    def set_to(self, settings: Settings, plan: Plan, kind: str = "data") -> Plan:
         """A plan with other hyper-parameters."""
         values = dict(settings)
         places = [replace(p, data=values[k]) if k in values else p for k, p in enumerate(plan.places)]
         words = ", ".join(f"{self.target.examples[k].name} = {value}" for k, value in settings)
         name = f"{words}: {plan.name}"
-        return replace(plan, name=name, kind="data", places=tuple(places), settings=settings)
+        return replace(plan, name=name, kind=kind, places=tuple(places), settings=settings)
+
+    def zeros_of_settings(self) -> Iterator[Plan]:
+        """One entry at 0, for each other value of each hyper-parameter."""
+        base = self.plan("kinks", "kink")
+        for k in self.target.settings:
+            for value in settings_of(self.target.examples[k], self.target.axes[k]):
+                if value == self.target.examples[k].value:
+                    continue
+                for j, place in enumerate(base.places):
+                    if place.reals is not None and place.reals.size and place.domain in KINKED:
+                        spot = tuple(n // 2 for n in place.reals.shape)
+                        at_zero = _pinned(base, j, [spot], Fraction(0))
+                        yield self.set_to(((k, value),), at_zero, at_zero.kind)
 
     def layouts(self) -> Iterator[Plan]:
         """Inputs and cotangents that are not contiguous, and cotangents of one sign or 0."""

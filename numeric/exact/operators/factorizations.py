@@ -16,6 +16,7 @@ from flint import arb
 from numpy.typing import NDArray
 
 from gradproof.numeric.exact import functions as f
+from gradproof.numeric.exact.confirmation import KERNELS
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import Execution, handles, mark_decided
 from gradproof.numeric.exact.operators.pieces import choose, sign
@@ -274,6 +275,15 @@ def inv_ex(run: Execution, a: Value, *, check_errors: bool = False) -> Any:
     lu, order, _, singular = factor(run, a)
     identity = _identity(a)
     return (a if np.any(singular) else _solve_factored(run, lu, order, identity, False)), _failed(singular)
+
+
+def _run_inverse(a: torch.Tensor, *, check_errors: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """The kernel, whose result means nothing where a matrix is singular, and which says at what pivot."""
+    inverse, info = aten.linalg_inv_ex.default(a)
+    return (a if torch.any(info != 0) else inverse), (info != 0).to(torch.int32)
+
+
+KERNELS[aten.linalg_inv_ex.default] = _run_inverse
 
 
 @handles(aten.linalg_solve_triangular.default)

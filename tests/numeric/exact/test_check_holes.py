@@ -275,6 +275,33 @@ def test_mask_that_is_forgotten_shows_where_all_is_masked() -> None:
     assert result.verdict == "refuted"
 
 
+def test_inverse_of_a_singular_example_raises() -> None:
+    fn = custom(torch.linalg.det, lambda x, g: g * torch.linalg.det(x) * torch.linalg.inv(x).mT)
+    result = check(fn, torch.ones(2, 2, dtype=torch.float64), spec="x: 2 2", seed=1)
+    assert result.verdict == "refuted"
+
+
+class Power(Function):
+    """Its backward has no value at 0 for the exponent 0, where the derivative is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, exponent: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x)
+        ctx.exponent = exponent
+        return x**exponent
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (x,) = ctx.saved_tensors
+        return grad * ctx.exponent * x ** (ctx.exponent - 1), None
+
+
+def test_zeros_are_met_for_each_value_of_a_setting() -> None:
+    result = check(Power.apply, X, 2, spec="x: real a b, exponent: int < 4", seed=1)
+    assert result.verdict == "refuted"
+    assert result.diagnosis is not None and result.diagnosis.startswith("undefined")
+
+
 def test_a_number_alone_is_drawn_again() -> None:
     x = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
 
