@@ -43,7 +43,7 @@ METHOD = (
 PHRASES: dict[str, tuple[str, ...]] = {
     "missing term": ("term",),
     "not summed over a broadcast axis": ("not summed",),
-    "right on one region only": ("region only", "single points"),
+    "right on one region only": ("region only", "single points", "some data only"),
     "wrong only for batch > 1": ("wrong only for", "wrong only where the axis"),
     "wrong only for length > 1": ("wrong only for", "wrong only where the axis"),
     "second order": ("wrong second", "wrong in second"),

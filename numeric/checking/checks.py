@@ -20,6 +20,7 @@ from gradproof.numeric.checking.batches import is_batched
 from gradproof.numeric.checking.coverage import cover
 from gradproof.numeric.checking.diagnosis import RAISES
 from gradproof.numeric.checking.examination import examine
+from gradproof.numeric.checking.extents import refuse_large
 from gradproof.numeric.checking.kinks import KinkOutcome, judge_kink, limit_near
 from gradproof.numeric.checking.measurement import measure_accuracy
 from gradproof.numeric.checking.plans import Settings
@@ -209,8 +210,8 @@ def check(
       `dtypes` (`measure_accuracy`). They never touch the verdict.
 
     Raises TargetError for what cannot be taken (a function that raises at the example, returns no tensor,
-    changes its inputs, differs between two runs with one seed, is not differentiable), SpecificationError
-    for a specification that does not fit.
+    changes its inputs, differs between two runs with one seed, is not differentiable, is too large),
+    SpecificationError for a specification that does not fit.
 
     >>> import torch
     >>> class Cube(torch.autograd.Function):
@@ -241,6 +242,7 @@ def _check(
 ) -> CheckResult:  # fmt: skip
     started = time.perf_counter()
     target = make_target(fn, inputs, wrt, spec, reference, declared)
+    refuse_large(target, seed)
     with kept():
         pairs, findings = _judge(target, Maker(target, seed), order, seed)
     return _result(target, pairs, combine(pairs), findings, seed, time.perf_counter() - started)

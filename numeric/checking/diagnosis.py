@@ -20,6 +20,8 @@ from gradproof.numeric.exact.numpy_programs import CHANGES
 
 NEAR = arb(2) ** -80
 """Numbers in balls are taken for the same within this, relative to the largest."""
+NARROW = arb(2) ** -30
+"""Balls with larger radii are not compared."""
 UNDEFINED = "undefined (0 * inf or the like) where the derivative has a value"
 RAISES = "the backward raises"
 Gradients = tuple[Array, Array]
@@ -40,8 +42,8 @@ class Evidence:
     good: Sequence[Plan] = ()
     others: Mapping[str, Array] = field(default_factory=dict[str, Array])
     """The true gradients of the other inputs, by name."""
-    scaled: Mapping[int, Array] = field(default_factory=dict[int, Array])
-    """The claims for multiples of the cotangent."""
+    scaled: Mapping[Fraction, Array] = field(default_factory=dict[Fraction, Array])
+    """The claims for multiples of the cotangent; for 1 times it, the sum of those for two parts of it."""
     side: str | None = None
     """The side of a comparison that all bad plans are on and no good one."""
     narrow: bool = False
@@ -53,6 +55,16 @@ class Evidence:
     """Which inputs are to be transposed to give the claim."""
     slices: Callable[[], str | None] = lambda: None
     """The part of the cotangent from which alone the claim comes."""
+    again: Callable[[], Gradients | None] = lambda: None
+    """The gradients at other numbers of the same sizes, if they are wrong there, too."""
+    forwards: Array | None = None
+    """The Jacobian applied to the cotangent, where input and output have one shape."""
+    diagonal: Callable[[], Array | None] = lambda: None
+    """The diagonal of the Jacobian times the cotangent, where they have."""
+    overwritten: bool = False
+    """Whether the backward changes an output of the forward."""
+    forward_mode: bool = False
+    """Whether tangents of a rule of forward mode are compared, and no gradients."""
     cuts: Callable[[bool], tuple[str, bool] | None] = lambda _: None
     """The path without which the true gradient is the claim, and whether it was detached; or among detached
     ones.
@@ -79,8 +91,8 @@ def diagnose(evidence: Evidence) -> str | None:
     if evidence.raised is not None:
         return _of_error(evidence)
     for look in (
-        _of_layout, _of_definedness, _of_linearity, _of_second_order, _of_absence, _of_shape, _of_detached,
-        _of_plans, _of_factor, _of_sums, _of_sizes, _of_terms,
+        _of_layout, _of_definedness, _of_linearity, _of_second_order, _of_absence, _of_sign, _of_shape,
+        _of_detached, _of_plans, _of_factor, _of_sums, _of_diagonal, _of_sizes, _of_terms,
     ):  # fmt: skip
         words = look(evidence)
         if words is not None:
@@ -128,6 +140,8 @@ def _of_layout(evidence: Evidence) -> str | None:
     kinds = _kinds(evidence.bad)
     if kinds == {"twice"}:
         return "in-place change of a saved tensor: right the first time, wrong when the backward runs again"
+    if evidence.overwritten:
+        return "in-place change of a saved tensor: the backward writes over the output"
     if kinds == {"layout"} and evidence.good:
         return f"wrong for a memory layout only: {evidence.bad[0].name}"
     return None
@@ -166,11 +180,20 @@ def _of_regions(evidence: Evidence) -> str | None:
     return f"right on one region only; wrong{where} for instance with {plan.name}"
 
 
+def _where(evidence: Evidence) -> str:
+    """Where it is wrong, if it is right elsewhere: an addition to what is wrong."""
+    if evidence.good and evidence.bad and _kinds(evidence.bad) <= {"kink", "kinks"}:
+        return f"; wrong at single points only: {evidence.bad[0].name}"
+    region = _of_regions(evidence)
+    return "" if region is None else f"; {region}"
+
+
 def _at_repeated(evidence: Evidence) -> bool:
-    """Whether an index stands twice in the data wherever it is wrong, and not where it is right."""
-    return all(map(_repeats, evidence.bad)) and any(
-        not _repeats(plan) for plan in evidence.good if _data(plan)
-    )
+    """Whether an index stands twice in the data wherever it is wrong, and nowhere where it is right."""
+    good = [plan for plan in evidence.good if _data(plan) and plan.kind not in ("cotangent", "empty")]
+    if not all(map(_repeats, evidence.bad)) or all(map(_repeats, good)):
+        return False
+    return not any(_is_constant(plan) for plan in good)
 
 
 def _data(plan: Plan) -> list[Array]:
@@ -184,6 +207,10 @@ def _repeats(plan: Plan) -> bool:
     return any(len(np.unique(array)) < array.size for array in _data(plan))
 
 
+def _is_constant(plan: Plan) -> bool:
+    return any((array == array.flat[0]).all() for array in _data(plan))
+
+
 def _of_sizes(evidence: Evidence) -> str | None:
     """Right where an axis has size 1, and wrong only where it is larger; or for some other sizes alone."""
     sizes = _axis_of(evidence)
@@ -195,12 +222,14 @@ def _of_sizes(evidence: Evidence) -> str | None:
 
 
 def _axis_of(evidence: Evidence) -> str | None:
+    """The axis that tells where it is wrong: two plans differ in its size alone, and one of them is wrong."""
     bad = [dict(plan.axes) for plan in evidence.bad if plan.axes]
     good = [dict(plan.axes) for plan in evidence.good if plan.axes and plan.kind != "empty"]
     for axis in bad[0] if bad else ():
-        if all(sizes.get(axis, 1) > 1 for sizes in bad) and any(sizes.get(axis) == 1 for sizes in good):
+        twins = [own[axis] for own in good for other in bad if {**own, axis: 0} == {**other, axis: 0}]
+        if all(sizes.get(axis, 1) > 1 for sizes in bad) and 1 in twins:
             return f"{axis} > 1"
-        if all(sizes.get(axis) == 1 for sizes in bad) and any(sizes.get(axis, 1) > 1 for sizes in good):
+        if all(sizes.get(axis) == 1 for sizes in bad) and any(size > 1 for size in twins):
             return f"{axis} = 1"
     return None
 
@@ -219,8 +248,8 @@ def _of_linearity(evidence: Evidence) -> str | None:
     if not _some(evidence.claimed):
         return None
     for factor, changed in evidence.scaled.items():
-        if not is_same(changed, np.asarray(evidence.claimed * factor, dtype=object)):
-            return "not linear in the cotangent"
+        if not is_same(changed, np.asarray(evidence.claimed * _ball(factor), dtype=object)):
+            return f"not linear in the cotangent{_where(evidence)}"
     return None
 
 
@@ -231,7 +260,10 @@ def _of_absence(evidence: Evidence) -> str | None:
             return _detached(detached[0])
         return "no gradient: it is None where it is not 0"
     if not _some(evidence.claimed) and _some(evidence.true):
-        return "the gradient is zero"
+        if evidence.forward_mode:
+            return f"one term missing: the tangent that this input brings is zero{_where(evidence)}"
+        detached = evidence.cuts(True)
+        return _detached(detached[0]) if detached else f"the gradient is zero{_where(evidence)}"
     return None
 
 
@@ -239,22 +271,32 @@ def _of_second_order(evidence: Evidence) -> str | None:
     return "right in first order but wrong in second" if evidence.order == 2 else None
 
 
+def _of_sign(evidence: Evidence) -> str | None:
+    factor = None if _of_regions(evidence) else _factor(evidence.true, evidence.claimed)
+    return "wrong sign" if factor is not None and _is_near(factor, arb(-1)) else None
+
+
 def _of_shape(evidence: Evidence) -> str | None:
     true, claimed = evidence.true, evidence.claimed
+    for name, other in evidence.others.items():
+        if other.size == true.size and is_same(claimed, other.reshape(true.shape)):
+            return f"the gradient of another input ({name})"
     if true.size < 2:
         return None
     if true.ndim >= 2 and true.shape[-1] == true.shape[-2] and is_same(claimed, np.swapaxes(true, -1, -2)):
         return "transposed"
-    for name, other in evidence.others.items():
-        if other.shape == true.shape and is_same(claimed, other):
-            return f"the gradient of another input ({name})"
+    if evidence.forwards is not None and is_same(claimed, evidence.forwards):
+        return f"transposed: the Jacobian is applied to the cotangent, not its transpose{_only(evidence)}"
+    for axis, size in enumerate(true.shape):
+        if size > 1 and is_same(claimed, np.flip(true, axis)):
+            return f"transposed: flipped along axis {axis}{_only(evidence)}"
     turned = evidence.turned()
-    return None if turned is None else f"transposed: right with {turned} transposed"
+    return None if turned is None else f"transposed: right with {turned}"
 
 
 def _of_detached(evidence: Evidence) -> str | None:
     found = evidence.cuts(True)
-    return None if found is None else _detached(found[0])
+    return None if found is None else f"{_detached(found[0])}{_where(evidence)}"
 
 
 def _detached(path: str) -> str:
@@ -262,17 +304,27 @@ def _detached(path: str) -> str:
 
 
 def _of_factor(evidence: Evidence) -> str | None:
-    """The sign, or a factor; one that goes with the size of an axis, if it does."""
+    """A factor that is the same at other numbers; one that goes with the size of an axis, if it does."""
     factor = _factor(evidence.true, evidence.claimed)
-    if factor is None:
+    if factor is None or _is_near(factor, arb(1)):
         return None
-    if _is_near(factor, arb(-1)):
-        return "wrong sign"
+    other = evidence.again()
+    changed = None if other is None else _factor(*other)
+    if other is not None and (changed is None or not _is_same_factor(changed, factor)):
+        return None
+    if other is None and sum(abs(t.mid()) > 0 for t in _flat(evidence.true)) < 2:
+        return None
     ratios = [(plan, _factor(*gradients)) for plan, gradients in evidence.elsewhere()]
     if any(ratio is None for _, ratio in ratios):
         return None
     by_size = next((words for axis, _ in _axes(ratios) if (words := _by_size(axis, ratios))), None)
     return f"off by a constant factor: {_text(factor)}" + ("" if by_size is None else f" ({by_size})")
+
+
+def _is_same_factor(a: arb, b: arb) -> bool:
+    """Whether two factors are the same to some digits of what they are off by."""
+    off = abs(b.mid() - 1)
+    return bool(abs(a.mid() - b.mid()) + a.rad() + b.rad() <= off / 1000)
 
 
 def _axes(ratios: Sequence[tuple[Plan, Any]]) -> tuple[tuple[str, int], ...]:
@@ -306,9 +358,19 @@ def _of_sums(evidence: Evidence) -> str | None:
     part = evidence.slices()
     if part is None:
         return None
+    return f"not summed over a broadcast axis: {part}{_only(evidence)}"
+
+
+def _only(evidence: Evidence) -> str:
     sizes = _axis_of(evidence)
-    only = "" if sizes is None else f"; wrong only for {sizes}"
-    return f"not summed over a broadcast axis: {part}{only}"
+    return "" if sizes is None else f"; wrong only for {sizes}"
+
+
+def _of_diagonal(evidence: Evidence) -> str | None:
+    diagonal = evidence.diagonal() if evidence.true.size > 1 else None
+    if diagonal is None or not is_same(evidence.claimed, diagonal):
+        return None
+    return f"one term missing: of the Jacobian only the diagonal counts{_only(evidence)}"
 
 
 def _of_terms(evidence: Evidence) -> str | None:
@@ -318,6 +380,9 @@ def _of_terms(evidence: Evidence) -> str | None:
     path = evidence.cuts(False)
     if path is not None:
         return _detached(path[0]) if path[1] else f"one term missing: {path[0]}"
+    nearly = _nearly_a_factor(true, claimed)
+    if nearly is not None:
+        return f"off by a constant factor: {_text(nearly)}, but for constants that are rounded"
     largest = _largest(true)
     wrong = sum(not _is_near(c, t, largest) for c, t in zip(_flat(claimed), _flat(true), strict=True))
     if true.size > 1 and 0 < wrong < true.size:
@@ -346,7 +411,11 @@ def _some(array: Array) -> bool:
 
 
 def _is_near(a: arb, b: arb, scale: arb | None = None) -> bool:
-    return bool(abs(a.mid() - b.mid()) <= NEAR * (abs(b.mid()) if scale is None else scale))
+    """Whether two numbers are the same; what constants may stand for makes balls of them, which overlap."""
+    size = abs(b.mid()) if scale is None else scale
+    if bool(abs(a.mid() - b.mid()) <= NEAR * size):
+        return True
+    return a.overlaps(b) and bool(a.rad() + b.rad() <= NARROW * size)
 
 
 def is_same(a: Array, b: Array) -> bool:
@@ -359,23 +428,45 @@ def is_same(a: Array, b: Array) -> bool:
 
 def _factor(true: Array, claimed: Array) -> arb | None:
     """The number by which the claim is the true gradient, if there is one."""
-    pairs = [(t.mid(), c.mid()) for t, c in zip(_flat(true), _flat(claimed), strict=True)]
+    ratios = _ratios(true, claimed)
+    if ratios is None:
+        return None
+    same = all(_is_near(r, ratios[0]) for r in ratios)
+    return ratios[0] if same and not ratios[0].contains(0) else None
+
+
+def _ratios(true: Array, claimed: Array) -> list[Any] | None:
+    """The quotients of the entries that are not 0; None where only one gradient is 0, or all are."""
+    pairs = list(zip(_flat(true), _flat(claimed), strict=True))
     scale = _largest(true)
-    used = [(t, c) for t, c in pairs if abs(t) > NEAR * scale]
-    if not used or any(abs(c) > NEAR * scale for t, c in pairs if not abs(t) > NEAR * scale):
+    used = [(t, c) for t, c in pairs if abs(t.mid()) > NEAR * scale]
+    if not used or any(abs(c.mid()) > NEAR * scale for t, c in pairs if not abs(t.mid()) > NEAR * scale):
         return None
-    if len(used) < 2 < len(pairs):
+    return [c / t for t, c in used]
+
+
+ROUNDED = arb(2) ** -50
+"""By how much, relatively, constants change a factor that are rounded to double precision."""
+
+
+def _nearly_a_factor(true: Array, claimed: Array) -> arb | None:
+    """A factor near 1 that is the same for all entries, but for far less than it is off by."""
+    ratios = _ratios(true, claimed)
+    if ratios is None or len(ratios) < 3:
         return None
-    ratios = [c / t for t, c in used]
-    return ratios[0].mid() if all(_is_near(r, ratios[0]) for r in ratios) and bool(ratios[0] != 0) else None
+    off = abs(ratios[0].mid() - 1)
+    ratios = [r.mid() for r in ratios]
+    spread = max((abs(r - ratios[0]) for r in ratios), key=float)
+    close = bool(spread < ROUNDED) and bool(spread * 100 < off)
+    return ratios[0].mid() if close and bool(off < arb("1e-3")) else None
 
 
 def _text(factor: arb) -> str:
     """A factor as a simple fraction, by its distance from 1, or with its first digits."""
-    number = float(factor)
+    number = float(factor.mid())
     simple = Fraction(number).limit_denominator(1000)
     if _is_near(factor, _ball(simple)):
         return str(simple)
     if abs(number - 1) < 1e-3:
-        return f"1 {'+' if bool(factor > 1) else '-'} {float(abs(factor - 1)):.3g}"
+        return f"1 {'+' if bool(factor.mid() > 1) else '-'} {float(abs(factor - 1).mid()):.3g}"
     return f"{number:.12g}"

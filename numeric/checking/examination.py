@@ -49,6 +49,10 @@ class Examination:
     """The operators of the forward with their lines, if they were asked for."""
     custom: bool = True
     """Whether a backward of the user's own takes part; known where the operators are."""
+    overwritten: bool = False
+    """Whether the backward changes an output of the forward."""
+    forwards: Array | None = None
+    """`J u`, the Jacobian applied to the cotangent, where input and output have one shape."""
 
     def looked_at(self) -> list[Shape]:
         """The entries whose true gradient was computed."""
@@ -138,7 +142,18 @@ def examine(
         ties, forward = settings.branches.forward_ties, tuple(settings.forward)
         if pair.first >= 0:  # at a kink of the gradient its derivative is not what one side gives
             ties += settings.branches.backward_ties
-        return Examination(true, claimed, place, ties, claim is not None, forward, settings.custom)
+        forwards = _pushed(output, u, shape)
+        return Examination(
+            true,
+            claimed,
+            place,
+            ties,
+            claim is not None,
+            forward,
+            settings.custom,
+            found.overwritten,
+            forwards,
+        )
 
 
 def zeros_of(shape: Shape) -> Array:
@@ -177,3 +192,14 @@ def _true_gradient(output: Value, u: Value | None, shape: Shape) -> Array:
     for entry, ball in zip(chosen_entries(prod(shape)), summed, strict=True):
         true[entry] = arb(ball)
     return true.reshape(shape)
+
+
+def _pushed(output: Value, u: Value | None, shape: Shape) -> Array | None:
+    """`J u`, from the tangents along all unit vectors."""
+    tangent = output.limit.tangent
+    if tangent is None or u is None or output.shape != shape or len(tangent) != prod(shape):
+        return None
+    total = zeros_of(shape)
+    for weight, column in zip(u.limit.primal.reshape(-1), tangent, strict=True):
+        total = total + column.reshape(shape) * weight
+    return np.asarray(total, dtype=object)

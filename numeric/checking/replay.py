@@ -16,6 +16,7 @@ from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS,
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import Pair, Plan, Trial, cotangent_place
+from gradproof.numeric.exact.branches import line_of
 from gradproof.numeric.exact.numpy_programs import CHANGES, NumpyProgram, gradient_mistake
 from gradproof.numeric.exact.programs import Program, TorchProgram
 from gradproof.numeric.exact.seeds import all_replayed, replayed
@@ -47,8 +48,15 @@ def raises_for_real(target: Target, plan: Plan) -> str | None:
         try:
             torch.autograd.grad([output], wanted, [cotangent], retain_graph=True, allow_unused=True)
         except Exception as error:
-            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            return _said(error)
     return None
+
+
+def _said(error: Exception) -> str:
+    """An error in one line, with the user's line where it was raised there."""
+    line, said = line_of(error), str(error).strip().splitlines()
+    where = f", at {line}" if line else ""
+    return f"{type(error).__name__}{': ' + said[0] if said else ''}{where}"
 
 
 def refusal_for_real(target: Target, plan: Plan) -> str | None:
@@ -283,7 +291,7 @@ def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
     try:
         found = program.vjp(cotangent, *copies)
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return _said(error)
     for position, (before, after) in enumerate(zip(inputs, copies, strict=True)):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
             return f"{CHANGES} input {position}"
@@ -298,9 +306,8 @@ def _moved(place: Place, step: float) -> Any:
     """What a program is given for a place, each number times `1 + step`."""
     if place.reals is None:
         return place.data.clone() if isinstance(place.data, torch.Tensor) else place.data
-    scaled = (
-        replace(place, reals=np.asarray(place.reals * Fraction(1 + step), dtype=object)) if step else place
-    )
+    moved = np.asarray(place.reals * Fraction(1 + step), dtype=object)
+    scaled = replace(place, reals=moved) if step else place
     floats = _laid(scaled, place.dtype, INPUT_LAYOUTS.get(place.layout))
     return floats.requires_grad_(place.wanted and place.asked)
 

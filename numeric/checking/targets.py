@@ -140,6 +140,8 @@ def make_target(
         inputs = _made(inputs[0])
     elif not inputs and spec is not None:
         inputs = make_examples(_in_order(fn, read_specification(spec)), arrays=takes_arrays(fn))
+    if takes_arrays(fn):
+        inputs = [x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x for x in inputs]
     module = fn if hasattr(fn, "named_parameters") else None
     names = _names(fn, len(inputs))
     examples = [Example(name, value, True) for name, value in zip(names, inputs, strict=True)]

@@ -424,9 +424,7 @@ def redrawn(plan: Plan, attempt: int) -> Plan:
         factors = np.array(
             [Fraction(random.randrange(64, 128), 128) for _ in range(place.reals.size)], dtype=object
         )
-        reals = np.asarray(
-            place.reals * factors.reshape(place.reals.shape), dtype=object
-        )  # a number alone, too
+        reals = np.asarray(place.reals * factors.reshape(place.reals.shape), dtype=object)
         places.append(replace(place, reals=reals))
     return replace(plan, places=tuple(places))
 

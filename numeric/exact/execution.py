@@ -237,7 +237,7 @@ class Execution(TorchDispatchMode):
         """An operator that changes the sizes and strides of a tensor itself (`squeeze_`)."""
         target = args[0]
         if not isinstance(target, ExactTensor) or func.overloadpacket in _RESIZING:
-            raise UndecidableError(f"the operator {func} at {user_line()}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
         target.meta = torch.ops.aten.alias.default(target.meta)  # others may have the same
         func(target.meta, *args[1:], **kwargs)
         with no_dispatch():
@@ -248,7 +248,7 @@ class Execution(TorchDispatchMode):
         written = _written(func, args, kwargs)
         functional = functional_of(func)
         if functional is None:
-            raise UndecidableError(f"the operator {func} at {user_line()}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
         remaining = {name: value for name, value in kwargs.items() if name not in _out_names(func)}
         for argument in func._schema.arguments[len(args) :]:  # defaults that the other overload may not have
             if argument.has_default_value() and not argument.kwarg_only:
@@ -329,7 +329,7 @@ class Execution(TorchDispatchMode):
         if result is NotImplemented and func.namespace not in ("aten", "prims"):
             result = self._answer_custom(func, args, kwargs)
         if result is NotImplemented:
-            raise UndecidableError(f"the operator {func} at {user_line()}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
         traits = traits_of(func)
         self.used.operators[traits.name] = "transcription" if traits.backward else "decomposition"
         return tree_map_only(ExactTensor, lambda t: t.read(), result)
@@ -721,3 +721,13 @@ def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
 def fraction_of(number: int | float) -> Fraction:
     """The exact rational number that a Python number is."""
     return Fraction(number)
+
+
+COMPLEX = ("fft", "complex", "conj", "polar", "view_as_real")
+"""Parts of the names of operators that take or make complex numbers."""
+
+
+def _why(func: Any) -> str:
+    """Why an operator has no rule, where it never will."""
+    name = func._schema.name.split("::")[-1]
+    return ": complex numbers are not followed" if any(part in name for part in COMPLEX) else ""

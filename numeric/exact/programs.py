@@ -109,6 +109,8 @@ class Evaluated:
     single entry for the tangents of all of them."""
     together: tuple[Value | None, ...] | None = None
     """The claimed gradients for the cotangents of all outputs at once, where there are several."""
+    overwritten: bool = False
+    """Whether the backward wrote over an output."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class TorchProgram:
         try:
             with all_replayed(settings.seed), torch.enable_grad():
                 outputs = self._forward(run, inputs)
+                before = [y.storage_.value for y in outputs]
                 settings.branches.forward = settings.numbers.forward = False
                 graph = order > 1 or settings.graph
                 run.still = settings.still and order == 1
@@ -193,6 +196,7 @@ class TorchProgram:
             intended,
             pushed,
             together,
+            any(y.storage_.value is not value for y, value in zip(outputs, before, strict=True)),
         )
 
     def _forward(self, run: Execution, inputs: list[Any]) -> list[ExactTensor]:

@@ -360,7 +360,7 @@ CASES = (
     wrong("adversarial/counts its calls", CubeSecondTime.apply, X, cube, "in-place change",
           "The second backward is twice the first."),
     wrong("adversarial/shared between calls", cubes_of_two, X, lambda x: 9 * x**3,
-          "gradient of another input", "What a class keeps is of its last call."),
+          "constant factor", "What a class keeps is of its last call: 36 x^2 for 27 x^2."),
     wrong("adversarial/sliced cotangent", CubeByOffset.apply, X, cube, "layout",
           "A cotangent with a storage offset is read from the storage's start.",
           cotangent=lambda y: normal(5, *y.shape, seed=3)[2]),

@@ -240,7 +240,7 @@ CASES = (
     wrong("reductions/sum along the wrong axis", RowSumAlongWrongAxis.apply, given((3, 3)),
           lambda x: x.sum(-1), "transposed", "Right in shape for a square input, which the example is."),
     wrong("reductions/mean over the batch", MeanOverBatch.apply, given((4, 1)), torch.mean,
-          "wrong only for length > 1",
+          "constant factor",
           "Divided by the first axis alone: right where the others have size 1, as in the example.",
           given((4, 3)), spec="x: batch d"),
     right("reductions/mean", Mean.apply, X, torch.mean, "A full tensor times the cotangent."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch.autograd import Function
 
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.equivalence import equivalent
+from gradproof.numeric.checking.extents import refuse_large
 from gradproof.numeric.checking.specification import SpecificationError, make_examples, read_specification
-from gradproof.numeric.checking.targets import TargetError
+from gradproof.numeric.checking.targets import TargetError, make_target
 
 X = torch.tensor([[0.5, -1.25, 2.0], [1.5, -0.75, 0.25]], dtype=torch.float64)
 
@@ -217,3 +219,48 @@ def test_specification_that_does_not_fit(spec: str, said: str) -> None:
 def test_integers_without_bound() -> None:
     with pytest.raises(SpecificationError, match="< classes"):
         make_examples(read_specification("y: int batch"))
+
+
+class Undefined(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return grad.reshape(7, 7)  # the backward's line
+
+
+def _line(mark: str) -> str:
+    lines = Path(__file__).read_text().splitlines()
+    return f"{Path(__file__).name}:{next(k for k, line in enumerate(lines, 1) if line.endswith(mark))}"
+
+
+def test_error_of_the_backward_names_its_line() -> None:
+    found = check(Undefined.apply, X, seed=1)
+    assert found.verdict == "refuted"
+    assert _line("# the backward's line") in str(found.diagnosis)
+
+
+def test_pair_of_numpy_functions_takes_tensors() -> None:
+    found = check((lambda x: x * x, lambda grad, x: (2 * x * grad,)), X.clone().requires_grad_(), seed=1)
+    assert found.verdict == "proved"
+
+
+def test_complex_numbers_inside_are_named() -> None:
+    found = check(lambda x: torch.fft.fft(x).abs(), X, seed=1)
+    assert found.verdict == "undecided"
+    assert "complex numbers" in str(found.reason)
+
+
+def test_program_too_large_says_its_size_and_offers_smaller_shapes() -> None:
+    with pytest.raises(TargetError, match=r"1,200,000 entries.*x of shape 5x4"):
+        check(lambda x: x @ x.mT, torch.zeros(3000, 400), seed=1)
+    with pytest.raises(TargetError, match=r"one run of it computes .* numbers.*try x of shape 4x4"):
+        check(lambda x: x @ x, torch.zeros(256, 256), seed=1)
+    with pytest.raises(TargetError, match="smaller module"):
+        check(torch.nn.Linear(1000, 1000), torch.zeros(1, 1000), seed=1)
+
+
+def test_program_of_an_ordinary_size_is_taken() -> None:
+    refuse_large(make_target(lambda x: x @ x, (torch.zeros(32, 32),)), 0)
