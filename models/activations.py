@@ -40,7 +40,9 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
 def _along(function: Function, x: Tensor, dim: int) -> Tensor:
     if x.ndim == 0:
         return function(x[None])[0]
-    return function(x) if dim in (-1, x.ndim - 1) else function(x.movedim(dim, -1)).movedim(-1, dim)
+    if dim in (-1, x.ndim - 1):
+        return function(x)
+    return function(x.movedim(dim, -1), views_of=(x,)).movedim(-1, dim)
 
 
 class Identity(nn.Identity):

@@ -50,11 +50,15 @@ class Function:
         """The kernel of the operation for PyTorch."""
         return lower(self.operation, "torch")
 
-    def __call__(self, *inputs: Tensor, **parameters: float) -> Any:
-        """The output, a tuple where there are several; hyper-parameters by name."""
+    def __call__(self, *inputs: Tensor, views_of: tuple[Tensor, ...] = (), **parameters: float) -> Any:
+        """The output, a tuple where there are several; hyper-parameters by name.
+
+        torch.compile forgets that a view which the backward pass reads needs a gradient, and then takes that
+        pass for a constant: what the inputs are `views_of` is remembered, and a second derivative is refused.
+        """
         inputs = autocast(inputs, self.precision)
         if torch.compiler.is_compiling():
-            return _traced(self.label, inputs, parameters)
+            return _traced(self.label, inputs, parameters, views_of)
         return self.kernel(*inputs, **parameters)
 
 
@@ -90,10 +94,12 @@ def _described(label: str) -> tuple[str, int, tuple[str, ...], tuple[float, ...]
 _described._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
-def _traced(label: str, inputs: tuple[Tensor, ...], parameters: dict[str, float]) -> Any:
+def _traced(
+    label: str, inputs: tuple[Tensor, ...], parameters: dict[str, float], views_of: tuple[Tensor, ...]
+) -> Any:
     """The outputs as the compiler is to see them: of one operator."""
     key, count, names, defaults = _described(label)
     graphs.refuse_transformations(label)
     values = [float(parameters.get(n, d)) for n, d in zip(names, defaults, strict=True)]
-    made = graphs.forward(key, list(inputs), values)
+    made = graphs.forward(key, [*inputs, *views_of], values)
     return made[0] if count == 1 else tuple(made[:count])

@@ -66,12 +66,14 @@ def cross_entropy(
                 "CrossEntropyLoss: a target of probabilities has the shape of the logits, "
                 f"{tuple(logits.shape)}, found {tuple(target.shape)}"
             )
-        each = _soft[weight is not None](scores, target.movedim(axis, -1), *extra, **parameters)
+        moved = target.movedim(axis, -1)
+        each = _soft[weight is not None](scores, moved, *extra, views_of=(logits, target), **parameters)
         return _reduced(each, reduction)
     target = _counted(target, scores.shape[-1], ignore_index)
     if weight is None and reduction == "mean":
-        return _cross_entropy(scores, target, **parameters)
-    return _cross_entropy_options[weight is not None, reduction](scores, target, *extra, **parameters)
+        return _cross_entropy(scores, target, views_of=(logits,), **parameters)
+    function = _cross_entropy_options[weight is not None, reduction]
+    return function(scores, target, *extra, views_of=(logits,), **parameters)
 
 
 def _counted(target: Tensor, classes: int, ignore_index: int) -> Tensor:

@@ -17,13 +17,16 @@ from torch.autograd import forward_ad
 if TYPE_CHECKING:
     from gradproof.numeric.kernels import Call, Kernel
 
+LAYOUT = "row by row"
+"""How results lie in memory, which compiled graphs that are kept on disk rely on."""
+
 _kernels: dict[str, Kernel] = {}
 """Every kernel for PyTorch that was made: a compiled graph knows its kernel by the key alone."""
 
 
 def register(kernel: Kernel) -> str:
     """The key under which the operators find the kernel."""
-    key = f"{kernel.label}:{hashlib.sha256(repr(kernel.program).encode()).hexdigest()[:16]}"
+    key = f"{kernel.label}:{hashlib.sha256((LAYOUT + repr(kernel.program)).encode()).hexdigest()[:16]}"
     _kernels.setdefault(key, kernel)
     return key
 
@@ -51,7 +54,7 @@ def refuse_transformations(label: str) -> None:
 
 @torch.library.custom_op("gradproof::forward", mutates_args=())
 def forward(key: str, inputs: Sequence[Tensor], parameters: Sequence[float]) -> list[Tensor]:
-    """The outputs of a kernel, then what only its VJP needs."""
+    """The outputs of a kernel, then what only its VJP needs; tensors beyond its inputs are held for that, unread."""
     kernel, call, arrays = _call(key, inputs, parameters)
     with torch.no_grad():
         return _forward(kernel, call, arrays, in_place=True)
@@ -102,6 +105,7 @@ def _backward(ctx: Any, gradients: Sequence[Tensor | None]) -> tuple[Any, ...]:
     found = iter(vjp(ctx.key, given, made, cotangents, ctx.parameters))
     inputs = _kernels[ctx.key].program.inputs
     adjoints = [next(found) if t.dtype == "real" else None for t in inputs]
+    adjoints += [None] * (len(given) - len(inputs))
     return None, adjoints, None if ctx.parameters else []  # PyTorch takes an empty list for one of tensors
 
 
@@ -113,6 +117,7 @@ def _call(
 ) -> tuple[Kernel, Call, list[Tensor]]:
     kernel = _kernels[key]
     names = [p.name for p in kernel.program.parameters]
+    inputs = inputs[: len(kernel.program.inputs)]
     call, arrays = kernel.call(inputs, dict(zip(names, parameters, strict=True)))
     return kernel, call, arrays
 
@@ -140,10 +145,13 @@ def _vjp(
 
 
 def _apart(results: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-    """The results in memory of their own, as an operator has to return them."""
+    """The results in memory of their own, as an operator has to return them, row by row: the compiler relies on
+    the strides of the run that it saw, and a run in place has others.
+    """
     seen = {o.untyped_storage()._cdata for o in others}
     made: list[Tensor] = []
     for r in results:
-        made.append(r.clone() if r.untyped_storage()._cdata in seen else r)
+        own = r.clone() if r.untyped_storage()._cdata in seen else r
+        made.append(own.contiguous())
         seen.add(made[-1].untyped_storage()._cdata)
     return made

@@ -102,7 +102,12 @@ def test_vmap_is_a_loop(case: Case) -> None:
 # --- compiled
 
 
-COMPILED = ("Linear(in_features=4, out_features=5)", "LSTM(input_size=3, hidden_size=4, proj_size=2)")
+COMPILED = (
+    "Linear(in_features=4, out_features=5)",
+    "LSTM(input_size=3, hidden_size=4, proj_size=2)",
+    "CrossEntropyLoss()",  # classes in the middle: what comes out of place lies otherwise in memory
+    "Softmax(dim=0)",
+)
 compiled = pytest.mark.parametrize(
     "case",
     [pytest.param(c, id=str(c), marks=() if str(c) in COMPILED else pytest.mark.slow) for c in LAYERS],
@@ -140,6 +145,17 @@ def test_a_transformation_of_what_is_compiled_is_right_or_refused(name: str, mod
         assert str(refusal)
     else:
         close(found, wanted, 1e-9)
+
+
+@pytest.mark.parametrize("name", ["Softmax", "CrossEntropyLoss"])
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_no_second_derivative_of_what_is_compiled_is_silently_none(name: str, backend: str) -> None:
+    """Where the backward pass reads only a view of an input, PyTorch would take it for a constant."""
+    torch._dynamo.reset()
+    case = next(c for c in LAYERS if c.name == name)
+    loss, parameters, moved = loss_of(case.ours, case)
+    with pytest.raises(RuntimeError, match="double backward"):
+        double(torch.compile(loss, fullgraph=True, backend=backend), parameters, moved, unused=True)
 
 
 def _mapped(loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor]) -> Tensor:
