@@ -54,7 +54,10 @@ def refuse_transformations(label: str) -> None:
 
 @torch.library.custom_op("gradproof::forward", mutates_args=())
 def forward(key: str, inputs: Sequence[Tensor], parameters: Sequence[float]) -> list[Tensor]:
-    """The outputs of a kernel, then what only its VJP needs; tensors beyond its inputs are held for that, unread."""
+    """The outputs of a kernel, then what only its VJP needs.
+
+    Tensors beyond its inputs are kept for the VJP, and not read.
+    """
     kernel, call, arrays = _call(key, inputs, parameters)
     with torch.no_grad():
         return _forward(kernel, call, arrays, in_place=True)
@@ -145,8 +148,9 @@ def _vjp(
 
 
 def _apart(results: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-    """The results in memory of their own, as an operator has to return them, row by row: the compiler relies on
-    the strides of the run that it saw, and a run in place has others.
+    """The results in memory of their own, as an operator has to return them.
+
+    They lie row by row: the compiler relies on the strides of the run that it saw; a run in place has others.
     """
     seen = {o.untyped_storage()._cdata for o in others}
     made: list[Tensor] = []

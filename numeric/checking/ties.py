@@ -90,7 +90,7 @@ def _equal_at(
             for point in points:
                 plan = replace(point, name=f"equal numbers at {site}{which}", kind="kink")
                 try:
-                    met = runner.run_once(plan, 0).branches
+                    met = runner.run_once(replace(plan, kind="values"), 0).branches  # all inputs at once
                 except FAILED:
                     continue
                 if has_tie(met, site):  # where several are equal there are more sides than are looked at

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from gradproof import check
-from tests.models.cases import LAYERS, Case
+from tests.models.cases import LAYERS, Case, case
 
 QUICK = {
     "Linear(in_features=4, out_features=5, bias=False)",
@@ -25,9 +26,42 @@ WITHHELD = "Embedding(num_embeddings=5, embedding_dim=3, padding_idx=2)"
 """The gradient of the padding row is 0 by intent, as in PyTorch, which is not the derivative."""
 
 
+SMALL = {"d_model": 4, "nhead": 2, "dim_feedforward": 3, "dropout": 0.0, "batch_first": True}
+CAUSAL = torch.ones(3, 3, dtype=torch.bool).triu(1)
+TRANSFORMERS = (
+    case("TransformerEncoderLayer", (2, 3, 4), **SMALL),
+    case("TransformerEncoderLayer", (2, 3, 4), **SMALL, norm_first=True, activation="gelu", bias=False),
+    case("TransformerDecoderLayer", (2, 3, 4), (2, 2, 4), **SMALL, call={"tgt_mask": CAUSAL}),
+    case("Transformer", (1, 2, 4), (1, 3, 4), **SMALL, num_encoder_layers=1, num_decoder_layers=1),
+)
+"""Checked at these sizes: at those of LAYERS they take minutes."""
+
+
+class Called(nn.Module):
+    """A layer that is called with further arguments."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        self.layer, self.call = case.ours, case.call
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.layer(*inputs, **self.call)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TRANSFORMERS, ids=str)
+def test_transformer_layers_are_proved(case: Case) -> None:
+    found = check(Called(case), *case.drawn(), seed=0)
+    assert found.verdict == "proved", str(found)
+
+
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(c, id=str(c), marks=() if str(c) in QUICK else pytest.mark.slow) for c in LAYERS],
+    [
+        pytest.param(c, id=str(c), marks=() if str(c) in QUICK else pytest.mark.slow)
+        for c in LAYERS
+        if not c.name.startswith("Transformer")
+    ],
 )
 def test_the_quick_are_proved_and_what_is_withheld_is_refuted(case: Case) -> None:
     module, inputs = case.ours, case.drawn()
