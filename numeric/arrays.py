@@ -22,6 +22,10 @@ class Library(Protocol):
         """The dtype of results for these real arrays, and the dtype in which to compute them."""
         ...
 
+    def adds_up_in_float32(self, dtype: Any) -> bool:
+        """Whether products of matrices in a low dtype are added up in float32 and rounded once."""
+        ...
+
     def cast(self, array: Any, dtype: Any) -> Any:
         """The array in another dtype; the array itself where it has it."""
         ...
@@ -68,6 +72,9 @@ class NumpyLibrary:
         result = np.result_type(*(a.dtype for a in arrays))
         return result, np.dtype(np.float32) if result == np.float16 else result
 
+    def adds_up_in_float32(self, dtype: Any) -> bool:
+        return False
+
     def cast(self, array: Any, dtype: Any) -> Any:
         return np.asarray(array).astype(dtype, copy=False)
 
@@ -88,7 +95,7 @@ class NumpyLibrary:
 
 
 class TorchLibrary:
-    """PyTorch: float16 and bfloat16 are computed in float32."""
+    """PyTorch: float16 and bfloat16 are computed in float32, but for products of matrices in bfloat16."""
 
     def __init__(self) -> None:
         import torch
@@ -114,6 +121,10 @@ class TorchLibrary:
                 result = self.torch.promote_types(result, a.dtype)
         low = result in (self.torch.float16, self.torch.bfloat16)
         return result, self.torch.float32 if low else result
+
+    def adds_up_in_float32(self, dtype: Any) -> bool:
+        """bfloat16; products in float16 are slow on the CPU."""
+        return dtype == self.torch.bfloat16
 
     def cast(self, array: Any, dtype: Any) -> Any:
         return array if array.dtype == dtype else array.to(dtype)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gradproof.numeric.arrays import Library, library
+from gradproof.numeric.bilinear import is_bilinear
 from gradproof.numeric.derivatives import tangent_program
 from gradproof.numeric.rewriting import Row
 from gradproof.numeric.shapes import Shapes, measure
@@ -255,6 +256,8 @@ class Kernel:
         shapes = measure(self.label, self.program.inputs, [tuple(a.shape) for a in arrays])
         real = [a for a, t in zip(arrays, self.program.inputs, strict=True) if t.dtype == "real"]
         result, compute = self.library.common(real)
+        if self.library.adds_up_in_float32(result) and self.is_bilinear:
+            compute = result
         zeros = frozenset(
             n
             for n, v in filled.items()
@@ -439,6 +442,11 @@ class Kernel:
         else:
             outputs = self.forward(*inputs, **parameters)[0]
         return outputs[0] if len(outputs) == 1 else outputs
+
+    @cached_property
+    def is_bilinear(self) -> bool:
+        """Whether there is nothing but products of matrices."""
+        return is_bilinear(self.program)
 
     @cached_property
     def gradient(self) -> Kernel:
