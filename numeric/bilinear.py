@@ -1,4 +1,4 @@
-"""Which programs multiply matrices and do nothing else: those lose little in the low precision of their inputs."""
+"""Which programs multiply matrices and do nothing else: those can be computed in bfloat16 itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gradproof.symbolic.operation import Definition, Program, flat
 
 
 def is_bilinear(program: Program) -> bool:
-    """Whether each line adds up inputs, their sums, and contractions of two of them, one contraction at least."""
+    """Whether each line adds up inputs, their sums, and contractions of two of them, and one is there."""
     found = False
     for statement in flat(program.statements):
         if not isinstance(statement, Definition):

@@ -136,7 +136,7 @@ class _Products(TorchDispatchMode):
     (torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32), (torch.float32, torch.float32),
 ])  # fmt: skip
 def test_products_of_bfloat16_are_taken_in_it(dtype: torch.dtype, of_products: torch.dtype) -> None:
-    """PyTorch adds them up in float32: the errors at 300 terms are at most twice those of the plain formula."""
+    """PyTorch adds them up in float32: errors at 300 terms are at most twice those of the plain formula."""
     torch.manual_seed(0)
     made = [torch.randn(*shape).to(dtype) for shape in ((40, 300), (20, 300), (20,), (40, 20))]
     ours = models.Linear(300, 20).to(dtype)
@@ -144,8 +144,8 @@ def test_products_of_bfloat16_are_taken_in_it(dtype: torch.dtype, of_products: t
     for kind in (torch.float64, dtype, None):
         x, w, b, u = (t.to(kind or dtype).requires_grad_(n < 3) for n, t in enumerate(made))
         with _Products() as products:
-            call = functional_call(ours, {"weight": w, "bias": b}, (x,)) if kind is None else x @ w.T + b
-            sides.append([call, *torch.autograd.grad(call, (x, w, b), u)])
+            y = functional_call(ours, {"weight": w, "bias": b}, (x,)) if kind is None else x @ w.T + b
+            sides.append([y, *torch.autograd.grad(y, (x, w, b), u)])
     assert products.dtypes == {of_products}
     for right, plain, mine in zip(*sides, strict=True):
         assert mine.dtype == dtype
