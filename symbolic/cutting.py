@@ -162,7 +162,9 @@ class _Solver:
         raise UnsolvableError(f"{part} = 0")
 
     def of_turn(self, atom: Call, value: Expr, part: Expr) -> list[Expr]:
-        """Where a sine or a cosine has a value, its angle in a bounded range."""
+        """Where a sine or a cosine has a constant value, its angle in a bounded range."""
+        if parameters(value):
+            raise UnsolvableError(f"{part} = 0")
         if -1 in (strict_sign(self.place, 1 - value), strict_sign(self.place, 1 + value)):
             return []
         (angle,) = atom.arguments
