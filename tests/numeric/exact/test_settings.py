@@ -66,7 +66,8 @@ def test_values_are_of_the_kind_that_is_named(spec: str, value: Any, varied: set
     pair = (lambda x, k: x * x * k, lambda g, x, k: (2 * x * g * k, None))
     result = check(pair, np.array([1.5, -2.0]), value, spec=spec, seed=1)
     assert result.verdict == "proved"
-    assert {name for name in result.varied["accepted"] if name.startswith("k = ")} == varied
+    accepted = [name for name in result.varied["accepted"] if name.startswith("k = ")]
+    assert {name.partition(",")[0].partition(":")[0] for name in accepted} == varied
 
 
 def test_value_that_the_forward_refuses_is_not_accepted() -> None:
