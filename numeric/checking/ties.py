@@ -36,7 +36,9 @@ MAX_SOLVED = 48
 GRID = 64
 DIGIT_STEPS = 8
 """Steps of Newton's method in balls: each adds the digits of a float."""
-SHORT = (24, 60, 100)
+SOLVED = 1e-80
+"""What is no difference among so many digits."""
+SHORT = (60, 100)
 """So many bits may the denominators have of numbers that were found to many digits."""
 
 Run = Callable[[Plan], None]
@@ -175,7 +177,7 @@ def _solve_exactly(
         own = [k for k in spots if first <= k < first + place.reals.size]
         first += place.reals.size
         half = len(own) // 2
-        for columns in filter(None, (own, own[-1:], own[:half], own[half:]) if half else (own,)):
+        for columns in filter(None, (own[-1:], own, own[:half], own[half:]) if half else (own,)):
             others = [k for k in spots if k not in columns]
             grid = _pinned(plan, others, _on_grid)  # such as balls hold exactly
             solved = _newton_in_balls(runner, grid, columns, site, findings, which)
@@ -201,14 +203,14 @@ def _newton_in_balls(
         differences = np.array([row[0] for row in rows])
         slopes = np.array([row[1][list(columns)] for row in rows])
         finite = np.all(np.isfinite(differences)) and np.all(np.isfinite(slopes))
-        if not rows or not finite or not np.any(differences):  # a norm has no slope at 0
+        if not rows or not finite or np.all(np.abs(differences) < SOLVED):  # a norm has no slope at 0
             return plan
         scale = np.abs(slopes).max(axis=1, keepdims=True)
         scale[scale == 0] = 1
         step = np.zeros(count)
         step[list(columns)] = np.linalg.lstsq(slopes / scale, -differences / scale[:, 0], rcond=1e-10)[0]
         plan = moved_by(plan, step, None)
-    return plan
+    return None
 
 
 def _wanted(findings: Findings, sites: Sequence[Site]) -> Missing:

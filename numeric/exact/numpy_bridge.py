@@ -59,7 +59,7 @@ class NumpyBridge:
 
     def leave(self, tensor: ExactTensor, force: bool = False) -> Any:
         """`tensor.numpy()`: an array with the tensor's memory."""
-        if tensor.requires_grad and not force:
+        if torch.is_grad_enabled() and tensor.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )

@@ -107,6 +107,7 @@ _PLAIN: dict[Any, Callable[[Any], Any]] = {
     torch.Tensor.__int__: int,
     torch.Tensor.__index__: int,
 }
+_ARRAYS = {torch.Tensor.numpy, torch.Tensor.__array__}
 _MEMORY = {
     torch.Tensor.numpy,
     torch.Tensor.__array__,
@@ -203,10 +204,10 @@ class EscapeGuard(TorchFunctionMode):
                 return ExactScalar(_scalar(tensor))
             if func is torch.Tensor.tolist:
                 return _to_list(tensor)
-            wanted = func in _ITEM or func is torch.Tensor.numpy
+            wanted = func in _ITEM or func in _ARRAYS
             shown = shown_in_floats(tensor) if wanted else None
             if shown is not None:
-                return shown if func is torch.Tensor.numpy else _PLAIN[func](shown.item())
+                return shown if func in _ARRAYS else _PLAIN[func](shown.item())
             if func is torch.Tensor.__float__:
                 raise _float_escapes()
             if func in _ITEM:
