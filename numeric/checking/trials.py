@@ -81,11 +81,11 @@ def cotangent_place(plan: Plan, position: int, shape: Shape) -> Place:
 def _cotangent(seed: int, name: str, how: str, position: int, shape: Shape) -> Place:
     random = Random(f"{seed}/{name}/cotangent {position}")
     count = prod(shape)
-    scale = 4096 if how == "large" else 1
+    scale, denominator = 4096 if how == "large" else 1, 2**85 if how == "tiny" else 32
     sizes = [scale * (1 + size) for size in draw_below(95, count, random)]
     signs = {"positive": [0] * count, "negative": [1] * count}.get(how)
     signs = draw_below(2, count, random) if signs is None else signs
-    drawn = [ratio(-size if sign else size, 32) for size, sign in zip(sizes, signs, strict=True)]
+    drawn = [ratio(-size if sign else size, denominator) for size, sign in zip(sizes, signs, strict=True)]
     numbers = as_array(drawn, shape)
     ties = None
     if how == "single" and numbers.size > 1:

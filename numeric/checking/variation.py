@@ -304,7 +304,7 @@ class Maker:
             yield self.plan(f"all {layout}", "layout", layout=layout, cotangent_layout=layout)
         yield replace(self.plan("the backward run twice", "twice"), twice=True)
         yield replace(self.plan("a backward that can be derived again", "graph"), graph=True)
-        for sign in ("positive", "negative", "large", "0"):
+        for sign in ("positive", "negative", "large", "tiny", "0"):
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
 
     def cotangents(self, constants: Iterable[Fraction]) -> Iterator[Plan]:

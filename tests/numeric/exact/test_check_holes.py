@@ -302,6 +302,17 @@ def test_zeros_are_met_for_each_value_of_a_setting() -> None:
     assert result.diagnosis is not None and result.diagnosis.startswith("undefined")
 
 
+TINY = {
+    "entries": lambda x, g: torch.where(g.abs() < 1e-12, 0.0, g * x.cos()),
+    "all": lambda x, g: torch.zeros_like(g) if g.abs().sum() < 1e-8 else g * x.cos(),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_cotangents_that_are_tiny_count(name: str) -> None:
+    assert check(custom(torch.sin, TINY[name]), X, seed=1).verdict == "refuted"
+
+
 def test_a_number_alone_is_drawn_again() -> None:
     x = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
 
