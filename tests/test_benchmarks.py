@@ -166,7 +166,7 @@ def test_audit_finds_what_pytorch_gets_wrong() -> None:
     wrong = audit.judge(by_name["ldexp"])
     assert (wrong.verdict, wrong.first) == ("refuted", "refuted")
     assert wrong.witness.startswith("dy/dinput0 at input0 = ")
-    assert "PyTorch's 0, true 0.25" in wrong.witness
+    assert "PyTorch's 0, true 0." in wrong.witness  # 2^-k times the cotangent
     right = audit.judge(by_name["tanh"])
     assert (right.first, right.second) == ("proved", "proved")
     assert right.executed == "rows; transcription: `tanh_backward`"
