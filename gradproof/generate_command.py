@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ def _continued(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator
     except ValueError as problem:
         raise InputError(str(problem)) from None
     vocabulary = vocabulary_from(trained.saved)
-    text = prompt or "\n"
+    text = prompt or _start(vocabulary.tokens, len(vocabulary.special))
     by_character = vocabulary.unit == "char"
     if unknown := vocabulary.unknown(text):
         what = "character" if by_character else "word"
@@ -84,6 +84,11 @@ def _continued(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator
         line_ends = piece == "\n"
         yield piece if by_character or line_ends else apart + piece
         apart = "" if by_character or line_ends else " "
+
+
+def _start(tokens: Sequence[str], special: int) -> str:
+    """What stands before a text without a prompt: the end of a line, where the model knows one, or a space."""
+    return next((token for token in ("\n", " ") if token in tokens), tokens[special])
 
 
 def _labelled(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator[str]:

@@ -166,6 +166,18 @@ def test_generate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
             assert {line.split()[0] for line in said.splitlines()} == {"yes", "no"}
 
 
+@pytest.mark.parametrize("text", ["one line without an end ", "none,of,these,spaces,"])
+def test_a_text_without_a_prompt_needs_no_end_of_a_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text(text * 60, encoding="utf-8")
+    small = ["--width=8", "--layers=1", "--context=12", "--batch=4", "--steps=1", f"--out={tmp_path / 'run'}"]
+    assert run(["train", "char-lm", str(tmp_path / "text.txt"), *small]) == 0
+    capsys.readouterr()
+    assert run(["generate", str(tmp_path / "run"), "--length=9"]) == 0
+    assert len(capsys.readouterr().out) == 9 + 1
+
+
 def test_a_reader_may_leave(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("some words on a line\n" * 60, encoding="utf-8")
     small = ["--width=8", "--layers=1", "--context=12", "--batch=4", "--steps=1", f"--out={tmp_path / 'run'}"]
