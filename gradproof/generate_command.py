@@ -87,7 +87,7 @@ def _continued(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator
 
 
 def _start(tokens: Sequence[str], special: int) -> str:
-    """What stands before a text without a prompt: the end of a line, where the model knows one, or a space."""
+    """What stands before a text without a prompt: the end of a line, where one is known, or a space."""
     return next((token for token in ("\n", " ") if token in tokens), tokens[special])
 
 
