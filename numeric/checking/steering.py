@@ -52,7 +52,7 @@ def steer(runner: Runner, plan: Plan, missing: Missing, random: Random, overshoo
     some = None if random.random() < 0.5 else random.randrange(1, 4)
     for _ in range(STEPS):
         try:
-            looked = runner.look(plan, wanted=missing).branches
+            looked = _look(runner, plan, missing)
         except FAILED:
             return None
         if meets(looked, missing):
@@ -66,6 +66,13 @@ def steer(runner: Runner, plan: Plan, missing: Missing, random: Random, overshoo
         plan = moved
     sides = [plan] if overshoot else [plan, *(_scaled(plan, scale) for scale in SCALES)]
     return next((side for side in sides if _meets_at(runner, side, missing)), None)
+
+
+def _look(runner: Runner, plan: Plan, missing: Missing) -> Branches:
+    try:
+        return runner.look(plan, wanted=missing).branches
+    except RoundedAwayError:  # floats overflow there
+        return runner.look(plan, wanted=missing, precise=True).branches
 
 
 def _scaled(plan: Plan, scale: Fraction) -> Plan:
@@ -106,7 +113,7 @@ def _aims(gaps: Sequence[Gap], count: int, random: Random, overshoot: float) -> 
         if tangent is None or len(tangent) != count:  # not moved by the inputs, or by something else
             continue
         differences = np.asarray(gap.difference.reals, dtype=np.float64).reshape(-1)
-        slopes = tangent.reshape(tangent.shape[0], -1)
+        slopes = tangent.reshape(tangent.shape[0], -1).astype(np.float64)
         if gap.entries is None or gap.entries.shape != gap.difference.shape:
             spots = [int(np.argmax(sign * differences))] if differences.size else []
         else:

@@ -401,7 +401,7 @@ class Maker:
     def _anywhere(
         self, name: str, sizes: Mapping[str, int], scales: Sequence[Fraction], random: Random
     ) -> Plan:
-        """Numbers of a random magnitude and sign, of each input for itself."""
+        """Numbers of a random magnitude and sign, of each input for itself; now and then of each entry."""
         places = [
             place_of(
                 self.target, k, sizes, random, random.choice(scales) * random.choice((1, 1, 3)),
@@ -409,8 +409,19 @@ class Maker:
             )
             for k in range(len(self.target.examples))
         ]  # fmt: skip
+        if random.randrange(4) == 0:
+            places = [_of_all_magnitudes(place, scales, random) for place in places]
         kind = "values" if dict(sizes) == dict(self.target.sizes) else "sizes"
         return Plan(name, tuple(places), seed=self.seed, kind=kind, axes=tuple(sizes.items()))
+
+
+def _of_all_magnitudes(place: Place, scales: Sequence[Fraction], random: Random) -> Place:
+    if place.reals is None or place.domain not in ("real", "positive") or place.ties is not None:
+        return place
+    largest = max((abs(number) for number in place.reals.reshape(-1)), default=0) or 1
+    factors = [random.choice(scales) * 3 / largest for _ in range(place.reals.size)]
+    spread = place.reals * np.array(factors, dtype=object).reshape(place.reals.shape)
+    return replace(place, reals=np.asarray(spread, dtype=object))
 
 
 def redrawn(plan: Plan, attempt: int) -> Plan:
