@@ -63,34 +63,28 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
     if missing():
         _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
     for axes, branches in list(findings.elsewhere.items()):
-        if axes and runner.spent <= limit and len(branches.sides) <= MAX_SITES and branches.missing():
+        if axes:
             sizes = dict(axes)
-            _exclude(runner, iter([maker.plan("bounds", "sizes", sizes)]), branches)
             points = maker.at_sizes(sizes, findings.branches.constants)
-            _search(
-                runner,
-                points,
-                branches.missing,
-                run,
-                SEARCH_ELSEWHERE,
-                limit,
-                lambda *_: None,
-                lambda plan: iter([plan]),
-            )
+            _search_apart(runner, branches, maker.plan("bounds", "sizes", sizes), points, run, limit)
     for settings, branches in list(findings.set_to.items()):
-        if runner.spent <= limit and len(branches.sides) <= MAX_SITES and branches.missing():
-            _exclude(runner, iter([maker.set_to(settings, maker.plan("bounds", "values"))]), branches)
-            points = (maker.set_to(settings, plan) for plan in maker.far(findings.branches.constants))
-            _search(
-                runner,
-                points,
-                branches.missing,
-                run,
-                SEARCH_ELSEWHERE,
-                limit,
-                lambda *_: None,
-                lambda plan: iter([plan]),
-            )
+        within = maker.set_to(settings, maker.plan("bounds", "values"))
+        points = (maker.set_to(settings, plan) for plan in maker.far(findings.branches.constants))
+        _search_apart(runner, branches, within, points, run, limit)
+
+
+def _search_apart(
+    runner: Runner, branches: Branches, within: Plan, points: Iterator[Plan], run: Run, limit: float
+) -> None:
+    """The same where sides are counted apart: at other sizes, or for other values of a setting."""
+    if runner.spent > limit or len(branches.sides) > MAX_SITES or not branches.missing():
+        return
+    _exclude(runner, iter([within]), branches)
+    _search(runner, points, branches.missing, run, SEARCH_ELSEWHERE, limit, lambda *_: None, _alone)
+
+
+def _alone(plan: Plan) -> Iterator[Plan]:
+    yield plan
 
 
 def _exclude(runner: Runner, plans: Iterator[Plan], branches: Branches) -> None:
