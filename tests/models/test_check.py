@@ -18,7 +18,7 @@ from tests.models.cases import LAYERS, Case, case
 QUICK = {
     "Linear(in_features=4, out_features=5, bias=False)",
     "Embedding(num_embeddings=5, embedding_dim=3)",
-    *(f"{name}()" for name in ("ReLU", "Sigmoid", "Tanh", "LeakyReLU", "ELU", "SiLU", "GELU", "MSELoss")),
+    *(f"{name}()" for name in ("ReLU", "Sigmoid", "LeakyReLU", "GELU", "MSELoss")),
     "LogSoftmax(dim=-1)",
     "BCEWithLogitsLoss()",
 }

@@ -123,6 +123,7 @@ class TestSearch:
                 expected.append(token)
             assert found == expected
 
+    @pytest.mark.slow
     def test_a_beam_of_everything_finds_the_best(self, kind: str) -> None:
         model = self.model(kind)
         others = [n for n in range(6) if n != self.END]

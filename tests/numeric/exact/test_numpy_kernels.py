@@ -50,7 +50,13 @@ def tried(program: Any, arrays: list[Any], seed: int) -> Trial:
     return trial if trial.agrees else try_program(program, arrays, seed, meant=True)
 
 
-@pytest.mark.parametrize("chosen", VARIANTS, ids=lambda o: o.label)
+def _kept_short(chosen: Operation) -> Any:
+    """The variants of the blocks take seconds each; one of them is run each time."""
+    long = chosen.label.startswith("transformer_block") and chosen.label != "transformer_block_pre"
+    return pytest.param(chosen, id=chosen.label, marks=pytest.mark.slow if long else ())
+
+
+@pytest.mark.parametrize("chosen", map(_kept_short, VARIANTS))
 def test_backward_of_every_kernel(chosen: Operation) -> None:
     kernel, sizes, branches = lower(chosen, "numpy"), sizes_of(chosen.program), Branches()
     for seed in range(1, 25):

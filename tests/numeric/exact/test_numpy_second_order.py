@@ -86,7 +86,7 @@ def test_kernel_with_another_forward_mode_is_refuted() -> None:
     assert found["y", "x"] == found["(dy/dx)", "x"] == "proved"
 
 
-@pytest.mark.parametrize("name", ["gelu", "cross_entropy", "linear"])
+@pytest.mark.parametrize("name", ["gelu", pytest.param("cross_entropy", marks=pytest.mark.slow), "linear"])
 def test_kernel_is_proved(name: str) -> None:
     arrays = {"gelu": (X,), "cross_entropy": (X, LABELS), "linear": (X, W.T.copy(), B)}[name]
     assert set(verdicts(lower(name, "numpy"), *arrays).values()) == {"proved"}
