@@ -56,7 +56,7 @@ def _kept_short(chosen: Operation) -> Any:
     return pytest.param(chosen, id=chosen.label, marks=pytest.mark.slow if long else ())
 
 
-@pytest.mark.parametrize("chosen", map(_kept_short, VARIANTS))
+@pytest.mark.parametrize("chosen", [_kept_short(chosen) for chosen in VARIANTS])
 def test_backward_of_every_kernel(chosen: Operation) -> None:
     kernel, sizes, branches = lower(chosen, "numpy"), sizes_of(chosen.program), Branches()
     for seed in range(1, 25):
