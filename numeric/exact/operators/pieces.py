@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.branches import identical
 from gradproof.numeric.exact.duals import Array, Dual, Shape, expand
 from gradproof.numeric.exact.execution import (
     Execution,
@@ -95,7 +94,7 @@ def _register_comparison(
         made = torch.from_numpy(np.asarray(test(sides)))
         # Which numbers are infinite does not depend on the sizes of the finite ones.
         infinite = np.all(infinite_entries(x)) or np.all(infinite_entries(y))
-        same = equality and np.all(identical(x, y))
+        same = equality and len(run.called) > 1 and run.called[0] is run.called[1]  # `x == x`: is it NaN?
         if (x.constant is None or y.constant is None) and not infinite and not same:
             mark_decided(made, "equality" if equality else "order")
             if x.bounds is not None and y.bounds is not None:

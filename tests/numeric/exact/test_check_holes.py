@@ -479,6 +479,7 @@ REGAINED = {
     "normalize": lambda x: torch.nn.functional.normalize(x, dim=-1),
     "pairwise_distance": lambda x: torch.nn.functional.pairwise_distance(x, x.flip(0) + 1),
     "nanmean": lambda x: x.nanmean(-1),
+    "norm": lambda x: x.norm(),
     "logaddexp2": lambda x: torch.logaddexp2(x, x.flip(0)),
 }
 
