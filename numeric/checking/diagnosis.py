@@ -285,10 +285,12 @@ def _of_shape(evidence: Evidence) -> str | None:
         return None
     if true.ndim >= 2 and true.shape[-1] == true.shape[-2] and is_same(claimed, np.swapaxes(true, -1, -2)):
         return "transposed"
-    if evidence.forwards is not None and is_same(claimed, evidence.forwards):
+    forwards = evidence.forwards
+    if forwards is not None and is_same(claimed, forwards) and not is_same(true, forwards):
         return f"transposed: the Jacobian is applied to the cotangent, not its transpose{_only(evidence)}"
     for axis, size in enumerate(true.shape):
-        if size > 1 and is_same(claimed, np.flip(true, axis)):
+        flipped = np.flip(true, axis)
+        if size > 1 and is_same(claimed, flipped) and not is_same(true, flipped):
             return f"transposed: flipped along axis {axis}{_only(evidence)}"
     turned = evidence.turned()
     return None if turned is None else f"transposed: right with {turned}"

@@ -192,7 +192,9 @@ def _turned(runner: Runner, plan: Plan, pair: Pair, seen: Examination) -> str | 
     """Which of the inputs and the cotangent, transposed or flipped, give the claimed gradient, or its
     transpose.
     """
-    claimed, cotangent = gradients_of(seen)[1], seen.cotangent
+    (own, claimed), cotangent = gradients_of(seen)[:2], seen.cotangent
+    if is_same(own, claimed):  # but for a little: whatever is near the one is near the other
+        return None
     square = [k for k, place in enumerate(plan.places) if _is_square(place)]
     moved = [*square, *([-1] if _is_square(cotangent) else [])]
     if pair.first != -1 or len(moved) > MAX_TURNED:

@@ -161,3 +161,10 @@ def test_detached_path_of_which_nothing_is_left() -> None:
     found = check(lambda x: x.exp().detach() * SQUARE[0], X, seed=1)
     assert found.verdict == "refuted"
     assert "missing through a detached path: that through detach" in str(found.diagnosis)
+
+
+def test_what_is_wrong_by_little_is_not_turned() -> None:
+    """Near 0 PyTorch's derivative of i1 is 1/2, where the true one is a little more: no transpose, no flip."""
+    found = check(torch.special.i1, torch.tensor([0.25, -0.5, 1.0], dtype=torch.float64), seed=1)
+    assert found.verdict == "refuted"
+    assert "transposed" not in str(found.diagnosis)
