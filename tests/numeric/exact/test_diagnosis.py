@@ -164,7 +164,7 @@ def test_detached_path_of_which_nothing_is_left() -> None:
 
 
 def test_what_is_wrong_by_little_is_not_turned() -> None:
-    """Near 0 PyTorch's derivative of i1 is 1/2, where the true one is a little more: no transpose, no flip."""
+    """Near 0 PyTorch gives 1/2 for the derivative of i1; the true one is a little more."""
     found = check(torch.special.i1, torch.tensor([0.25, -0.5, 1.0], dtype=torch.float64), seed=1)
     assert found.verdict == "refuted"
     assert "transposed" not in str(found.diagnosis)
