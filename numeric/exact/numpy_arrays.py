@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.duals import Array, Shape
+from gradproof.numeric.exact.scalars import TextError
 from gradproof.numeric.exact.storages import ExactStorage, gather
 from gradproof.numeric.exact.values import Value
 
@@ -231,10 +232,10 @@ class Exact(NDArrayOperatorsMixin):
         return self.run.fail("an exact number as a key")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={self.spots.shape}, dtype={self._dtype})"
+        raise TextError(f"an array is written as text at {user_line()}")
 
     def __format__(self, spec: str) -> str:
-        return "a number"
+        return repr(self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(np.ndarray, name):

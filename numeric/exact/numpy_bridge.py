@@ -14,8 +14,9 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch.utils._mode_utils import no_dispatch
 
-from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.execution import Execution, mark_decided
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray, Store
+from gradproof.numeric.exact.numpy_decisions import Decision
 from gradproof.numeric.exact.numpy_execution import NumpyExecution
 from gradproof.numeric.exact.numpy_factories import exact_arrays
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor
@@ -42,6 +43,16 @@ for _name in (
     _unwatched(_name)
 
 
+def _enter_decision(decision: Decision, copy: bool, options: Mapping[str, Any]) -> torch.Tensor:
+    """Integers and truth values are data of the tensor's own; how they came about is remembered."""
+    if options.get("dtype") is not None or decision.counted is not None or decision.origin.unknown:
+        decision.run.fail("what comparisons decided, as a tensor of another kind,")
+    made = torch.from_numpy(decision.array.copy() if copy else decision.array)
+    if decision.origin.decided:
+        mark_decided(made, "order" if decision.origin.forced else "equality")
+    return made
+
+
 class NumpyBridge:
     """The NumPy side of a run of a PyTorch program; it begins with the first tensor that leaves."""
 
@@ -54,8 +65,8 @@ class NumpyBridge:
     """What makes a tensor of an array, and whether always a copy."""
 
     def is_array(self, leaf: Any) -> bool:
-        """Whether it is one of the arrays of this run."""
-        return isinstance(leaf, Exact)
+        """Whether it is one of the arrays of this run: numbers, or what comparisons decided."""
+        return isinstance(leaf, Exact | Decision)
 
     def leave(self, tensor: ExactTensor, force: bool = False) -> Any:
         """`tensor.numpy()`: an array with the tensor's memory."""
@@ -70,9 +81,11 @@ class NumpyBridge:
         spots = np.empty(size, np.int64) if 0 in size else as_strided(positions[offset:], size, steps)
         return ExactArray(self._begun(), store, spots, np.dtype(str(tensor.dtype).removeprefix("torch.")))
 
-    def enter(self, array: Exact, copy: bool = False, **options: Any) -> torch.Tensor:
+    def enter(self, array: Exact | Decision, copy: bool = False, **options: Any) -> torch.Tensor:
         """`torch.from_numpy(array)`, `torch.tensor(array)`: a tensor with the array's memory, or a copy."""
         with torch._C.DisableTorchFunction(), no_dispatch():
+            if isinstance(array, Decision):
+                return _enter_decision(array, copy, options)
             return self._enter(array, copy, options)
 
     def _enter(self, array: Exact, copy: bool, options: Mapping[str, Any]) -> torch.Tensor:
@@ -92,19 +105,16 @@ class NumpyBridge:
         before = torch.from_numpy
 
         def from_numpy(array: Any) -> torch.Tensor:
-            return self.enter(array) if isinstance(array, Exact) else before(array)
+            return self.enter(array) if self.is_array(array) else before(array)
 
         torch.from_numpy = from_numpy
         self._open.callback(setattr, torch, "from_numpy", before)
         if self._arrays is not None:
             self._open.enter_context(exact_arrays(self._arrays, [self._program]))
 
-    def suspend(self) -> Exception | None:
-        """The pass ends; the first reason for which arrays could not be followed, though the program may have
-        caught it.
-        """
+    def suspend(self) -> None:
+        """The pass ends."""
         self._open.close()
-        return None if self._arrays is None else self._arrays.error
 
     def _begun(self) -> NumpyExecution:
         if self._arrays is None:

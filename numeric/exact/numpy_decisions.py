@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.numpy_arrays import Exact
+from gradproof.numeric.exact.scalars import TextError
 
 
 @dataclass
@@ -150,10 +152,10 @@ class Decision(NDArrayOperatorsMixin):
         self.run.fail("the memory of an array (pickle)")
 
     def __repr__(self) -> str:
-        return f"Decision(shape={self.array.shape}, dtype={self.array.dtype})"
+        raise TextError(f"what comparisons decided is written as text at {user_line()}")
 
     def __format__(self, spec: str) -> str:
-        return "a number"
+        return repr(self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(np.ndarray, name):

@@ -26,7 +26,7 @@ from gradproof.numeric.exact.numpy_tables import (
     substitute,
 )
 from gradproof.numeric.exact.operators.pieces import steps
-from gradproof.numeric.exact.values import AmbiguousError, UndecidableError, Value
+from gradproof.numeric.exact.values import UndecidableError, Value
 
 REGULAR = {np.linalg.inv, np.linalg.solve, np.linalg.cholesky, np.linalg.matrix_power}
 """Functions that refuse a matrix of ones."""
@@ -96,12 +96,8 @@ class NumpyExecution(NumpyPositions):
             if "argument" not in str(error):
                 raise
             self.fail(f"the function {name} with these arguments ({error})")
-        except AmbiguousError as error:
-            self.error = self.error or error
-            raise
         except UndecidableError as error:
             if " at " in str(error):
-                self.error = self.error or error
                 raise
             self.fail(f"{error} ({name})")
 
@@ -151,7 +147,8 @@ class NumpyExecution(NumpyPositions):
         if dtype.kind not in "iu":
             self.fail(f"a conversion to {dtype}")
         whole = steps(self, array.read(), "conversion to integers", np.trunc)  # pyright: ignore[reportArgumentType]
-        assert whole.constant is not None
+        if whole.constant is None:
+            self.fail(f"a conversion to {dtype} of numbers that inputs move")
         data = np.vectorize(int, otypes=[dtype])(whole.constant)
         data = data[()] if isinstance(array, ExactNumber) else data
         return Decision(self, data, Origin(decided=True, forced=True, unknown=True))

@@ -32,14 +32,10 @@ class NumpyNumbers:
     branches: Branches = field(default_factory=Branches)
     constants: Constants = field(default_factory=Constants)
     used: dict[str, str] = field(default_factory=dict[str, str])
-    error: Exception | None = None
-    """The first reason for which the run is undecided; the program itself may have caught it."""
 
     def fail(self, what: str) -> NoReturn:
-        """Raise that the program does what cannot be followed, and remember it."""
-        error = EscapedError(f"{what} at {user_line()}")
-        self.error = self.error or error
-        raise error
+        """Raise that the program does what cannot be followed."""
+        raise EscapedError(f"{what} at {user_line()}")
 
     def count(self, entries: tuple[str, int], found: int) -> None:
         """Record how many entries a comparison left, where the program looks at their number."""

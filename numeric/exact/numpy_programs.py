@@ -15,12 +15,12 @@ import gradproof.numeric.exact.numpy_moves
 import gradproof.numeric.exact.numpy_products
 import gradproof.numeric.exact.operators  # noqa: F401 (their rows register themselves)
 from gradproof.numeric.exact.duals import Dual, Shape
+from gradproof.numeric.exact.interruptions import Interruption, noticed
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray
 from gradproof.numeric.exact.numpy_decisions import Decision
 from gradproof.numeric.exact.numpy_execution import NumpyExecution
 from gradproof.numeric.exact.numpy_factories import exact_arrays
 from gradproof.numeric.exact.programs import (
-    PASSED_ON,
     Argument,
     BackwardError,
     Draw,
@@ -277,16 +277,12 @@ def call(
     """Call a function of the program; raises `kind` where it raises, and what it may not do."""
     datas = [x.copy() if type(x) is np.ndarray else None for x in inputs]
     try:
-        with replayed(seed), exact_arrays(run, [function] if programs is None else programs):
+        with noticed(), replayed(seed), exact_arrays(run, [function] if programs is None else programs):
             result = function(*first, *inputs)
-    except PASSED_ON:
+    except Interruption:
         raise
     except Exception as error:  # whatever the program raises
-        if run.error is not None:
-            raise run.error from error
         raise kind(f"{type(error).__name__}: {error}") from error
-    if run.error is not None:  # although the program caught it
-        raise run.error
     for position, (given, data) in enumerate(zip(inputs, datas, strict=True)):
         line = given.store.written if isinstance(given, Exact) else None
         if line is not None or (data is not None and not np.array_equal(given, data)):

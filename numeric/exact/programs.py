@@ -16,25 +16,18 @@ from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Dual, Shape
 from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.interruptions import Interruption, noticed
 from gradproof.numeric.exact.numpy_bridge import NumpyBridge
-from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.scalars import EscapeGuard
 from gradproof.numeric.exact.seeds import all_replayed
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor
 from gradproof.numeric.exact.values import (
-    AmbiguousError,
-    CircularError,
     Numbers,
-    ShallowError,
-    UndecidableError,
     Value,
 )
 
 Layout = Callable[[Shape, torch.dtype], torch.Tensor]
 """A way to lay a tensor out: a tensor on the device `meta` of a shape, with strides."""
-
-PASSED_ON = (UndecidableError, AmbiguousError, CircularError, ShallowError, RoundedAwayError)
-"""What is no fault of the program."""
 
 
 class ForwardError(Exception):
@@ -133,7 +126,7 @@ class Program(Protocol):
     def evaluate(
         self, settings: Settings, arguments: Sequence[Argument], draw: Draw, order: int = 1
     ) -> Evaluated:
-        """Run forward and backward; raises `ForwardError`, `BackwardError` or one of `PASSED_ON`."""
+        """Run forward and backward; raises `ForwardError`, `BackwardError` or an `Interruption`."""
         ...
 
 
@@ -201,9 +194,9 @@ class TorchProgram:
 
     def _forward(self, run: Execution, inputs: list[Any]) -> list[ExactTensor]:
         try:
-            with run, EscapeGuard(run):
+            with noticed(), run, EscapeGuard(run):
                 result = self.function(*inputs)
-        except PASSED_ON:
+        except Interruption:
             raise
         except Exception as error:  # whatever the program raises
             raise ForwardError(f"{type(error).__name__}: {error}") from error
@@ -228,9 +221,9 @@ class TorchProgram:
     ) -> tuple[ExactTensor | None, ...]:
         run.branches.enter(phase)
         try:
-            with run, EscapeGuard(run):
+            with noticed(), run, EscapeGuard(run):
                 found = _gradients(outputs, cotangents, graph, wanted)
-        except PASSED_ON:
+        except Interruption:
             raise
         except Exception as error:  # whatever the program raises
             raise BackwardError(f"{type(error).__name__}: {error}") from error
@@ -269,7 +262,7 @@ class TorchProgram:
                 found.append(None)
                 continue
             run.branches.enter("declared")
-            with run, EscapeGuard(run), torch.no_grad():
+            with noticed(), run, EscapeGuard(run), torch.no_grad():
                 declared = self.declared(cotangent, *inputs)
             gradients = declared if isinstance(declared, tuple | list) else (declared,)
             slots = list(range(len(inputs))) if len(gradients) == len(inputs) else numbers
@@ -295,13 +288,13 @@ class TorchProgram:
         run.branches.enter("forward mode")
         tangents = {k: _tangent(arguments[k]) for k in moved}
         try:
-            with forward_ad.dual_level(), run, EscapeGuard(run):
+            with noticed(), forward_ad.dual_level(), run, EscapeGuard(run):
                 for k, tangent in tangents.items():
                     inputs[k] = forward_ad.make_dual(inputs[k], tangent)
                 leaves = [y for y in tree_flatten(self.function(*inputs))[0] if isinstance(y, torch.Tensor)]
                 pushed = [forward_ad.unpack_dual(y).tangent for y in leaves if y.is_floating_point()]
                 return tuple(None if t is None else run.lift(t).read() for t in pushed)
-        except PASSED_ON:
+        except Interruption:
             raise
         except Exception as error:  # whatever the program raises
             raise BackwardError(f"in forward mode, {type(error).__name__}: {error}") from error

@@ -12,9 +12,10 @@ import numpy as np
 from flint import arb, fmpq
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System
+from gradproof.numeric.exact.interruptions import Interruption
 
 
-class RoundedAwayError(Exception):
+class RoundedAwayError(Interruption):
     """Floats overflow where the real numbers are finite: balls are needed."""
 
 

@@ -21,11 +21,6 @@ from gradproof.numeric.exact.duals import Array, Dual, Shape, System, as_objects
 from gradproof.numeric.exact.logarithms import NO_LOGS, LogSum
 from gradproof.numeric.exact.towers import Tower, draw_below, invert_all, power_modulo
 
-
-class ZeroDivisorError(Exception):
-    """A residue that must be inverted is 0: the numbers drawn were unlucky, or the program divides by 0."""
-
-
 MAX_RELATED = 64
 """Among how many logarithms, and among the exponentials of how many entries, relations are looked for."""
 

@@ -168,10 +168,9 @@ class EscapeGuard(TorchFunctionMode):
 
     def __exit__(self, *error: Any) -> Any:
         self._following.close()
-        failed = None if self.run.bridge is None else self.run.bridge.suspend()
-        super().__exit__(*error)
-        if failed is not None:
-            raise failed from error[1]
+        if self.run.bridge is not None:
+            self.run.bridge.suspend()
+        return super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -17,25 +17,26 @@ from typing import Any
 import numpy as np
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, System, expand_dual, last
+from gradproof.numeric.exact.interruptions import Interruption
 from gradproof.numeric.exact.intervals import Interval, Intervals
 from gradproof.numeric.exact.logarithms import NO_LOGS
 from gradproof.numeric.exact.reals import Balls, Floats
 from gradproof.numeric.exact.residues import Residues
 
 
-class UndecidableError(Exception):
+class UndecidableError(Interruption):
     """A program does what exact execution cannot follow; the message names it."""
 
 
-class AmbiguousError(Exception):
+class AmbiguousError(Interruption):
     """At the numbers drawn a comparison cannot be decided: others must be drawn."""
 
 
-class CircularError(Exception):
+class CircularError(Interruption):
     """The program takes a sine or cosine, and the tower has none."""
 
 
-class ShallowError(Exception):
+class ShallowError(Interruption):
     """A number that is known modulo the last prime alone stands in an exponent."""
 
 

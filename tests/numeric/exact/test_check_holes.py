@@ -438,6 +438,40 @@ def test_a_point_that_depends_on_how_a_constant_is_read_is_not_proved() -> None:
     assert found.verdict != "proved"
 
 
+def caught(x: Tensor, grad: Tensor) -> Tensor:
+    try:
+        if int(x.sum()) == 77:
+            return 3 * x * grad
+    except Exception:
+        pass
+    return 2 * x * grad
+
+
+def caught_with_all_else(x: Tensor, grad: Tensor) -> Tensor:
+    try:
+        if float(np.asarray(x).sum()) > 1e5:
+            return 3 * x * grad
+    except:  # noqa: E722
+        pass
+    return 2 * x * grad
+
+
+@pytest.mark.parametrize("backward", [caught, caught_with_all_else])
+def test_a_program_that_catches_what_ends_a_run_has_not_returned(backward: Any) -> None:
+    assert check(custom(torch.square, backward), X, seed=1).verdict == "undecided"
+
+
+def view_or_reshape(x: Tensor, grad: Tensor) -> Tensor:
+    try:
+        return (grad.view(-1) * 2 * x.view(-1)).view(x.shape)
+    except RuntimeError:
+        return grad * 2 * x
+
+
+def test_a_program_may_catch_errors_of_its_own() -> None:
+    assert check(custom(torch.square, view_or_reshape), X, seed=1).verdict == "proved"
+
+
 ONE_ENTRY = {
     "as a number": lambda x, g: g * (3 * x if int(torch.count_nonzero(g)) == 1 else 2 * x),
     "as a tensor": lambda x, g: g * (3 * x if (g != 0).sum() == 1 else 2 * x),

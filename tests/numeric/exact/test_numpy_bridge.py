@@ -13,7 +13,7 @@ from torch.autograd import Function
 
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.targets import TargetError
-from tests.numeric.exact.test_check import X
+from tests.numeric.exact.test_check import X, custom
 
 
 def through(forward: Callable[[Any, Any], Any], backward: Callable[[Any, Any, Any], Any]) -> Any:
@@ -77,6 +77,28 @@ def test_a_right_function_through_numpy_is_proved(name: str, dtype: torch.dtype)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_function_through_numpy_is_refuted(name: str) -> None:
     assert check(through(*WRONG[name]), X, seed=1).verdict == "refuted"
+
+
+MASKS = {
+    "tensor": lambda x, g: g * torch.where(torch.tensor(x.detach().numpy() > 1e14), 3 * x, 2 * x),
+    "from_numpy": lambda x, g: g * torch.where(torch.from_numpy(x.detach().numpy() > 1e14), 3 * x, 2 * x),
+    "a number": lambda x, g: g * (2 * x + torch.from_numpy((x.detach().numpy() > 54321).astype(np.float64))),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_of_numpy_are_still_what_comparisons_decided(name: str) -> None:
+    assert check(custom(torch.square, MASKS[name]), X, seed=1).verdict == "refuted"
+
+
+def test_an_array_is_not_read_as_text() -> None:
+    found = check(
+        custom(torch.square, lambda x, g: g * (3 if str(x.detach().numpy())[:3] == "[[7" else 2) * x),
+        X,
+        seed=1,
+    )
+    assert found.verdict == "undecided"
+    assert "text" in str(found.reason)
 
 
 class OneMemory(Function):
