@@ -54,6 +54,8 @@ ESCAPES = 40
 NO_VALUE = "the output has no value there"
 UNCLEAR_KINK = "the limits around do not tell whether the gradient is one of their means"
 KINK_OF_GRADIENT = "the backward compares equal numbers there: its own gradient has a kink"
+UNEQUAL = ("different", "unclear")
+"""Outcomes that are not equal, or not known to be."""
 VARIANTS = ("graph", "asked")
 """Plans that run the backward in another way, at points that were looked at before."""
 SPECIAL = ("cotangent", "kink", "kinks", "empty", *OF_RANKS)
@@ -253,7 +255,7 @@ def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[P
     runner, findings = Runner(target.program, order, seed), Findings()
     changing = differs_when_called_again(target, maker.example())
     inspect_example(target, runner, maker.example())
-    differs = _differs_at(runner, maker.example())
+    differs = _differs_at(runner, maker.example(), *UNEQUAL)
     meant = _run_as_meant(target, maker, order, seed) if differs else None
     if meant is None:
         _run_all(target, runner, maker, findings)
@@ -267,13 +269,13 @@ def _judge(target: Target, maker: Maker, order: int, seed: int) -> tuple[tuple[P
     return pairs, findings
 
 
-def _differs_at(runner: Runner, plan: Plan) -> bool:
-    """Whether a run at one place finds a difference, with constants as they stand."""
+def _differs_at(runner: Runner, plan: Plan, *kinds: str) -> bool:
+    """Whether a run at one place finds an outcome of these kinds."""
     try:
         outcomes = runner.run_once(plan, 0).outcomes.values()
     except (*NOT_CONCLUSIVE, ForwardError, BackwardError):
         return False
-    return any(outcome.kind in ("different", "unclear") for outcome in outcomes)
+    return any(outcome.kind in kinds for outcome in outcomes)
 
 
 def _simplest_differing(findings: Findings) -> Plan | None:
@@ -289,7 +291,9 @@ def _run_as_meant(
     leaves a plan `differing`.
     """
     runner, findings = Runner(target.program, order, seed, meant=True), Findings()
-    if any(_differs_at(runner, plan) for plan in (maker.example(), differing) if plan is not None):
+    if _differs_at(runner, maker.example(), *UNEQUAL):
+        return None
+    if differing is not None and _differs_at(runner, differing, "different"):
         return None
     _run_all(target, runner, maker, findings)
     if not any(trial.constants for trial in findings.trials):

@@ -56,13 +56,13 @@ def _enter_decision(decision: Decision, copy: bool, options: Mapping[str, Any]) 
 class NumpyBridge:
     """The NumPy side of a run of a PyTorch program; it begins with the first tensor that leaves."""
 
+    makers: Mapping[Any, bool] = {torch.tensor: True, torch.as_tensor: False, torch.asarray: False}
+    """What makes a tensor of an array, and whether always a copy."""
+
     def __init__(self, run: Execution, program: Any) -> None:
         self._tensors, self._program = run, program
         self._arrays: NumpyExecution | None = None
         self._open = ExitStack()
-
-    makers: Mapping[Any, bool] = {torch.tensor: True, torch.as_tensor: False, torch.asarray: False}
-    """What makes a tensor of an array, and whether always a copy."""
 
     def is_array(self, leaf: Any) -> bool:
         """Whether it is one of the arrays of this run: numbers, or what comparisons decided."""

@@ -188,9 +188,8 @@ class EscapeGuard(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _leave(self, func: Any, tensor: torch.Tensor) -> Any:
-        if (
-            func is torch.Tensor.storage_offset and called_by_the_user()
-        ):  # told, but not all of them are tried
+        if func is torch.Tensor.storage_offset and called_by_the_user():
+            # It is told, but not all of them are tried.
             self.run.numbers.open[f"where a tensor lies (storage_offset) is read at {user_line()}"] = None
         if func in _STATE and called_by_the_user():
             name = getattr(func, "__self__", func).__name__
