@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from gradproof.numeric.gpu.language import INSTALLED, INTERPRETED, tl, triton
 from gradproof.numeric.gpu.reading import Routine
-from gradproof.numeric.native.blocks import Chosen, Steps
+from gradproof.numeric.native.blocks import Before, Result, Steps, Turns
 
 ENTRIES = 1024
 """How many entries one program computes."""
@@ -45,9 +45,9 @@ class Block:
     def bind(self, steps: int, *given: Any) -> Callable[[int], None]:
         """The kernel on these arrays, for each of several steps: a function of the number of the step.
 
-        An array may be one of `native.Steps` or `native.Chosen`, with an entry of its own for each step.
+        An array may be one of those of `native.blocks` that have an entry of their own for each step.
         """
-        arrays = [_whole(a) for a in given if isinstance(a, torch.Tensor | Steps | Chosen)]
+        arrays = [_whole(a) for a in given if isinstance(a, torch.Tensor | Steps | Before | Turns | Result)]
         count, *numbers = given[len(arrays) :]
         samples = [a if isinstance(a, torch.Tensor) else a[0] for a in arrays] if steps else []
         real = torch.float64 if any(a.dtype == torch.float64 for a in samples) else torch.float32

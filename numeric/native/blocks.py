@@ -7,6 +7,7 @@ A generated module holds its C as text, `C = Blocks(...)`. A block is bound to i
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from gradproof.numeric.native.compiler import load
-from gradproof.numeric.native.products import Product, lies_in_memory, matmul
+from gradproof.numeric.native.products import Product, Result, lies_in_memory, matmul
 from gradproof.numeric.native.reading import Routine, names
 
 
@@ -33,36 +34,53 @@ class Steps:
         """The entry of each step as a matrix, its last axes as columns."""
         shape = self.array.shape
         split = len(shape) - columns
-        rows, width = _product(shape[1:split]), _product(shape[split:])
-        return self.array.view(shape[0], rows, width).unbind(0)
+        return self.array.view(shape[0], math.prod(shape[1:split]), math.prod(shape[split:])).unbind(0)
 
     def addresses(self, count: int) -> Any:
         stride = self.array.stride(0) * self.array.element_size() if self.array.dim() else 0
         return self.array.data_ptr() + stride * np.arange(count, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """One of several arrays of the same shape for each step."""
+class Before:
+    """The entry of the step before, for each step: an initial array at the first, then one of `steps`."""
 
-    arrays: tuple[Any, ...]
+    def __init__(self, initial: Any, steps: Any, *, reverse: bool) -> None:
+        self.initial, self.steps, self.reverse = initial, Steps(steps), reverse
+
+    def __getitem__(self, step: int) -> Any:
+        first = len(self.steps.array) - 1 if self.reverse else 0
+        return self.initial if step == first else self.steps[step + 1 if self.reverse else step - 1]
+
+    def matrices(self, columns: int) -> tuple[Any, ...]:
+        """The entry of each step as a matrix, its last axes as columns."""
+        first, every = _matrix(self.initial, columns), self.steps.matrices(columns)
+        return (*every[1:], first) if self.reverse else (first, *every[:-1])
+
+    def addresses(self, count: int) -> Any:
+        shifted = np.roll(self.steps.addresses(count), -1 if self.reverse else 1)
+        if count:
+            shifted[-1 if self.reverse else 0] = self.initial.data_ptr()
+        return shifted
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Two arrays of the same shape that take turns, step by step."""
+
+    pair: tuple[Any, Any]
     which: Any
     """The number of the array, for each step."""
 
     def __getitem__(self, step: int) -> Any:
-        return self.arrays[self.which[step]]
+        return self.pair[self.which[step]]
 
     def matrices(self, columns: int) -> tuple[Any, ...]:
-        views: dict[int, Any] = {}
-        for n in self.which:
-            if n not in views:
-                a = self.arrays[n]
-                split = a.dim() - columns
-                views[n] = a.view(_product(a.shape[:split]), _product(a.shape[split:]))
+        """The entry of each step as a matrix, its last axes as columns."""
+        views = [_matrix(a, columns) for a in self.pair]
         return tuple(views[n] for n in self.which)
 
     def addresses(self, count: int) -> Any:
-        pointers = np.array([a.data_ptr() for a in self.arrays], np.int64)
+        pointers = np.array([a.data_ptr() for a in self.pair], np.int64)
         return pointers[self.which[:count]]
 
 
@@ -74,23 +92,21 @@ class Carried:
     """
 
     def __init__(self, initial: Any, count: int, *, reverse: bool = False, steps: Any = None) -> None:
-        self.initial, self.count, self.steps = initial.contiguous(), count, steps
+        self.initial, self.count, self.reverse = initial.contiguous(), count, reverse
+        self.before: Any
+        self.after: Any
         if steps is not None:
-            self.after: Any = Steps(steps)
-            number = np.arange(1, count + 1) if reverse else np.arange(count)
-            order = (*steps.unbind(0), self.initial) if reverse else (self.initial, *steps.unbind(0))
-            self.before: Any = Chosen(order, number)
+            self.before, self.after = Before(self.initial, steps, reverse=reverse), Steps(steps)
             return
         pair = (self.initial.clone(), torch.empty_like(self.initial))
         turn = np.arange(count)[::-1] if reverse else np.arange(count)
-        self.before, self.after = Chosen(pair, turn % 2), Chosen(pair, (turn + 1) % 2)
+        self.before, self.after = Turns(pair, turn % 2), Turns(pair, (turn + 1) % 2)
 
     @property
     def last(self) -> Any:
-        if self.steps is None:
-            return self.before.arrays[self.count % 2]
-        reverse = self.before.arrays[0] is not self.initial
-        return (self.after[0 if reverse else -1] if self.count else self.initial).clone()
+        if isinstance(self.before, Turns):
+            return self.before.pair[self.count % 2]
+        return (self.after[0 if self.reverse else -1] if self.count else self.initial).clone()
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class Block:
         self, count: int, arrays: Sequence[Any], sizes: Sequence[int] = (), scalars: Sequence[float] = ()
     ) -> Callable[[int], Any]:
         """The block on these arrays, for each of `count` steps: a function of the number of the step."""
-        whole = [a if isinstance(a, Steps | Chosen) else a.contiguous() for a in arrays]
+        whole = [a if isinstance(a, Steps | Before | Turns | Result) else a.contiguous() for a in arrays]
         plain = [_array_of(a) for a in whole]
         if not all(lies_in_memory(a) for a in plain):
             return self.routine.bind(whole, sizes, scalars)
@@ -113,7 +129,9 @@ class Block:
         function.restype, function.argtypes = None, (ctypes.c_void_p,) * 3
         table = np.empty((count, len(whole)), np.int64)
         for n, a in enumerate(whole):
-            table[:, n] = a.addresses(count) if isinstance(a, Steps | Chosen) else a.data_ptr()
+            table[:, n] = a.data_ptr() if isinstance(a, torch.Tensor) else a.addresses(count)
+            if isinstance(a, Result):
+                a.readers.append(table[:, n])
         longs = np.array(sizes, np.int64)
         reals = np.array(scalars, np.float32 if dtype == torch.float32 else np.float64)
         start, width = table.ctypes.data, table.strides[0] if count else 0
@@ -159,16 +177,23 @@ class Blocks:
 
 
 def _array_of(array: Any) -> Any:
-    if isinstance(array, Steps):
-        return array.array
-    return array.arrays[0] if isinstance(array, Chosen) else array
+    match array:
+        case Steps():
+            return array.array
+        case Before():
+            return array.steps.array
+        case Turns():
+            return array.pair[0]
+        case Result():
+            return array.matrix
+        case _:
+            return array
 
 
-def _product(sizes: Sequence[int]) -> int:
-    made = 1
-    for size in sizes:
-        made *= size
-    return made
+def _matrix(array: Any, columns: int) -> Any:
+    """A contiguous array as a matrix, its last axes as columns."""
+    split = array.dim() - columns
+    return array.view(math.prod(array.shape[:split]), math.prod(array.shape[split:]))
 
 
-__all__ = ["Block", "Blocks", "Carried", "Chosen", "Product", "Steps", "matmul"]
+__all__ = ["Block", "Blocks", "Carried", "Product", "Result", "Steps", "matmul"]

@@ -45,7 +45,7 @@ def load(source: str, *, single: bool) -> ctypes.CDLL:
     Raises CompilationError where there is no compiler, or where it refuses the source.
     """
     text = leaves() + source
-    flags = (*FLAGS, *(("-DSINGLE",) if single else ()))
+    flags = (*FLAGS, *(("-DSINGLE",) if single else ()), *(("-fopenmp",) if shares_threads() else ()))
     key = hashlib.sha256("\0".join([text, *flags, identity()]).encode()).hexdigest()[:32]
     library = directory() / f"{key}.so"
     if not library.exists():
@@ -67,6 +67,19 @@ def identity() -> str:
         raise CompilationError("there is no C compiler: neither $CC nor cc, gcc or clang was found")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
     return f"{path} {version} {platform.machine()} {processor()}"
+
+
+@cache
+def shares_threads() -> bool:
+    """Whether OpenMP in a compiled library means the threads that PyTorch has, not others beside them.
+
+    GCC's OpenMP is the library libgomp.so.1, of which a process has one: PyTorch's, if it has loaded it by
+    that name. Other compilers and systems compile without OpenMP.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or "Free Software Foundation" not in identity():
+        return False
+    return any(line.endswith("/libgomp.so.1") for line in maps.read_text().splitlines())
 
 
 def processor() -> str:

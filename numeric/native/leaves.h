@@ -15,6 +15,14 @@
 #define INDEPENDENT
 #endif
 
+/* The loop that follows is divided among PyTorch's threads where it has many turns. */
+#if defined(_OPENMP)
+#define TEXT(x) #x
+#define PARALLEL(turns) _Pragma(TEXT(omp parallel for if ((turns) >= 4096)))
+#else
+#define PARALLEL(turns)
+#endif
+
 #ifdef SINGLE
 typedef float real;
 

@@ -6,6 +6,7 @@ speed where the BLAS does not use all of the processor. Both compute in float32.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -57,6 +58,32 @@ def matmul(a: Any, b: Any) -> Any:
     return product(a, b.T, None, "none", [], "")
 
 
+class Result:
+    """An array that a product fills anew in each step: where the product's own memory stands, without a copy.
+
+    Blocks that are bound to it find its address in their tables, in the columns `readers`.
+    """
+
+    def __init__(self, array: Any, columns: int) -> None:
+        split = array.dim() - columns
+        self.shape = array.shape
+        self.matrix = array.reshape(math.prod(array.shape[:split]), math.prod(array.shape[split:]))
+        self.readers: list[Any] = []
+
+    def __getitem__(self, step: int) -> Any:
+        return self.matrix.view(self.shape)
+
+    def addresses(self, count: int) -> int:
+        return self.matrix.data_ptr()
+
+    def put(self, matrix: Any) -> None:
+        """Take this matrix in the place of the one before."""
+        self.matrix = matrix
+        address = matrix.data_ptr()
+        for column in self.readers:
+            column.fill(address)
+
+
 class Product:
     """Products of many matrices of `rows` rows by one matrix, which is laid out for that once."""
 
@@ -65,10 +92,16 @@ class Product:
         small = rows * b.numel() < SMALLEST
         suits = not small and _suits(torch.empty(rows, b.shape[0], dtype=b.dtype), b)
         self.packed = _library()._reorder_linear_weight(b.T.contiguous(), rows) if suits else None
+        self.times = _library()._linear_pointwise.default if suits else None
 
     def __call__(self, a: Any, out: Any) -> None:
-        """Write `a @ b` into `out`."""
-        if self.packed is None:
-            torch.mm(a, self.b, out=out)
+        """Write `a @ b` into `out`, a matrix or a Result."""
+        whole = isinstance(out, Result)
+        if self.times is None:
+            torch.mm(a, self.b, out=out.matrix if whole else out)
+            return
+        made = self.times(a, self.packed, None, "none", [], "")
+        if whole:
+            out.put(made)
         else:
-            out.copy_(_library()._linear_pointwise(a, self.packed, None, "none", [], ""))
+            out.copy_(made)

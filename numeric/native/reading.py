@@ -43,6 +43,7 @@ NAME: /[A-Za-z_]\w*/
 NUMBER: /\d+(\.\d*)?(e[+-]?\d+)?/
 %ignore /\s+/
 %ignore "INDEPENDENT"
+%ignore /PARALLEL\([^()]*\)/
 %ignore /\/\/[^\n]*/
 %ignore /\/\*(.|\n)*?\*\//
 """

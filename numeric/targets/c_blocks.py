@@ -102,6 +102,9 @@ class Routine:
             v = self.variables[i]
             if opened:
                 text.append("    " * (depth + 1) + "INDEPENDENT")
+            elif not depth:
+                turns = " * ".join(self.size(d.axis) for d in dims)
+                text.append(f"    PARALLEL({turns})")
             text.append("    " * (depth + 1) + f"for (long long {v} = 0; {v} < {size}; {v}++){opened}")
         inner = "    " * (len(dims) + 1)
         return "\n".join([*text, *(inner + s for s in self.statements), "    " * len(dims) + "}"])

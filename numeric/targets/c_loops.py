@@ -37,6 +37,7 @@ class StepPrinter:
     - `moving`: the code of the arrays that have an entry for each step, by the tensor of a step;
     - `states`: the name of each state that is carried, by its tensor after a step;
     - `buffered`: the tensors of a step that have one array for all steps;
+    - `results`: those of them that a product fills and blocks alone read, with how many axes are its columns;
     - `before`: lines before the loop; `used`: the code of what blocks, products and views read.
     """
 
@@ -47,6 +48,7 @@ class StepPrinter:
         self.parts = self.divided()
         self.check()
         self.buffered: list[Tensor] = []
+        self.results: dict[Tensor, int] = {}
         self.before: list[str] = []
         self.used: list[str] = []
         self.states: dict[Tensor, str] = {}
@@ -150,7 +152,10 @@ class StepPrinter:
             p.emit(f"{self.states[state.after]} = {self.state(state)}", p.shape_comment(_dims(state.after)))
         for tensor, name in self.buffers().items():
             dims = _dims(tensor)
-            p.emit(f"{name} = {p.empty(p.shape(dims))}", p.shape_comment(dims))
+            made = p.empty(p.shape(dims))
+            if tensor in self.results:
+                made = f"native.Result({made}, {self.results[tensor]})"
+            p.emit(f"{name} = {made}", p.shape_comment(dims))
         words = set(re.findall(r"\w+", " ".join([*self.before, *self.used])))
         for outer in dict.fromkeys(outer for _, outer in (*self.loop.reads, *self.loop.keeps)):
             name = f"{p.name(outer)}_each"
@@ -236,8 +241,16 @@ class StepPrinter:
             made = f"{times} = native.Product({factor}, {count})"
             if made not in self.before:
                 self.before.append(made)
-            return f"{times}({first}, out={self.matrix(line.target, len(columns))})"
+            return f"{times}({first}, out={self.result(line.target, len(columns))})"
         return ""
+
+    def result(self, tensor: Tensor, columns: int) -> str:
+        """Where a product is written to."""
+        others = (line for line in self.loop.body if not isinstance(line, Elementwise | Stack))
+        if tensor in self.moving or any(tensor in reads(line) for line in others):
+            return self.matrix(tensor, columns)
+        self.results[tensor] = columns
+        return self.stored(tensor)
 
     def matrix(self, tensor: Tensor, columns: int) -> str:
         """The name of a tensor of the step as a matrix: a view taken before the loop."""

@@ -187,3 +187,30 @@ def test_a_product_by_a_vector() -> None:
     """oneDNN's product takes matrices alone."""
     given, vector = torch.randn(64, 1024, 16), torch.randn(16)
     torch.testing.assert_close(products.matmul(given, vector), given @ vector)
+
+
+@compiled_here
+def test_threads_divide_a_block_and_change_nothing() -> None:
+    """As many turns as make the block worth dividing, by one thread and by two."""
+    rand = torch.randn
+    states, weights = [rand(64, 96), rand(64, 96)], [rand(4, 96, 5), rand(4, 96, 96) / 10, rand(4, 96)]
+    inputs = [rand(64, 3, 5), *states, *weights, rand(4, 96)]
+    before, kernel = torch.get_num_threads(), lower("lstm", "torch")
+    made: list[list[Any]] = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            made.append(results(kernel, inputs, native=True))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(made[1], made[0], rtol=1e-4, atol=1e-5)
+
+
+@compiled_here
+def test_there_is_one_pool_of_threads() -> None:
+    leaf("exp", torch.ones(3))
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("the libraries of a process are not listed here")
+    loaded = {line.split()[-1] for line in maps.read_text().splitlines() if "omp" in line.split("/")[-1]}
+    assert not compiler.shares_threads() or len(loaded) == 1

@@ -20,7 +20,7 @@ from gradproof.numeric.gpu.blocks import Block
 from gradproof.numeric.gpu.language import INSTALLED, INTERPRETED, tl, triton
 from gradproof.numeric.gpu.reading import ReadingError, Routine
 from gradproof.numeric.kernels import Kernel, lower
-from gradproof.numeric.native.blocks import Chosen, Steps
+from gradproof.numeric.native.blocks import Before, Result, Steps, Turns
 from gradproof.numeric.sources import Source
 from gradproof.symbolic.operation import Operation, find
 from tests.numeric.exact.test_numpy_kernels import arrays_of, masked, tried
@@ -305,7 +305,7 @@ def assembled(made: Block, passed: Sequence[Any], dtype: Any) -> str:
     names = [p.name for p in made.compiled.params]
     signature = dict.fromkeys(names, "constexpr")
     for parameter, value in zip(made.compiled.params, passed, strict=False):
-        entry = value[0] if isinstance(value, Steps | Chosen) else value
+        entry = value[0] if isinstance(value, Steps | Before | Turns | Result) else value
         array = isinstance(entry, torch.Tensor)
         signature[parameter.name] = f"*{kinds[entry.dtype]}" if array else parameter.annotation_type or "i32"
     real = tl.float64 if dtype == torch.float64 else tl.float32
