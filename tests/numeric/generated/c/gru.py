@@ -27,6 +27,7 @@ void forward_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_out = arrays[8];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -63,6 +64,7 @@ void vjp_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict da_t_out = arrays[11];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -93,6 +95,7 @@ void vjp_2(void **arrays, const long long *sizes, const real *scalars)
     real *restrict dh_before_out = arrays[3];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long m = 0; m < hidden; m++) {
@@ -114,6 +117,7 @@ void jvp_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_out = arrays[8];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -148,6 +152,7 @@ void jvp_2(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_dot_out = arrays[9];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -182,7 +187,7 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     c_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 3, hidden))                 # [batch..., gate3, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     s_steps_each = native.Steps(s_steps)
     a_steps_each = native.Steps(a_steps)
     r_steps_each = native.Steps(r_steps)
@@ -191,10 +196,9 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_1 = C.forward_1.bind(time, [a_t_sum, b_hh, a_steps_each, s_steps_each, r_steps_each, z_steps_each, c_steps_each, h_t_states.before, h_t_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_1(t)
     h_last = h_t_states.last
     h = h_steps.movedim(0, -2)                                # [batch..., time, hidden]
@@ -215,7 +219,7 @@ def vjp(saved, dh, dh_last):
     da_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
     dh_before_states = native.Carried(dh_last, time, reverse=True)  # [batch..., hidden]
     dh_t_total = h0.new_empty((*lead, hidden))                # [batch..., hidden]
-    dh_before_sum = h0.new_empty((*lead, hidden))             # [batch..., hidden]
+    dh_before_sum = native.Result(h0.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_steps_each = native.Steps(a_steps)
     c_steps_each = native.Steps(c_steps)
     dh_steps_each = native.Steps(dh_steps)
@@ -230,11 +234,10 @@ def vjp(saved, dh, dh_last):
     step_1 = C.vjp_1.bind(time, [dh_before_states.before, dh_steps_each, dh_t_total, z_steps_each, dc_steps2_each, h_before_steps_each, c_steps_each, dz_steps2_each, a_steps_each, dr_steps2_each, r_steps_each, da_steps2_each], [hidden, math.prod(lead)])
     da_steps2_matrices = da_steps2_each.matrices(2)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    dh_before_sum_matrix = matrix(dh_before_sum, 1)
     step_2 = C.vjp_2.bind(time, [dh_before_sum, dh_t_total, z_steps_each, dh_before_states.after], [hidden, math.prod(lead)])
     for t in reversed(range(time)):
         step_1(t)
-        times_w_hh_matrix(da_steps2_matrices[t], out=dh_before_sum_matrix)
+        times_w_hh_matrix(da_steps2_matrices[t], out=dh_before_sum)
         step_2(t)
     dh0 = dh_before_states.last
     ds_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
@@ -265,7 +268,7 @@ def jvp(inputs, tangents):
     c_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 3, hidden))                 # [batch..., gate3, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     s_steps_each = native.Steps(s_steps)
     a_steps_each = native.Steps(a_steps)
     r_steps_each = native.Steps(r_steps)
@@ -274,10 +277,9 @@ def jvp(inputs, tangents):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_1 = C.jvp_1.bind(time, [a_t_sum, b_hh, a_steps_each, s_steps_each, r_steps_each, z_steps_each, c_steps_each, h_t_states.before, h_t_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_1(t)
     x_dot_steps = x_dot.movedim(-2, 0)                        # [time, batch..., input]
     s_t_dot_steps_sum = native.matmul(x_dot_steps, matrix(w_ih, 1).T).reshape(time, *lead, 3, hidden)  # [time, batch..., gate3, hidden]
@@ -289,7 +291,7 @@ def jvp(inputs, tangents):
     a_t_dot_in += b_hh_dot
     h_t_dot_steps = x.new_empty((time, *lead, hidden))        # [time, batch..., hidden]
     h_t_dot_states = native.Carried(h0_dot, time, steps=h_t_dot_steps)  # [batch..., hidden]
-    a_t_dot_sum = x.new_empty((*lead, 3, hidden))             # [batch..., gate3, hidden]
+    a_t_dot_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     a_steps_each = native.Steps(a_steps)
     a_t_dot_in_each = native.Steps(a_t_dot_in)
     c_steps_each = native.Steps(c_steps)
@@ -300,10 +302,9 @@ def jvp(inputs, tangents):
     w_hh_matrix2 = matrix(w_hh, 1).T
     h_t_dot_states_before_matrices = h_t_dot_states.before.matrices(1)
     times_w_hh_matrix2 = native.Product(w_hh_matrix2, math.prod(lead))
-    a_t_dot_sum_matrix = matrix(a_t_dot_sum, 2)
     step_2 = C.jvp_2.bind(time, [c_steps_each, s_t_dot_steps_each, a_steps_each, r_steps_each, a_t_dot_in_each, a_t_dot_sum, z_steps_each, h_t_dot_states.before, h_before_steps_each, h_t_dot_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum_matrix)
+        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum)
         step_2(t)
     h_last_dot = h_t_dot_states.last
     h_dot = h_t_dot_steps.movedim(0, -2)                      # [batch..., time, hidden]

@@ -22,6 +22,7 @@ void forward_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_out = arrays[3];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -40,6 +41,7 @@ void vjp_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict da_t_out = arrays[3];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -56,6 +58,7 @@ void jvp_1(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_out = arrays[3];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -74,6 +77,7 @@ void jvp_2(void **arrays, const long long *sizes, const real *scalars)
     real *restrict h_t_dot_out = arrays[3];
     const long long hidden = sizes[0];
     const long long rows = sizes[1];
+    PARALLEL(rows * hidden)
     for (long long b = 0; b < rows; b++)
         INDEPENDENT
         for (long long n = 0; n < hidden; n++) {
@@ -99,16 +103,15 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     a_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, hidden))                    # [batch..., hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_in_each = native.Steps(a_in)
     a_steps_each = native.Steps(a_steps)
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 1)
     step_1 = C.forward_1.bind(time, [a_in_each, a_t_sum, a_steps_each, h_t_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_1(t)
     h_last = h_t_states.last
     h = h_steps.movedim(0, -2)                                # [batch..., time, hidden]
@@ -157,16 +160,15 @@ def jvp(inputs, tangents):
     a_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, hidden))                    # [batch..., hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_in_each = native.Steps(a_in)
     a_steps_each = native.Steps(a_steps)
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 1)
     step_1 = C.jvp_1.bind(time, [a_in_each, a_t_sum, a_steps_each, h_t_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_1(t)
     x_dot_steps = x_dot.movedim(-2, 0)                        # [time, batch..., input]
     h_before_steps = torch.cat((h0[None], h_steps[:-1]))[:time]  # [time, batch..., hidden]
@@ -178,16 +180,15 @@ def jvp(inputs, tangents):
     a_t_dot_in += b_hh_dot + b_ih_dot
     h_t_dot_steps = x.new_empty((time, *lead, hidden))        # [time, batch..., hidden]
     h_t_dot_states = native.Carried(h0_dot, time, steps=h_t_dot_steps)  # [batch..., hidden]
-    a_t_dot_sum = x.new_empty((*lead, hidden))                # [batch..., hidden]
+    a_t_dot_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_steps_each = native.Steps(a_steps)
     a_t_dot_in_each = native.Steps(a_t_dot_in)
     w_hh_matrix2 = matrix(w_hh, 1).T
     h_t_dot_states_before_matrices = h_t_dot_states.before.matrices(1)
     times_w_hh_matrix2 = native.Product(w_hh_matrix2, math.prod(lead))
-    a_t_dot_sum_matrix = matrix(a_t_dot_sum, 1)
     step_2 = C.jvp_2.bind(time, [a_steps_each, a_t_dot_in_each, a_t_dot_sum, h_t_dot_states.after], [hidden, math.prod(lead)])
     for t in range(time):
-        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum_matrix)
+        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum)
         step_2(t)
     h_last_dot = h_t_dot_states.last
     h_dot = h_t_dot_steps.movedim(0, -2)                      # [batch..., time, hidden]

@@ -373,7 +373,7 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     c_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 3, hidden))                 # [batch..., gate3, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     s_steps_each = native.Steps(s_steps)
     a_steps_each = native.Steps(a_steps)
     r_steps_each = native.Steps(r_steps)
@@ -382,10 +382,9 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_2 = forward_2.bind(time, a_t_sum, b_hh, a_steps_each, s_steps_each, r_steps_each, z_steps_each, c_steps_each, h_t_states.before, h_t_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     h_last = h_t_states.last
     h = h_steps.movedim(0, -2)                                # [batch..., time, hidden]
@@ -406,7 +405,7 @@ def vjp(saved, dh, dh_last):
     da_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
     dh_before_states = native.Carried(dh_last, time, reverse=True)  # [batch..., hidden]
     dh_t_total = h0.new_empty((*lead, hidden))                # [batch..., hidden]
-    dh_before_sum = h0.new_empty((*lead, hidden))             # [batch..., hidden]
+    dh_before_sum = native.Result(h0.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_steps_each = native.Steps(a_steps)
     c_steps_each = native.Steps(c_steps)
     dh_steps_each = native.Steps(dh_steps)
@@ -421,11 +420,10 @@ def vjp(saved, dh, dh_last):
     step_1 = vjp_1.bind(time, dh_before_states.before, dh_steps_each, dh_t_total, z_steps_each, dc_steps2_each, h_before_steps_each, c_steps_each, dz_steps2_each, a_steps_each, dr_steps2_each, r_steps_each, da_steps2_each, math.prod(lead) * hidden, hidden)
     da_steps2_matrices = da_steps2_each.matrices(2)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    dh_before_sum_matrix = matrix(dh_before_sum, 1)
     step_2 = vjp_2.bind(time, dh_before_sum, dh_t_total, z_steps_each, dh_before_states.after, math.prod(lead) * hidden)
     for t in reversed(range(time)):
         step_1(t)
-        times_w_hh_matrix(da_steps2_matrices[t], out=dh_before_sum_matrix)
+        times_w_hh_matrix(da_steps2_matrices[t], out=dh_before_sum)
         step_2(t)
     dh0 = dh_before_states.last
     ds_steps2 = h0.new_empty((time, *lead, 3, hidden))        # [time, batch..., gate3, hidden]
@@ -455,7 +453,7 @@ def jvp(inputs, tangents):
     c_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 3, hidden))                 # [batch..., gate3, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     s_steps_each = native.Steps(s_steps)
     a_steps_each = native.Steps(a_steps)
     r_steps_each = native.Steps(r_steps)
@@ -464,10 +462,9 @@ def jvp(inputs, tangents):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_2 = jvp_2.bind(time, a_t_sum, b_hh, a_steps_each, s_steps_each, r_steps_each, z_steps_each, c_steps_each, h_t_states.before, h_t_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     x_dot_steps = x_dot.movedim(-2, 0)                        # [time, batch..., input]
     s_t_dot_steps_sum = (x_dot_steps @ matrix(w_ih, 1).T).reshape(time, *lead, 3, hidden)  # [time, batch..., gate3, hidden]
@@ -479,7 +476,7 @@ def jvp(inputs, tangents):
     jvp_3(s_t_dot_steps_sum2, s_t_dot_steps_sum, b_ih_dot, s_t_dot_steps, a_t_dot_in_sum, b_hh_dot, a_t_dot_in, time * math.prod(lead) * hidden, math.prod(lead), hidden)
     h_t_dot_steps = x.new_empty((time, *lead, hidden))        # [time, batch..., hidden]
     h_t_dot_states = native.Carried(h0_dot, time, steps=h_t_dot_steps)  # [batch..., hidden]
-    a_t_dot_sum = x.new_empty((*lead, 3, hidden))             # [batch..., gate3, hidden]
+    a_t_dot_sum = native.Result(x.new_empty((*lead, 3, hidden)), 2)  # [batch..., gate3, hidden]
     a_steps_each = native.Steps(a_steps)
     a_t_dot_in_each = native.Steps(a_t_dot_in)
     c_steps_each = native.Steps(c_steps)
@@ -490,10 +487,9 @@ def jvp(inputs, tangents):
     w_hh_matrix2 = matrix(w_hh, 1).T
     h_t_dot_states_before_matrices = h_t_dot_states.before.matrices(1)
     times_w_hh_matrix2 = native.Product(w_hh_matrix2, math.prod(lead))
-    a_t_dot_sum_matrix = matrix(a_t_dot_sum, 2)
     step_4 = jvp_4.bind(time, c_steps_each, s_t_dot_steps_each, a_steps_each, r_steps_each, a_t_dot_in_each, a_t_dot_sum, z_steps_each, h_t_dot_states.before, h_before_steps_each, h_t_dot_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum_matrix)
+        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum)
         step_4(t)
     h_last_dot = h_t_dot_states.last
     h_dot = h_t_dot_steps.movedim(0, -2)                      # [batch..., time, hidden]

@@ -360,7 +360,7 @@ def forward(x, h0, c0, w_ih, w_hh, b_ih, b_hh):
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
     c_t_states = native.Carried(c0, time, steps=c_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 4, hidden))                 # [batch..., gate, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 4, hidden)), 2)  # [batch..., gate, hidden]
     a_in_each = native.Steps(a_in)
     i_steps_each = native.Steps(i_steps)
     f_steps_each = native.Steps(f_steps)
@@ -370,10 +370,9 @@ def forward(x, h0, c0, w_ih, w_hh, b_ih, b_hh):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_2 = forward_2.bind(time, a_in_each, a_t_sum, i_steps_each, f_steps_each, z_steps_each, o_steps_each, c_t_states.before, c_t_states.after, u_steps_each, h_t_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     h_last = h_t_states.last
     c_last = c_t_states.last
@@ -439,7 +438,7 @@ def jvp(inputs, tangents):
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
     c_t_states = native.Carried(c0, time, steps=c_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, 4, hidden))                 # [batch..., gate, hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, 4, hidden)), 2)  # [batch..., gate, hidden]
     a_in_each = native.Steps(a_in)
     i_steps_each = native.Steps(i_steps)
     f_steps_each = native.Steps(f_steps)
@@ -449,10 +448,9 @@ def jvp(inputs, tangents):
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 2)
     step_2 = jvp_2.bind(time, a_in_each, a_t_sum, i_steps_each, f_steps_each, z_steps_each, o_steps_each, c_t_states.before, c_t_states.after, u_steps_each, h_t_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     x_dot_steps = x_dot.movedim(-2, 0)                        # [time, batch..., input]
     h_before_steps = torch.cat((h0[None], h_steps[:-1]))[:time]  # [time, batch..., hidden]
@@ -465,7 +463,7 @@ def jvp(inputs, tangents):
     h_t_dot_steps = x.new_empty((time, *lead, hidden))        # [time, batch..., hidden]
     h_t_dot_states = native.Carried(h0_dot, time, steps=h_t_dot_steps)  # [batch..., hidden]
     c_t_dot_states = native.Carried(c0_dot, time)             # [batch..., hidden]
-    a_t_dot_sum = x.new_empty((*lead, 4, hidden))             # [batch..., gate, hidden]
+    a_t_dot_sum = native.Result(x.new_empty((*lead, 4, hidden)), 2)  # [batch..., gate, hidden]
     a_t_dot_in_each = native.Steps(a_t_dot_in)
     c_before_steps_each = native.Steps(c_before_steps)
     f_steps_each = native.Steps(f_steps)
@@ -476,10 +474,9 @@ def jvp(inputs, tangents):
     w_hh_matrix2 = matrix(w_hh, 1).T
     h_t_dot_states_before_matrices = h_t_dot_states.before.matrices(1)
     times_w_hh_matrix2 = native.Product(w_hh_matrix2, math.prod(lead))
-    a_t_dot_sum_matrix = matrix(a_t_dot_sum, 2)
     step_4 = jvp_4.bind(time, c_before_steps_each, a_t_dot_in_each, a_t_dot_sum, f_steps_each, c_t_dot_states.before, i_steps_each, z_steps_each, c_t_dot_states.after, o_steps_each, u_steps_each, h_t_dot_states.after, math.prod(lead) * hidden, hidden)
     for t in range(time):
-        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum_matrix)
+        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum)
         step_4(t)
     h_last_dot = h_t_dot_states.last
     c_last_dot = c_t_dot_states.last

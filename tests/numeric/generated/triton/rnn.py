@@ -140,15 +140,14 @@ def forward(x, h0, w_ih, w_hh, b_ih, b_hh):
     forward_1(a_in_sum, b_hh, b_ih, a_in, time * math.prod(lead) * hidden, hidden)
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, hidden))                    # [batch..., hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_in_each = native.Steps(a_in)
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 1)
     step_2 = forward_2.bind(time, a_in_each, a_t_sum, h_t_states.after, math.prod(lead) * hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     h_last = h_t_states.last
     h = h_steps.movedim(0, -2)                                # [batch..., time, hidden]
@@ -197,15 +196,14 @@ def jvp(inputs, tangents):
     jvp_1(a_in_sum, b_hh, b_ih, a_in, time * math.prod(lead) * hidden, hidden)
     h_steps = x.new_empty((time, *lead, hidden))              # [time, batch..., hidden]
     h_t_states = native.Carried(h0, time, steps=h_steps)      # [batch..., hidden]
-    a_t_sum = x.new_empty((*lead, hidden))                    # [batch..., hidden]
+    a_t_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_in_each = native.Steps(a_in)
     w_hh_matrix = matrix(w_hh, 1).T
     h_t_states_before_matrices = h_t_states.before.matrices(1)
     times_w_hh_matrix = native.Product(w_hh_matrix, math.prod(lead))
-    a_t_sum_matrix = matrix(a_t_sum, 1)
     step_2 = jvp_2.bind(time, a_in_each, a_t_sum, h_t_states.after, math.prod(lead) * hidden)
     for t in range(time):
-        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum_matrix)
+        times_w_hh_matrix(h_t_states_before_matrices[t], out=a_t_sum)
         step_2(t)
     x_dot_steps = x_dot.movedim(-2, 0)                        # [time, batch..., input]
     h_before_steps = torch.cat((h0[None], h_steps[:-1]))[:time]  # [time, batch..., hidden]
@@ -216,16 +214,15 @@ def jvp(inputs, tangents):
     jvp_3(a_t_dot_in_sum2, a_t_dot_in_sum3, a_t_dot_in_sum, b_hh_dot, b_ih_dot, a_t_dot_in, time * math.prod(lead) * hidden, hidden)
     h_t_dot_steps = x.new_empty((time, *lead, hidden))        # [time, batch..., hidden]
     h_t_dot_states = native.Carried(h0_dot, time, steps=h_t_dot_steps)  # [batch..., hidden]
-    a_t_dot_sum = x.new_empty((*lead, hidden))                # [batch..., hidden]
+    a_t_dot_sum = native.Result(x.new_empty((*lead, hidden)), 1)  # [batch..., hidden]
     a_t_dot_in_each = native.Steps(a_t_dot_in)
     h_steps_each = native.Steps(h_steps)
     w_hh_matrix2 = matrix(w_hh, 1).T
     h_t_dot_states_before_matrices = h_t_dot_states.before.matrices(1)
     times_w_hh_matrix2 = native.Product(w_hh_matrix2, math.prod(lead))
-    a_t_dot_sum_matrix = matrix(a_t_dot_sum, 1)
     step_4 = jvp_4.bind(time, a_t_dot_in_each, a_t_dot_sum, h_steps_each, h_t_dot_states.after, math.prod(lead) * hidden)
     for t in range(time):
-        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum_matrix)
+        times_w_hh_matrix2(h_t_dot_states_before_matrices[t], out=a_t_dot_sum)
         step_4(t)
     h_last_dot = h_t_dot_states.last
     h_dot = h_t_dot_steps.movedim(0, -2)                      # [batch..., time, hidden]
