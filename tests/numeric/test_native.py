@@ -190,20 +190,23 @@ def test_a_product_by_a_vector() -> None:
 
 
 @compiled_here
-def test_threads_divide_a_block_and_change_nothing() -> None:
-    """As many turns as make the block worth dividing, by one thread and by two."""
-    rand = torch.randn
-    states, weights = [rand(64, 96), rand(64, 96)], [rand(4, 96, 5), rand(4, 96, 96) / 10, rand(4, 96)]
-    inputs = [rand(64, 3, 5), *states, *weights, rand(4, 96)]
-    before, kernel = torch.get_num_threads(), lower("lstm", "torch")
-    made: list[list[Any]] = []
+def test_threads_divide_a_block_and_change_no_number() -> None:
+    """The block of an LSTM's step with 64 * 96 turns, by one thread and by two."""
+    text = vars(sys.modules[lower("lstm", "c").compiled(True, frozenset()).forward.__module__])["C"].text
+    assert "PARALLEL(rows * hidden)" in text
+    gates, before = torch.randn(2, 64, 4, 96), torch.randn(64, 96)
+    found, threads = dict[int, list[torch.Tensor]](), torch.get_num_threads()
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            made.append(results(kernel, inputs, native=True))
+            made = [torch.empty(64, 96) for _ in range(7)]
+            arrays = [*gates, *made[:4], before, *made[4:]]
+            blocks.Blocks(text).forward_1(arrays, [96, 64])
+            found[count] = made
     finally:
-        torch.set_num_threads(before)
-    torch.testing.assert_close(made[1], made[0], rtol=1e-4, atol=1e-5)
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, two) for one, two in zip(found[1], found[2], strict=True))
+    assert torch.equal(found[1][0], leaf("sigmoid", (gates[0] + gates[1])[:, 0].reshape(-1)).view(64, 96))
 
 
 @compiled_here
