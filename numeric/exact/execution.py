@@ -1,10 +1,9 @@
 """Running a PyTorch program on exact numbers: every operator that it calls is answered here, none by floats.
 
 Autograd runs above: the user's own backward and PyTorch's derivative formulas reach this mode as operators
-too. What
-an operator does stands in `operators/`, one row each; views share storage by their strides; what has no
-row is run by
-PyTorch's decomposition of it; what has none of these is undecidable, by name.
+too. What an operator does stands in `operators/`, one row each (`handlers.py`); views share storage by their
+strides; what has no row is run by PyTorch's decomposition of it; what has none of these is undecidable, by
+name.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch._decomp import decomposition_table
-from torch._library.custom_ops import OPDEFS
 from torch._ops import OpOverload
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,34 +24,31 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from gradproof.numeric.exact.branches import Branches, user_line
 from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
+from gradproof.numeric.exact.handlers import BIT_VIEWS, DATA_HANDLERS, handler_of
 from gradproof.numeric.exact.intervals import Interval
+from gradproof.numeric.exact.layouts import (
+    KNOWN_METAS,
+    MAX_KNOWN,
+    ask_for_metas,
+    dtype_laid_out_plainly,
+    signature,
+)
 from gradproof.numeric.exact.margins import keep_margin, margin_after, margin_of
+from gradproof.numeric.exact.masks import bound_mask, decided_by, mark_decided, mask_bounds
+from gradproof.numeric.exact.schemas import (
+    _out_names,
+    functional_of,
+    map_tensors,
+    python_code_of,
+    tensors_in,
+    traits_of,
+    why_undecidable,
+    written_by,
+)
 from gradproof.numeric.exact.storages import ExactStorage, ExactTensor, new_tensor, without_constant
 from gradproof.numeric.exact.values import Numbers, UndecidableError, Value
 
-Handler = Callable[..., Any]
-HANDLERS: dict[Any, Handler] = {}
-"""What each operator does, by overload or by packet of overloads: called with the execution and its
-arguments,
-floating-point tensors as `Value`, others as they are."""
-
-BIT_OPERATORS: set[Any] = set()
-"""What may be done with the bits of numbers (`operators/bits.py`)."""
-BIT_VIEWS: dict[Any, Handler] = {}
-"""What sees numbers as bits, or bits as numbers; called with the tensors themselves."""
-
 MAX_CONSTANT_ENTRIES = 1 << 20
-
-
-def handles(*operators: Any) -> Callable[[Handler], Handler]:
-    """Register what one or more operators do."""
-
-    def register(handler: Handler) -> Handler:
-        for operator in operators:
-            HANDLERS[operator] = handler
-        return handler
-
-    return register
 
 
 @dataclass
@@ -130,7 +124,7 @@ class Execution(TorchDispatchMode):
         if len(self.forward) - 1 != self.cut:
             return result
         if func._schema.is_mutable:
-            for target in _written(func, args, kwargs or {}):
+            for target in written_by(func, args, kwargs or {}):
                 self.write(target, self.value_of(target).without_tangent())
             return result
         return self._cut_off(result)
@@ -164,7 +158,7 @@ class Execution(TorchDispatchMode):
             raise UndecidableError(f"the bits of a tensor ({func}) at {user_line()}")
         if traits.changes_view:
             return self._change_view(func, args, kwargs)
-        if traits.composite and _handler(func) is None:
+        if traits.composite and handler_of(func) is None:
             with self, torch._C._EnableTorchFunction():
                 return func.decompose(*args, **kwargs)
         if traits.view:
@@ -175,7 +169,7 @@ class Execution(TorchDispatchMode):
 
     def _answer_data(self, func: Any, args: Any, kwargs: Any, leaves: list[torch.Tensor]) -> Any:
         """Integers and booleans are computed as they are; floats that are made become exact constants."""
-        handler = _handler(func)
+        handler = handler_of(func)
         if handler is not None and handler in DATA_HANDLERS:
             result = handler(self, *args, **kwargs)
             return (
@@ -194,7 +188,7 @@ class Execution(TorchDispatchMode):
         if decided:
             made = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, torch.Tensor)]
             if func._schema.is_mutable:
-                made += _written(func, args, kwargs)
+                made += written_by(func, args, kwargs)
             for leaf in made:
                 mark_decided(leaf, "equality" if "equality" in decided else "order")
             if self.numbers.bounds is not None and isinstance(result, torch.Tensor):
@@ -237,7 +231,7 @@ class Execution(TorchDispatchMode):
         """An operator that changes the sizes and strides of a tensor itself (`squeeze_`)."""
         target = args[0]
         if not isinstance(target, ExactTensor) or func.overloadpacket in _RESIZING:
-            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{why_undecidable(func)}")
         target.meta = torch.ops.aten.alias.default(target.meta)  # others may have the same
         func(target.meta, *args[1:], **kwargs)
         with no_dispatch():
@@ -245,10 +239,10 @@ class Execution(TorchDispatchMode):
         return target
 
     def _answer_in_place(self, func: Any, args: Any, kwargs: Any) -> Any:
-        written = _written(func, args, kwargs)
+        written = written_by(func, args, kwargs)
         functional = functional_of(func)
         if functional is None:
-            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{why_undecidable(func)}")
         remaining = {name: value for name, value in kwargs.items() if name not in _out_names(func)}
         for argument in func._schema.arguments[len(args) :]:  # defaults that the other overload may not have
             if argument.has_default_value() and not argument.kwarg_only:
@@ -270,7 +264,7 @@ class Execution(TorchDispatchMode):
     def _answer(self, func: Any, args: Any, kwargs: Any) -> Any:
         result = self._compute(func, args, kwargs)
         if isinstance(result, Value):
-            dtype = _dtype_laid_out_plainly(func, args, kwargs)
+            dtype = dtype_laid_out_plainly(func, args, kwargs)
             if dtype is not None:
                 return new_tensor(result, dtype)
         leaves, spec = tree_flatten(result, is_leaf=lambda leaf: isinstance(leaf, Value))
@@ -293,16 +287,16 @@ class Execution(TorchDispatchMode):
 
     def _metas(self, func: Any, args: Any, kwargs: Any, count: int) -> list[torch.Tensor | None]:
         """How PyTorch would lay the results out; None where it does not say."""
-        key = (func, _signature(args), _signature(tuple(kwargs.items())), torch.get_default_dtype())
-        known = _KNOWN_METAS.get(key)
+        key = (func, signature(args), signature(tuple(kwargs.items())), torch.get_default_dtype())
+        known = KNOWN_METAS.get(key)
         if known is None:
-            if len(_KNOWN_METAS) >= MAX_KNOWN:
-                _KNOWN_METAS.clear()
-            known = _KNOWN_METAS[key] = _ask_for_metas(func, args, kwargs)
+            if len(KNOWN_METAS) >= MAX_KNOWN:
+                KNOWN_METAS.clear()
+            known = KNOWN_METAS[key] = ask_for_metas(func, args, kwargs)
         return known if len(known) == count else [None] * count
 
     def _compute(self, func: Any, args: Any, kwargs: Any) -> Any:
-        handler = _handler(func)
+        handler = handler_of(func)
         if handler is not None:
             traits = traits_of(func)
             self.used.operators[traits.name] = "transcription" if traits.backward else "executed"
@@ -329,7 +323,7 @@ class Execution(TorchDispatchMode):
         if result is NotImplemented and func.namespace not in ("aten", "prims"):
             result = self._answer_custom(func, args, kwargs)
         if result is NotImplemented:
-            raise UndecidableError(f"the operator {func} at {user_line()}{_why(func)}")
+            raise UndecidableError(f"the operator {func} at {user_line()}{why_undecidable(func)}")
         traits = traits_of(func)
         self.used.operators[traits.name] = "transcription" if traits.backward else "decomposition"
         return tree_map_only(ExactTensor, lambda t: t.read(), result)
@@ -440,77 +434,6 @@ def _are_bits(tensor: torch.Tensor) -> bool:
     return isinstance(tensor, ExactTensor) and not tensor.is_floating_point()
 
 
-def mark_decided(tensor: torch.Tensor, how: str) -> None:
-    """Mark booleans or integers as made by comparisons: by `order`, or by `equality` among others."""
-    marked: Any = tensor
-    marked.decided = how
-
-
-MaskBounds = tuple[torch.Tensor, torch.Tensor]
-"""Where booleans are true wherever the inputs are, and where they may be."""
-
-
-def mask_bounds(mask: torch.Tensor) -> MaskBounds | None:
-    """What bounds over the domain say of booleans, if they were asked for."""
-    return getattr(mask, "bounds", None)
-
-
-def mark_bounds(mask: torch.Tensor, bounds: MaskBounds) -> None:
-    """Say of booleans what bounds leave of them."""
-    marked: Any = mask
-    marked.bounds = bounds
-
-
-def bound_mask(func: Any, args: Any, kwargs: Any, result: torch.Tensor) -> None:
-    """Bounds of booleans that are made of others: of `not` the opposite, of what is monotone the same."""
-    if result.dtype != torch.bool or any(t.dtype != torch.bool for t in tensors_in(args)):
-        return
-    name = func.overloadpacket.__name__
-    if name in ("bitwise_not", "logical_not"):
-        low, high = _bounds_of(args[0])
-        mark_bounds(result, (~high, ~low))
-    elif name in _MONOTONE:
-        low, high = (func(*map_tensors(lambda t, k=k: _bounds_of(t)[k], args), **kwargs) for k in (0, 1))
-        mark_bounds(result, (low, high))
-
-
-def _bounds_of(mask: torch.Tensor) -> MaskBounds:
-    known = mask_bounds(mask)
-    if known is not None:
-        return known
-    if decided_by(mask) is None:
-        return mask, mask
-    return torch.zeros_like(mask), torch.ones_like(mask)
-
-
-_MONOTONE = {
-    "bitwise_and", "bitwise_or", "logical_and", "logical_or", "__and__", "__or__", "all", "any", "view",
-    "reshape", "expand", "unsqueeze", "squeeze", "slice", "select", "transpose", "permute", "t", "clone",
-    "cat", "alias", "detach", "_unsafe_view",
-}  # fmt: skip
-
-
-def decided_by(tensor: torch.Tensor) -> str | None:
-    """How booleans or integers were made by comparisons; None if they are data."""
-    return getattr(tensor, "decided", None)
-
-
-DATA_HANDLERS: set[Handler] = set()
-"""Handlers that also answer where no floating-point tensor is among the arguments."""
-
-_METADATA = {
-    torch.ops.aten.is_contiguous.default,
-    torch.ops.aten.is_contiguous.memory_format,
-    torch.ops.aten.size.default,
-    torch.ops.aten.stride.default,
-    torch.ops.aten.sym_size.default,
-    torch.ops.aten.sym_stride.default,
-    torch.ops.aten.sym_numel.default,
-    torch.ops.aten.sym_storage_offset.default,
-    torch.ops.aten.is_strides_like_format.default,
-    torch.ops.aten.is_non_overlapping_and_dense.default,
-    torch.ops.prim.layout.default,
-}
 _COMPARISONS = {
     torch.ops.aten.eq,
     torch.ops.aten.ne,
@@ -527,207 +450,9 @@ _UNINITIALIZED = {
 }
 
 
-def python_code_of(func: Any) -> Callable[..., Any] | None:
-    """The Python function behind an operator of `torch.library.custom_op`, if there is one."""
-    definition = OPDEFS.get(func._schema.name)
-    return None if definition is None else definition._init_fn
-
-
-def _handler(func: Any) -> Handler | None:
-    found = HANDLERS.get(func)
-    return HANDLERS.get(func.overloadpacket) if found is None else found
-
-
 _RESIZING = {torch.ops.aten.resize_, torch.ops.aten.resize_as_, torch.ops.aten.set_}
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What is asked of an operator at each call of it."""
-
-    name: str
-    backward: bool
-    """Whether it is a backward of PyTorch's."""
-    metadata: bool
-    view: bool
-    mutable: bool
-    changes_view: bool
-    composite: bool
-    bit_view: bool
-    bit_operator: bool
-    plain: bool
-    """Whether its results are laid out row by row where all operands are."""
-
-
-@lru_cache(maxsize=4096)
-def traits_of(func: Any) -> Traits:
-    """The traits of an operator."""
-    return Traits(
-        name=str(func),
-        backward="backward" in func._schema.name,
-        metadata=func in _METADATA,
-        view=_is_view(func),
-        mutable=func._schema.is_mutable,
-        changes_view=torch.Tag.inplace_view in func.tags,
-        composite=_is_composite(func),
-        bit_view=func in BIT_VIEWS,
-        bit_operator=func in BIT_OPERATORS,
-        plain=torch.Tag.pointwise in func.tags or func.overloadpacket in _PLAIN,
-    )
-
-
-def _is_composite(func: Any) -> bool:
-    """Whether PyTorch runs an operator as calls of others, having no kernel of its own for it."""
-    has = torch._C._dispatch_has_kernel_for_dispatch_key
-    return (
-        isinstance(func, OpOverload)
-        and has(func.name(), torch._C.DispatchKey.CompositeImplicitAutograd)
-        and not has(func.name(), torch._C.DispatchKey.CPU)
-    )
-
-
-def _is_view(func: Any) -> bool:
-    returns = func._schema.returns
-    return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
-
-
-def _written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
-    written: list[torch.Tensor] = []
-    for position, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            target = args[position] if position < len(args) else kwargs[argument.name]
-            written.extend(target if isinstance(target, tuple | list) else [target])
-    return written
-
-
-def _out_names(func: Any) -> set[str]:
-    return {
-        a.name
-        for a in func._schema.arguments
-        if a.kwarg_only and a.alias_info is not None and a.alias_info.is_write
-    }
-
-
-def functional_of(func: Any) -> Any:
-    """The overload that computes what `func` writes in place, or None."""
-    namespace, name = func._schema.name.split("::")
-    whole = getattr(getattr(torch.ops, namespace), f"{name}_functional", None)
-    if whole is not None:  # returns what it would write beside its results
-        return whole.default
-    if not func._schema.name.endswith("_") or name.startswith("__"):
-        packet = func.overloadpacket
-    else:
-        packet = getattr(getattr(torch.ops, namespace), name[:-1], None)
-    if packet is None:
-        return None
-    outs = _out_names(func)
-    wanted = [(a.name, str(a.type)) for a in func._schema.arguments if a.name not in outs]
-    for overload in packet.overloads():
-        candidate = getattr(packet, overload)
-        if candidate._schema.is_mutable:
-            continue
-        if [(a.name, str(a.type)) for a in candidate._schema.arguments] == wanted:
-            return candidate
-    return None
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], arguments: Any) -> Any:
-    """Apply a function to the tensors among arguments, lists of them included."""
-    return tuple(
-        function(x)
-        if isinstance(x, torch.Tensor)
-        else [function(y) if isinstance(y, torch.Tensor) else y for y in x]
-        if isinstance(x, list | tuple)
-        else x
-        for x in arguments
-    )
-
-
-def tensors_in(arguments: Any) -> list[torch.Tensor]:
-    """The tensors among arguments, those in lists included."""
-    found: list[torch.Tensor] = []
-    for argument in arguments:
-        if isinstance(argument, torch.Tensor):
-            found.append(argument)
-        elif isinstance(argument, list | tuple):
-            found.extend(entry for entry in argument if isinstance(entry, torch.Tensor))
-    return found
-
-
-def _dtype_laid_out_plainly(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
-    """The precision of a result that is laid out row by row, since all operands are and are of one precision;
-    None if PyTorch
-    must be asked.
-    """
-    if kwargs and not kwargs.keys() <= _PLAIN_OPTIONS:
-        return None
-    if not traits_of(func).plain:
-        return None
-    dtypes = set[torch.dtype]()
-    for tensor in tensors_in(args):
-        meta = tensor.meta if isinstance(tensor, ExactTensor) else tensor
-        if not meta.is_contiguous():
-            return None
-        dtypes.add(meta.dtype)
-    (dtype, *others) = dtypes
-    return None if others or not dtype.is_floating_point else dtype
-
-
-_PLAIN = {
-    getattr(torch.ops.aten, name)
-    for name in (
-        "mm", "bmm", "addmm", "sum", "mean", "cat", "_softmax", "_log_softmax", "_softmax_backward_data",
-        "_log_softmax_backward_data", "sigmoid_backward", "tanh_backward", "gelu_backward", "gather",
-        "index_select", "embedding_dense_backward", "zeros_like", "ones_like", "_unsafe_view",
-    )
-}  # fmt: skip
-"""Operators beside those of single entries that lay their results out as PyTorch always does."""
-_PLAIN_OPTIONS = {"alpha", "beta", "value", "approximate", "rounding_mode"}
-"""Options that change neither precision nor layout."""
-
-
-_KNOWN_METAS: dict[Any, list[torch.Tensor | None]] = {}
-"""How results are laid out, by the operator and what the layout may depend on."""
-MAX_KNOWN = 1 << 14
-
-
-def _signature(arguments: Any) -> tuple[Any, ...]:
-    """What the layout of a result may depend on."""
-    return tuple(_signature_of(argument) for argument in arguments)
-
-
-def _signature_of(argument: Any) -> Any:
-    if isinstance(argument, torch.Tensor):
-        meta = argument.meta if isinstance(argument, ExactTensor) else argument
-        return tuple(meta.size()), meta.stride(), int(meta.storage_offset()), meta.dtype, len(meta.size())
-    if isinstance(argument, list | tuple):
-        return _signature(argument)
-    return type(argument), argument
-
-
-def _ask_for_metas(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor | None]:
-    named = zip(kwargs, map_tensors(_to_meta, tuple(kwargs.values())), strict=True)
-    try:
-        leaves = tree_flatten(func(*map_tensors(_to_meta, args), **dict(named)))[0]
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, ArithmeticError):
-        return []  # no such kernel, or one that needs the data: laid out row by row
-    return [leaf if isinstance(leaf, torch.Tensor) else None for leaf in leaves]
-
-
-def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.meta if isinstance(tensor, ExactTensor) else tensor.to("meta")
 
 
 def fraction_of(number: int | float) -> Fraction:
     """The exact rational number that a Python number is."""
     return Fraction(number)
-
-
-COMPLEX = ("fft", "complex", "conj", "polar", "view_as_real")
-"""Parts of the names of operators that take or make complex numbers."""
-
-
-def _why(func: Any) -> str:
-    """Why an operator has no rule, where it never will."""
-    name = func._schema.name.split("::")[-1]
-    return ": complex numbers are not followed" if any(part in name for part in COMPLEX) else ""

@@ -14,7 +14,8 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch.utils._mode_utils import no_dispatch
 
-from gradproof.numeric.exact.execution import Execution, mark_decided
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.masks import mark_decided
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray, Store
 from gradproof.numeric.exact.numpy_decisions import Decision
 from gradproof.numeric.exact.numpy_execution import NumpyExecution

@@ -15,7 +15,7 @@ import torch
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.branches import both_finite
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import HANDLERS
+from gradproof.numeric.exact.handlers import HANDLERS
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray
 from gradproof.numeric.exact.numpy_execution import NumpyExecution
 from gradproof.numeric.exact.numpy_tables import FINDERS, ROWS, Row, row

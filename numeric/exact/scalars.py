@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from gradproof.numeric.exact.branches import is_the_users, user_line
-from gradproof.numeric.exact.execution import Execution, decided_by
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.masks import decided_by
 from gradproof.numeric.exact.reals import Balls, RoundedAwayError
 from gradproof.numeric.exact.storages import ExactTensor
 from gradproof.numeric.exact.values import UndecidableError

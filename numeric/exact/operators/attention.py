@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import matmul, reshape
 from gradproof.numeric.exact.values import UndecidableError, Value

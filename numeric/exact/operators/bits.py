@@ -13,7 +13,9 @@ import torch
 
 from gradproof.numeric.exact.bits import BitTensor, Term
 from gradproof.numeric.exact.branches import user_line
-from gradproof.numeric.exact.execution import BIT_OPERATORS, BIT_VIEWS, Execution, decided_by, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import BIT_OPERATORS, BIT_VIEWS, handles
+from gradproof.numeric.exact.masks import decided_by
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.storages import ExactTensor, new_tensor, without_constant
 from gradproof.numeric.exact.values import UndecidableError, Value

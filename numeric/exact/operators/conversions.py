@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.execution import DATA_HANDLERS, Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import DATA_HANDLERS, handles
 from gradproof.numeric.exact.operators.pieces import compare, steps
 from gradproof.numeric.exact.specials import finite_entries
 from gradproof.numeric.exact.values import AmbiguousError, UndecidableError, Value

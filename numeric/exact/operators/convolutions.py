@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.products import matmul, permute, reshape
 from gradproof.numeric.exact.operators.scatters import add_at
 from gradproof.numeric.exact.storages import gather

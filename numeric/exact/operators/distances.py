@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import abs_, choose, compare, sign
 from gradproof.numeric.exact.operators.selections import amax
 from gradproof.numeric.exact.values import Value

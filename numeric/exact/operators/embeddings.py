@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.scatters import add_at
 from gradproof.numeric.exact.operators.selections import extreme, take_along

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.confirmation import KERNELS
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles, mark_decided
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
+from gradproof.numeric.exact.masks import mark_decided
 from gradproof.numeric.exact.operators.pieces import choose, sign
 from gradproof.numeric.exact.operators.reductions import stack
 from gradproof.numeric.exact.operators.selections import take_along

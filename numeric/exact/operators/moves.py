@@ -10,7 +10,8 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import HANDLERS, Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import HANDLERS, handles
 from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.storages import gather
 from gradproof.numeric.exact.values import Value

@@ -12,16 +12,11 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact.duals import Array, Dual, Shape, expand
-from gradproof.numeric.exact.execution import (
-    Execution,
-    MaskBounds,
-    decided_by,
-    handles,
-    mark_bounds,
-    mark_decided,
-)
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.intervals import Interval, Intervals, hull, largest, smallest
 from gradproof.numeric.exact.margins import keep_margin
+from gradproof.numeric.exact.masks import MaskBounds, decided_by, mark_bounds, mark_decided
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import infinite_entries
 from gradproof.numeric.exact.storages import gather

@@ -11,7 +11,8 @@ import torch
 
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.branches import order
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import choose, compare
 from gradproof.numeric.exact.values import Value
 

@@ -12,7 +12,8 @@ import torch
 
 from gradproof.numeric.exact.branches import order
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.operators.scatters import add_at

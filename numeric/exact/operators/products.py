@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.values import Value
 
 aten: Any = torch.ops.aten

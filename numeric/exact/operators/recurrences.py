@@ -9,7 +9,8 @@ import torch
 
 from gradproof.numeric.exact import functions as f
 from gradproof.numeric.exact.confirmation import KERNELS
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.products import matmul
 from gradproof.numeric.exact.operators.reductions import along, stack
 from gradproof.numeric.exact.values import UndecidableError, Value

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.execution import HANDLERS, Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import HANDLERS, handles
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.products import reshape
 from gradproof.numeric.exact.operators.reductions import axes_of

@@ -10,7 +10,9 @@ import torch
 
 from gradproof.numeric.exact.branches import Gap, order
 from gradproof.numeric.exact.duals import Array
-from gradproof.numeric.exact.execution import Execution, handles, mark_decided
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
+from gradproof.numeric.exact.masks import mark_decided
 from gradproof.numeric.exact.operators.pieces import choose
 from gradproof.numeric.exact.operators.reductions import along, axes_of
 from gradproof.numeric.exact.reals import each

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.execution import Execution, handles
+from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.handlers import handles
 from gradproof.numeric.exact.operators.pieces import choose, compare, within
 from gradproof.numeric.exact.operators.pointwise import ROUNDED_SOFTPLUS
 from gradproof.numeric.exact.operators.reductions import axes_of

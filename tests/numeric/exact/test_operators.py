@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten
 from benchmarks.operators import Row, rows
 from benchmarks.operators.table import normal, uniform
 from gradproof.numeric.checking.checks import check
-from gradproof.numeric.exact.execution import HANDLERS
+from gradproof.numeric.exact.handlers import HANDLERS
 from gradproof.numeric.exact.programs import BackwardError
 from gradproof.numeric.exact.values import UndecidableError
 from tests.numeric.exact.agreement import compare, dry_run
