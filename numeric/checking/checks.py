@@ -185,14 +185,10 @@ def check(
     """Check a backward that somebody wrote: is it the derivative of the forward, exactly?
 
     `fn` is a function of tensors (an `autograd.Function.apply`, any function that autograd derives), an
-    `nn.Module`
-    (its parameters are inputs too), or a pair of NumPy functions `(forward, vjp)` with `vjp(cotangent,
-    *inputs)`.
-    The program is executed over residues in a tower of prime fields: forward with exact tangents, backward
-    with the
-    cotangent u, and `<u, J v> = <J^T u, v>` is compared as integers, for random u and v, for many shapes,
-    layouts,
-    values and both sides of each comparison.
+    `nn.Module` (its parameters are inputs too), or a pair of NumPy functions `(forward, vjp)` with
+    `vjp(cotangent, *inputs)`. The program is executed over residues in a tower of prime fields: forward with
+    exact tangents, backward with the cotangent u, and `<u, J v> = <J^T u, v>` is compared as integers, for
+    random u and v, for many shapes, layouts, values and both sides of each comparison.
 
     - `inputs`: example tensors, or one callable that makes them; they give shapes, dtypes, integer data
     and domains. Without any, they are made from `spec`.

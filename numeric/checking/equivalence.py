@@ -22,9 +22,8 @@ def equivalent(
 ) -> CheckResult:
     """Whether `f` and `g` have the same values, exactly, for the shapes and regions that are run.
 
-    The question is put to `check`: `s f(x)` with the number s has the derivative `f(x)` with respect to s;
-    a function
-    with the value `s f(x)` that claims `g(x)` for it is right exactly where `f(x) = g(x)`.
+    The question is put to `check`: `s f(x)` with the number s has the derivative `f(x)` with respect to s; a
+    function with the value `s f(x)` that claims `g(x)` for it is right exactly where `f(x) = g(x)`.
 
     >>> import torch
     >>> equivalent(torch.tanh, lambda x: 2 * torch.sigmoid(2 * x) - 1, torch.randn(2), seed=0).verdict

@@ -93,9 +93,8 @@ def examine(
 
     With `cut`, the true gradient is that without the path through this operator of the forward.
 
-    With `beside`, comparisons are decided by numbers a little beside the point, on sides drawn by that
-    seed: the true
-    gradient is then the limit from there, and the claim is not to be used.
+    With `beside`, comparisons are decided by numbers a little beside the point, on sides drawn by that seed:
+    the true gradient is then the limit from there, and the claim is not to be used.
     """
     with precision(bits):
         numbers = Numbers(None, Balls()) if beside is None else Numbers(None, Floats(), limits=Balls())

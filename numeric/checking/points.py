@@ -30,9 +30,8 @@ class Place:
     """Numbers for one input: `reals` as fractions, and for each entry how its residues are drawn.
 
     `ties` is -1 where they are drawn freely, 0 where they are those of the number itself, and a positive
-    label where
-    all entries of that label have the same residues. Where all is None, `data` is passed to the program as
-    it is.
+    label where all entries of that label have the same residues. Where all is None, `data` is passed to the
+    program as it is.
     """
 
     reals: Array | None = None

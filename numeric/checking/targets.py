@@ -131,9 +131,8 @@ def make_target(
 ) -> Target:
     """Name the inputs of a function, tell those whose gradient is wanted, and find the axes.
 
-    Raises TargetError where the function or an input cannot be taken, SpecificationError for a
-    specification that
-    does not fit.
+    Raises TargetError where the function or an input cannot be taken, SpecificationError for a specification
+    that does not fit.
     """
     fn = _callable(fn)
     if len(inputs) == 1 and callable(inputs[0]) and not isinstance(inputs[0], torch.Tensor):

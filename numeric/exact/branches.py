@@ -473,8 +473,7 @@ def _is_the_face(filename: str) -> bool:
 
 def user_place() -> tuple[str, int]:
     """The innermost line that is the user's, and a number for the column and the calls that led there:
-    outside of
-    PyTorch, NumPy, the standard library and this package.
+    outside of PyTorch, NumPy, the standard library and this package.
     """
     line, path = "autograd", list[tuple[str, int, int]]()
     frame = sys._getframe(1)

@@ -69,8 +69,7 @@ def _run_kernel(
     run: Execution, func: Any, args: Any, kwargs: Any
 ) -> tuple[list[Any] | None, torch.dtype, float]:
     """What the kernel returns (None where it takes neither float64 nor float32), how precise it is, and the
-    size of its
-    largest operand.
+    size of its largest operand.
     """
     for precision in (torch.float64, torch.float32):
         reals = tree_map_only(torch.Tensor, lambda t, p=precision: _real(run, t, p), (args, kwargs))

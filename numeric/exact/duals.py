@@ -1,13 +1,10 @@
 """Arrays of dual numbers: values and their derivatives in several directions at once, in one system of
 numbers.
 
-A primal array is (level, *shape): one row for each level of a tower, a single row where the numbers are
-real. A
-tangent array is (direction, level, *shape), or None where it is 0; it may have fewer levels, its last
-ones, than
-the values. Systems differ in how a result is
-reduced, in
-reciprocals and in functions; sums, products and everything linear stand here once.
+A primal array is (level, *shape): one row for each level of a tower, a single row where the numbers are real.
+A tangent array is (direction, level, *shape), or None where it is 0; it may have fewer levels, its last ones,
+than the values. Systems differ in how a result is reduced, in reciprocals and in functions; sums, products
+and everything linear stand here once.
 """
 
 from __future__ import annotations

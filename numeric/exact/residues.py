@@ -1,8 +1,7 @@
 """Numbers as residues in a tower of prime fields: exact, and blind to which real number they stand for.
 
-What the tower cannot follow is an atom: residues drawn afresh for each argument, with the relations that
-are known
-(`exp(log S) = S`). A weaker theory of an atom makes fewer programs equal, never more.
+What the tower cannot follow is an atom: residues drawn afresh for each argument, with the relations that are
+known (`exp(log S) = S`). A weaker theory of an atom makes fewer programs equal, never more.
 """
 
 from __future__ import annotations
@@ -103,8 +102,7 @@ class Residues(System):
         """Residues that are squares where a sign is positive, and negated squares where it is negative.
 
         Then products and quotients of them are squares wherever they are positive, and their roots exist. In
-        a circular
-        tower -1 is a square itself, and what is negative is drawn from all residues.
+        a circular tower -1 is a square itself, and what is negative is drawn from all residues.
         """
         rows = self.draw(signs.shape, random)
         for position in np.ndindex(signs.shape):
@@ -308,8 +306,7 @@ class Residues(System):
 
     def power_of(self, level: int, residue: int, exponent: Fraction) -> int:
         """A rational power: where the exponent is no integer, of the only root there is if its degree is odd,
-        else of
-        the root that is a power of odd order itself.
+        else of the root that is a power of odd order itself.
 
         What has no such root gets an atom s for it, with `f^(k/n) = s^k` and no relation between s and f.
         """

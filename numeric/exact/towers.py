@@ -1,11 +1,9 @@
 """Towers of primes in which exp is a homomorphism: p2 = m p1 + 1, p3 = m' p2 + 1 and so on, with roots of
 unity.
 
-A number at level k is its residues modulo every prime from p_k on. `exp` takes the residue `c` modulo
-`p_k` to
-`w^c` modulo `p_(k+1)`, where `w` has order `p_k`; so `exp(a + b) = exp(a) exp(b)` holds exactly, as deep
-as the
-tower is tall.
+A number at level k is its residues modulo every prime from p_k on. `exp` takes the residue `c` modulo `p_k`
+to `w^c` modulo `p_(k+1)`, where `w` has order `p_k`; so `exp(a + b) = exp(a) exp(b)` holds exactly, as deep
+as the tower is tall.
 """
 
 from __future__ import annotations
@@ -33,12 +31,10 @@ class Tower:
     """Primes `primes[0] < primes[1] < ...`, and `roots[k]` of order `primes[k - 1]` modulo `primes[k]`
     (`roots[0]` is 1).
 
-    With `circular`, each prime is 5 modulo 8, so that -1 has a square root `units[k]`, and `cos u + i sin
-    u` is
-    `turns[k]^u`, of the same order as `roots[k]` and independent of it. Otherwise each prime is 7 modulo
-    8: then
-    every square has exactly one square root that is a square itself, 2 is a square, and `units`, `turns`
-    are empty.
+    With `circular`, each prime is 5 modulo 8, so that -1 has a square root `units[k]`, and `cos u + i sin u`
+    is `turns[k]^u`, of the same order as `roots[k]` and independent of it. Otherwise each prime is 7 modulo
+    8: then every square has exactly one square root that is a square itself, 2 is a square, and `units`,
+    `turns` are empty.
     """
 
     primes: tuple[int, ...]

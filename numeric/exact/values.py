@@ -1,8 +1,7 @@
 """Arrays of exact numbers: the same array in residues and in reals at once, with tangents.
 
-The residues decide equality; the real numbers that travel along decide which side of a comparison is
-taken. A dry
-run and a witness have real numbers alone.
+The residues decide equality; the real numbers that travel along decide which side of a comparison is taken. A
+dry run and a witness have real numbers alone.
 """
 
 from __future__ import annotations

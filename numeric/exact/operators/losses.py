@@ -105,8 +105,7 @@ def multilabel_margin_loss(
     run: Execution, a: Value, target: torch.Tensor, reduction: int
 ) -> tuple[Value, Value]:
     """The sum of `max(0, 1 - x[t] + x[j])` over the labels t and the classes j that are none, over the
-    classes; and which
-    classes are labels.
+    classes; and which classes are labels.
     """
     rows = _rows(a)
     count, classes = rows.shape

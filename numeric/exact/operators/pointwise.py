@@ -203,8 +203,7 @@ def _powers(x: Value, exponents: Any) -> Value:
 
 def _steps_from_known(run: Execution, y: Value) -> Any:
     """How far each exponent is from one that was met before: `x^(y - 1)` is `x^y / x` only if both are known
-    to be
-    powers with neighbouring exponents.
+    to be powers with neighbouring exponents.
     """
     steps = np.full(y.shape, Fraction(0), dtype=object)
     residues, dual = run.numbers.residues, y.formal
