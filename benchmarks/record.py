@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -127,9 +127,10 @@ def show(sections: Sequence[Section], console: Any) -> None:
         console.print(f"{mark}  {goal.text}: {goal.found}")
 
 
-def to_markdown(sections: Sequence[Section], where: dict[str, str]) -> str:
-    """The record of a run."""
-    parts = ["# Benchmark results", "Written by `make bench`; every figure is from one run."]
+def to_markdown(sections: Sequence[Section], where: Mapping[str, str], command: str) -> str:
+    """The record of a run, and the command that made it."""
+    title = " and ".join(section.title for section in sections)
+    parts = [f"# Benchmark results: {title}", f"Written by `{command}`; every figure is from one run."]
     parts.append(_markdown_table(("machine", ""), tuple(where.items())))
     goals = [goal for section in sections for goal in section.goals]
     rows = tuple((goal.text, goal.found, "yes" if goal.reached else "no") for goal in goals)

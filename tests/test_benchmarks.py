@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import sympy as sp
 import torch
 
+from benchmarks import __main__ as command
 from benchmarks import against_sympy, audit, claims, gradcheck, kernels, proofs, record
 from benchmarks.__main__ import run
 from benchmarks.eager import eager, source
@@ -187,9 +190,31 @@ def test_one_operation_through_every_table() -> None:
     compared = against_sympy.compare(against_sympy.pair(form), repeats=1)
     assert (compared["verdict"], compared["answer"]) == ("proved", "0")
     sections = [proofs.section(proved), kernels.section([row]), against_sympy.section([compared])]
-    text = record.to_markdown(sections, record.machine())
+    text = record.to_markdown(sections, record.machine(), "make bench")
     assert text.count("\n| tanh") == 3
     assert "| goal | found | reached |" in text
+
+
+def test_each_part_has_a_record_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A part that is run whole; what is asked of some operations alone is none."""
+    measured: list[Sequence[str]] = []
+
+    def measure(names: Sequence[str]) -> record.Section:
+        measured.append(names)
+        return record.Section(
+            "turns", "Turns", "Counted.", record.Table(("what", "count"), (("all", "7"),)), {}
+        )
+
+    monkeypatch.setattr(command, "RECORDS", tmp_path / "results")
+    monkeypatch.setattr(command, "PARTS", {"report": (measure,), "layers": (measure,)})
+    assert (
+        run(["--only", "layers"]) == run(["tanh"]) == run(["--only", "report", "--out", f"{tmp_path}/x.md"])
+    )
+    assert [f.name for f in (tmp_path / "results").iterdir()] == ["layers.md"]
+    text = (tmp_path / "results" / "layers.md").read_text(encoding="utf-8")
+    assert "`python -m benchmarks --only layers --threads " in text and "| all | 7 |" in text
+    assert run([]) == 0 and len(measured) == 6
+    assert sorted(f.name for f in (tmp_path / "results").iterdir()) == ["layers.md", "report.md"]
 
 
 def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
