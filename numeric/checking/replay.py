@@ -1,4 +1,7 @@
-"""The user's own program in floats, at the point of a witness: whether an error is the program's."""
+"""The user's own program in floats, at the point of a witness: whether an error is the program's.
+
+A program may raise what it likes: each function says what it answers then.
+"""
 
 from __future__ import annotations
 
