@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks import against_sympy, claims, gradcheck, kernels, layers, proofs, reports
+from benchmarks import against_sympy, claims, gradcheck, kernels, layers, proofs, reports, training
 from benchmarks.record import Section, machine, show, to_markdown
 
 RECORDS = Path(__file__).parent / "results"
@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[Callable[[Sequence[str]], Section], ...]] = {
     "report": (reports.run,),
     "kernels": (kernels.run,),
     "layers": (layers.run,),
+    "training": (training.run,),
     "check": (gradcheck.run,),
 }
 

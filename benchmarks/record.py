@@ -66,8 +66,15 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "date": date.today().isoformat(),
-        "GPU": "none: not run on a GPU",
+        "GPU": gpu(),
     }
+
+
+def gpu() -> str:
+    """The card, if there is one."""
+    import torch  # not at the top: what measures proofs alone needs none
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none: not run on a GPU"
 
 
 def processor() -> str:
@@ -134,7 +141,8 @@ def to_markdown(sections: Sequence[Section], where: Mapping[str, str], command: 
     parts.append(_markdown_table(("machine", ""), tuple(where.items())))
     goals = [goal for section in sections for goal in section.goals]
     rows = tuple((goal.text, goal.found, "yes" if goal.reached else "no") for goal in goals)
-    parts += ["## Goals", _markdown_table(("goal", "found", "reached"), rows)]
+    if goals:
+        parts += ["## Goals", _markdown_table(("goal", "found", "reached"), rows)]
     for section in sections:
         parts += [f"## {section.title}", section.method]
         parts.append(_markdown_table(section.table.columns, section.table.rows, right=True))

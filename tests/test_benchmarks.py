@@ -13,12 +13,13 @@ import sympy as sp
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import against_sympy, audit, claims, gradcheck, kernels, proofs, record
+from benchmarks import against_sympy, audit, claims, gradcheck, kernels, proofs, record, training
 from benchmarks.__main__ import run
 from benchmarks.eager import eager, source
 from benchmarks.sharing import share
 from benchmarks.sizes import SIZES, choose_sizes, draw_inputs
 from benchmarks.to_sympy import to_sympy
+from gradproof.models.configuration import LanguageModelOptions
 from gradproof.symbolic.evaluation import Evaluator, Point
 from gradproof.symbolic.expressions import Entry, Tensor, call, entry, parameter, walk
 from gradproof.symbolic.operation import Operation, find, operations
@@ -125,6 +126,17 @@ def test_saved_bytes_count_storages_once() -> None:
     contest = kernels.prepare(find("exp"), choose_sizes(find("exp"), TINY, elements=64), torch.float32)
     assert kernels.saved_bytes(contest, torch.exp) == (64 * 4, 64 * 4)
     assert kernels.saved_bytes(contest, torch.sin) == (64 * 4, 0)
+
+
+@pytest.mark.parametrize("options", [training.gpt(1, 2, 8, 4), training.lstm(1, 8, 4)], ids=lambda o: o.model)
+def test_both_train_the_same_model(options: LanguageModelOptions) -> None:
+    case = training.Case("tiny", options, 3, "cpu")
+    row = training.compare(case, budget=0, least=1, most=1)
+    assert row["apart"] < 1e-6 and row["ours"] > 0 < row["theirs"]
+    ours, theirs = training.contestants(case)
+    found, expected = [ours() for _ in range(4)], [theirs() for _ in range(4)]
+    assert found == pytest.approx(expected, rel=1e-5) and found[-1] < found[0]
+    assert "| tiny | cpu | float32 |" in record.to_markdown([training.section([row])], {}, "make bench")
 
 
 def test_leaves_and_composites() -> None:
