@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
@@ -16,6 +16,16 @@ from gradproof.commands.terminal import forget_output
 
 _EXTRAS = {"torch": ("PyTorch", "torch"), "safetensors": ("safetensors", "train")}
 """Packages that a command may need, what they are called, and the extra that brings them."""
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+}
+"""What an option takes, by the kind of mistake that was found in its value."""
 
 app = typer.Typer(
     name="gradproof",
@@ -84,10 +94,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _usage(problem: TyperException) -> int:
     context = getattr(problem, "ctx", None)
     path = context.command_path if context is not None else "gradproof"
+    _reword(problem)
     typer.echo(problem.format_message() if str(problem) else f"{path}: misuse", err=True)
     if context is not None and type(problem).__name__ != "NoArgsIsHelpError":
         typer.echo(f"Try `{path} --help`.", err=True)
     return MISUSE
+
+
+def _reword(problem: TyperException) -> None:
+    """Let the message about an option's value say what was found and what was expected."""
+    mistakes: list[Any] = getattr(problem.__cause__, "errors", list)()
+    if not mistakes:
+        return
+    mistake = mistakes[0]
+    if mistake["type"] in _EXPECTED:
+        expected = _EXPECTED[mistake["type"]].format(**mistake.get("ctx", {}))
+        problem.message = f"found {mistake['input']}, expected {expected}"
+    else:
+        problem.message = mistake["msg"].removeprefix("Value error, ")
 
 
 def _internal(problem: Exception) -> int:

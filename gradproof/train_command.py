@@ -95,7 +95,7 @@ def train(task: str, given: Mapping[str, Any], console: Console) -> int:
     out, config = given.pop("out", None), given.pop("config", None)
     try:
         tables = read_configuration(config, task) if config is not None else {}
-        configuration = make_configuration(task, tables, given, str(config or "the command line"))
+        configuration = make_configuration(task, tables, given, str(config))
         _check_packages(task, configuration.training.tensorboard)
         from gradproof.models.processes import end_processes, find_device, start_processes
         from gradproof.models.runs import new_run

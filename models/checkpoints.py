@@ -96,10 +96,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         made = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(made, dict) or not {"configuration", "task", "format"} <= made.keys():
             raise ValueError
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder} holds no run: there is no {RUN} in it; give the folder that --out named"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        found = f"there is no {RUN} in it" if folder.is_dir() or not folder.exists() else "it is a file"
+        raise InputError(f"{folder} holds no run: {found}; give the folder that --out named") from None
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
     except ValueError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -113,7 +114,7 @@ class TrainingOptions:
         "float32", "bfloat16: matrix products in it, by autocast."
     )
     device: str = _option("auto", "auto, cpu, cuda, cuda:1.")
-    threads: int = _option(0, "Threads on the CPU; 0: as many as PyTorch takes.", 0)
+    threads: int = _option(0, "Threads on the CPU; 0: as many as PyTorch takes.", 0, 1025)
     seed: int = _option(1, "Of every draw.", 0)
     evaluate_every: int = _option(250, "Steps between evaluations, each with a checkpoint.", 1)
     patience: int = _option(0, "Evaluations without a better loss before the end; 0: never.", 0)
@@ -127,6 +128,9 @@ TASKS: dict[str, tuple[type[Options], type[DataOptions]]] = {
     "translate": (TranslationOptions, PairedDataOptions),
 }
 """The tasks, and the options of each one's model and data."""
+
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
+"""What an option of a type takes, for people."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "char-lm": {"lr": 3e-3, "steps": 2000},
@@ -169,7 +173,7 @@ def default_configuration(task: str) -> Configuration:
 def make_configuration(
     task: str, tables: Mapping[str, Any], given: Mapping[str, Any], where: str = "the configuration"
 ) -> Configuration:
-    """The defaults, over them the tables of a file, over them what was given by name.
+    """The defaults, over them the tables of a file, over them what was given by name, as a flag.
 
     Raises InputError for an unknown table or option, a value of another type, and one out of its range.
 
@@ -179,20 +183,26 @@ def make_configuration(
     """
     default = default_configuration(task)
     parts: dict[str, Any] = {}
+    known = [f.name for name in ("data", "model", "training") for f in fields(getattr(default, name))]
+    for name in given:
+        if name not in known:
+            raise _unknown(f"the task {task}", name, known)
     for name in ("data", "model", "training"):
         part = getattr(default, name)
         table = tables.get(name, {})
         if not isinstance(table, Mapping):
             raise InputError(f"{where}: [{name}] is a table of options, found {table!r}")
         mine = {f.name for f in fields(part)}
-        values = {**table, **{n: v for n, v in given.items() if n in mine}}
-        parts[name] = _fill(part, values, f"{where}: [{name}]")
+        flags = {n: v for n, v in given.items() if n in mine}
+        kept = {n: v for n, v in table.items() if n not in flags}
+        parts[name] = _fill(_fill(part, kept, f"{where}: [{name}] "), flags, "--")
     named = {**tables.get("model", {}), **given}
     if task != "char-lm" and not parts["data"].data and "tokens" not in named:
         parts["model"] = replace(parts["model"], tokens="char")
-    unknown = set(tables) - {"task", *parts}
-    if unknown:
-        raise InputError(f"{where} has a table [{min(unknown)}]; there are [data], [model] and [training]")
+    for name in sorted(set(tables) - {"task", *parts}):
+        what = "a table" if isinstance(tables[name], Mapping) else "outside of its tables an option"
+        shown = f"[{name}]" if isinstance(tables[name], Mapping) else name
+        raise InputError(f"{where} has {what} {shown}; there are [data], [model] and [training]")
     made = Configuration(task, **parts)
     _check(made)
     return made
@@ -217,28 +227,40 @@ def _fill(part: Any, values: Mapping[str, Any], where: str) -> Any:
     made: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
-            raise InputError(f"{where} has no option {name}{hint}")
-        made[name] = _value(value, hints[name], known[name].metadata, f"{where} {name}")
+            raise _unknown(where.strip(), name, known)
+        shown = name.replace("_", "-") if where == "--" else name
+        made[name] = _value(value, hints[name], known[name].metadata, f"{where}{shown}")
     return replace(part, **made)
+
+
+def _unknown(where: str, name: str, known: Iterable[str]) -> InputError:
+    near = get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
+    return InputError(f"{where} has no option {name}{hint}")
 
 
 def _value(value: Any, kind: Any, limits: Mapping[str, Any], where: str) -> Any:
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise InputError(f"{where}: found {value!r}, expected one of {', '.join(get_args(kind))}")
+            raise InputError(f"{where}: found {_shown(value)}, expected one of {', '.join(get_args(kind))}")
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise InputError(f"{where}: found {value!r}, expected {kind.__name__}")
+        raise InputError(f"{where}: found {_shown(value)}, expected {KINDS[kind]}")
+    if kind is float and not math.isfinite(value):
+        raise InputError(f"{where}: found {value}, expected a finite number")
     minimum, below = limits.get("minimum"), limits.get("below")
     if minimum is not None and not value >= minimum:
         raise InputError(f"{where}: found {value}, expected at least {minimum:g}")
     if below is not None and not value < below:
         raise InputError(f"{where}: found {value}, expected less than {below:g}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """A value as a TOML file has it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _check(made: Configuration) -> None:

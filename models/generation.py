@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,10 +26,10 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+        if not 0 <= self.temperature < math.inf or self.top_k < 0 or not 0 < self.top_p <= 1:
             raise ValueError(
-                f"expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found {self.temperature:g}, "
-                f"{self.top_k} and {self.top_p:g}"
+                f"expected a finite temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found "
+                f"{self.temperature:g}, {self.top_k} and {self.top_p:g}"
             )
 
 
@@ -44,11 +45,11 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     logits = logits.double()
     if sampling.temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    logits = logits / sampling.temperature
+    logits = (logits - logits.amax(-1, keepdim=True)) / sampling.temperature
     if 0 < sampling.top_k < logits.shape[-1]:
         lowest = logits.topk(sampling.top_k).values[..., -1:]
         logits = logits.masked_fill(logits < lowest, -torch.inf)
-    p = torch.exp(logits - logits.amax(-1, keepdim=True))
+    p = torch.exp(logits)
     p = p / p.sum(-1, keepdim=True)
     if sampling.top_p < 1:
         ordered, places = p.sort(-1, descending=True)

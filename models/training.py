@@ -68,7 +68,7 @@ class Standing:
 
     def judged(self, loss: float) -> Standing:
         """The standing after an evaluation at this step."""
-        if math.isfinite(loss) and (self.best is None or loss < self.best):
+        if self.best is None or loss < self.best:
             return replace(self, best=loss, best_step=self.step, stale=0)
         return replace(self, stale=self.stale + 1)
 
@@ -221,21 +221,38 @@ class Trainer:
         self.model = self.task.model
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
         where = find_fault(self.model, lambda: self._loss(step, 0, batch, self.rows, count)[0])
-        last = self.folder / LAST
-        kept = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
         return (
             f"step {step}: {what}. First at fault: {where}. The batch: {self.task.describe(batch)}. "
-            f"{kept[0].upper()}{kept[1:]}; try a smaller --lr, a longer --warmup, or --clip"
+            f"{self._advice()}"
         )
+
+    def _spoiled(self, loss: float) -> str:
+        """A sentence about weights whose loss on the validation part is not finite."""
+        where = find_fault(self.task.model, lambda: torch.tensor(self.measured(self.task.evaluate)["loss"]))
+        return (
+            f"after step {self.standing.step}: the validation loss is {loss}. First at fault: {where}. "
+            f"{self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        """Where the last good checkpoint is, and what to try."""
+        last = self.folder / LAST
+        kept = f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
+        return f"{kept}; try a smaller --lr, a longer --warmup, or --clip in a new run"
 
     # --- evaluations and checkpoints
 
     def evaluate(self, log: Log | None, listener: Listener | None) -> None:
-        """Measure on the validation part; keep the weights if they are the best so far."""
+        """Measure on the validation part; keep the weights if they are the best so far.
+
+        Raises DivergedError for a loss that is not finite: such weights are no checkpoint.
+        """
         metrics: dict[str, float] = {"loss": math.inf}
         if self.processes.first:
             metrics = self.measured(self.task.evaluate)
         loss = self.processes.tell(metrics["loss"], self.device)
+        if not math.isfinite(loss):
+            raise DivergedError(self._spoiled(loss))
         self.standing = self.standing.judged(loss)
         self.standing = replace(self.standing, seconds=time.monotonic() - self.started)
         if log is not None:

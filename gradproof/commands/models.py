@@ -63,7 +63,7 @@ def generate(
     top_k: Annotated[int, typer.Option(help="Draw from the likeliest so many; 0: from all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that have this probability.")] = 1.0,
     beam: Annotated[int, typer.Option(min=1, help="Beam of a translation's search.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     cache: Annotated[bool, typer.Option(help="Keep keys and values of a Transformer.")] = True,
     json: Json = False,

@@ -32,9 +32,9 @@ class Rows:
 def read_rows(data: str, columns: Sequence[str], flags: Sequence[str], share: float) -> Rows:
     """The rows of a file, a folder or `datasets:NAME`, with the columns in the order given.
 
-    A column is given by its name, or its number from 1 in a file without a line of names; the flag that
-    gives it is named in messages. Of one file, `share` of the rows, drawn at random but always the same,
-    are for validation. Rows that lack a text are left out.
+    A column is given by its name, or by its number from 1. Where all are numbers, the file has no line of
+    names. The flag that gives a column is named in messages. Of one file, `share` of the rows, drawn at
+    random but always the same, are for validation. Rows that lack a text are left out.
     """
     if data.startswith("datasets:"):
         loaded = load_named(data, columns)
@@ -87,10 +87,9 @@ def _read_separated(path: Path, text: str, columns: Sequence[str], flags: Sequen
     except csv.Error as problem:
         raise InputError(f"{path} is no CSV file: {problem}") from None
     head, *rest = cells
-    if all(c.isdigit() for c in columns):
-        places, rows, first = [int(c) - 1 for c in columns], cells, 1
-    else:
-        places, rows, first = [_place(path, head, c, f) for c, f in zip(columns, flags, strict=True)], rest, 2
+    named = not all(c.isdecimal() for c in columns)
+    places = [_place(path, head if named else (), c, f) for c, f in zip(columns, flags, strict=True)]
+    rows, first = (rest, 2) if named else (cells, 1)
     made: list[Row] = []
     for number, row in enumerate(rows, first):
         if not any(map(str.strip, row)):
@@ -106,10 +105,15 @@ def _read_separated(path: Path, text: str, columns: Sequence[str], flags: Sequen
 
 
 def _place(path: Path, head: Sequence[str], column: str, flag: str) -> int:
+    """Where a column stands: by its name in the first line, else by its number."""
     names = [name.strip() for name in head]
-    if column not in names:
-        raise _missing(path, column, names, flag)
-    return names.index(column)
+    if column in names:
+        return names.index(column)
+    if not column.isdecimal():
+        raise _missing(path, column, names, f"{flag}, or all by number where there is no line of names")
+    if int(column) == 0:
+        raise InputError(f"{flag} 0: columns are counted from 1")
+    return int(column) - 1
 
 
 def _read_json(path: Path, text: str, columns: Sequence[str], flags: Sequence[str]) -> list[Row]:

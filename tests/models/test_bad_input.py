@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gradproof.cli import MISUSE, run
+from gradproof.models.configuration import make_configuration
+from gradproof.models.mistakes import InputError
 
 TEXT = "the cat sat on the mat, and the rat sat on the cat. " * 20
 SMALL = ["--width=8", "--layers=1", "--heads=2", "--context=8", "--batch=4", "--steps=2", "--warmup=1"]
@@ -68,6 +70,13 @@ def test_files_that_are_not_there(tmp_path: Path, said: Callable[..., str]) -> N
     assert said("generate", path).startswith(f"{path}: there is no such checkpoint")
 
 
+def test_a_file_is_no_folder_of_a_run(tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    sentence = f"{path} holds no run: it is a file; give the folder that --out named"
+    assert said("train", "resume", path) == said("generate", path) == said("analyze", path) == sentence
+
+
 def test_folders(tmp_path: Path, said: Callable[..., str]) -> None:
     (tmp_path / "notes.txt").write_text(TEXT, encoding="utf-8")
     assert said("train", "char-lm", tmp_path) == (
@@ -87,7 +96,7 @@ def test_folders(tmp_path: Path, said: Callable[..., str]) -> None:
             "rows.csv",
             "review,stars\ngood,5\nbad,1\n",
             "{path}: there is no column 'label'; its columns are 'review', 'stars'; name the right "
-            "one with --label",
+            "one with --label, or all by number where there is no line of names",
         ),
         (
             "rows.csv",
@@ -122,6 +131,19 @@ def test_rows(name: str, content: str, message: str, tmp_path: Path, said: Calla
     assert said(*command) == message.format(path=path)
 
 
+def test_a_column_by_number(tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("good,5\nbad,1\n", encoding="utf-8")
+    out = f"--out={tmp_path / 'run'}"
+    assert (
+        said("train", "classify", path, "--text=0", "--label=1", out)
+        == "--text 0: columns are counted from 1"
+    )
+    assert said("train", "classify", path, "--text=1", "--label=9", out) == (
+        f"{path}, row 1: found 2 columns, expected at least 9; is the file separated by commas?"
+    )
+
+
 def test_pairs_that_are_too_long(tmp_path: Path, said: Callable[..., str]) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{'a b ' * 9}{n}\tb\n" for n in range(20)), encoding="utf-8")
@@ -154,8 +176,11 @@ def test_pairs_that_are_too_long(tmp_path: Path, said: Callable[..., str]) -> No
             ["--batch=10", "--accumulate=4"],
             "a batch of 10 does not divide into 4 equal parts: choose --batch as a multiple of --accumulate",
         ),
-        (["--dropout=1"], "the command line: [model] dropout: found 1.0, expected less than 1"),
-        (["--layers=0"], "the command line: [model] layers: found 0, expected at least 1"),
+        (["--dropout=1"], "--dropout: found 1.0, expected less than 1"),
+        (["--layers=0"], "--layers: found 0, expected at least 1"),
+        (["--min-lr=inf"], "--min-lr: found inf, expected a finite number"),
+        (["--lr=nan"], "--lr: found nan, expected a finite number"),
+        (["--threads=5000"], "--threads: found 5000, expected less than 1025"),
         (
             ["--device=tpu9"],
             "there is no device tpu9; --device takes auto, cpu, cuda or cuda:1",
@@ -174,15 +199,36 @@ def test_options(
     assert said("train", "char-lm", *flags) == message
 
 
+def test_a_flag_before_a_file_is_what_is_named(tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[model]\ndropout = 0.5\n", encoding="utf-8")
+    assert said("train", "char-lm", f"--config={path}", "--dropout=2") == (
+        "--dropout: found 2.0, expected less than 1"
+    )
+
+
+def test_an_option_that_is_not_there_from_python() -> None:
+    with pytest.raises(InputError, match="^the task char-lm has no option widht; did you mean width"):
+        make_configuration("char-lm", {}, {"widht": 3})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("[model]\nwidht = 3\n", "{path}: [model] has no option widht; did you mean width?"),
-        ("[model]\nwidth = '3'\n", "{path}: [model] width: found '3', expected int"),
-        ("[model]\nwidth = true\n", "{path}: [model] width: found True, expected int"),
+        ("[model]\nwidth = '3'\n", '{path}: [model] width: found "3", expected a whole number'),
+        ("[model]\nwidth = true\n", "{path}: [model] width: found true, expected a whole number"),
+        ("[training]\nlr = {}\n", "{path}: [training] lr: found {{}}, expected a number"),
+        ("[training]\nlr = inf\n", "{path}: [training] lr: found inf, expected a finite number"),
+        ("[training]\ntensorboard = 1\n", "{path}: [training] tensorboard: found 1, expected true or false"),
+        ("[data]\ndata = 2024-01-01\n", '{path}: [data] data: found "2024-01-01", expected a text in quotes'),
         (
             "[model]\nmodel = 'gpt'\n",
-            "{path}: [model] model: found 'gpt', expected one of rnn, lstm, gru, transformer",
+            '{path}: [model] model: found "gpt", expected one of rnn, lstm, gru, transformer',
+        ),
+        (
+            "width = 3\n",
+            "{path} has outside of its tables an option width; there are [data], [model] and [training]",
         ),
         ("[modle]\n", "{path} has a table [modle]; there are [data], [model] and [training]"),
         ("model = 3\n", "{path}: [model] is a table of options, found 3"),
@@ -258,8 +304,39 @@ def test_prompts(trained: Path, said: Callable[..., str]) -> None:
         "without it"
     )
     assert said("generate", trained, "--prompt=the", "--top-p=0") == (
-        "expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found 0.8, 0 and 0"
+        "expected a finite temperature >= 0, top_k >= 0 and 0 < top_p <= 1, found 0.8, 0 and 0"
     )
+    for temperature in ("nan", "inf", "-1"):
+        line = said("generate", trained, "--prompt=the", f"--temperature={temperature}")
+        assert line.startswith("expected a finite temperature >= 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "char-lm", "--model=gpt"],
+            "Invalid value for '--model': 'gpt' is not one of 'rnn', 'lstm', 'gru', 'transformer'.",
+        ),
+        (
+            ["train", "char-lm", "--layers=1.5"],
+            "Invalid value for '--layers': found 1.5, expected a whole number",
+        ),
+        (["train", "char-lm", "--lr=fast"], "Invalid value for '--lr': found fast, expected a number"),
+        (["generate", "run", "--length=-1"], "Invalid value for '--length': found -1, expected at least 0"),
+        (
+            ["generate", "run", f"--seed={2**63}"],
+            f"Invalid value for '--seed': found {2**63}, expected at most {2**63 - 1}",
+        ),
+        (["show", "softmax", "--target=fortran"], "Invalid value for '--target': 'fortran' is not one of "),
+    ],
+)
+def test_values_that_an_option_does_not_take(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == MISUSE
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -170,12 +170,32 @@ def test_accumulation_gives_the_losses_of_the_whole_batch(text: Path, tmp_path: 
     assert parts == pytest.approx(whole, rel=1e-9)
 
 
-def test_a_validation_loss_that_is_nan_is_never_the_best() -> None:
-    first = Standing(step=3).judged(float("nan"))
-    assert (first.best, first.stale) == (None, 1)
-    second = first.judged(2.0)
-    assert (second.best, second.best_step, second.stale) == (2.0, 3, 0)
-    assert second.judged(float("nan")) == replace(second, stale=1)
+def test_only_a_lower_loss_is_better() -> None:
+    first = Standing(step=3).judged(2.0)
+    assert (first.best, first.best_step, first.stale) == (2.0, 3, 0)
+    second = replace(first, step=4).judged(2.0)
+    assert (second.best, second.best_step, second.stale) == (2.0, 3, 1)
+
+
+def test_weights_that_an_update_spoils_are_no_checkpoint(text: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    trainer = make(text, folder, model="gru", evaluate_every=2)
+
+    class Spoil(StopAfter):
+        def stepped(self, record: StepRecord) -> None:
+            if record.step == 3:
+                with torch.no_grad():
+                    trainer.task.model.get_parameter("output.bias")[0] = torch.nan
+
+    with pytest.raises(DivergedError) as error:
+        trainer.run(Spoil(trainer, 0))
+    assert str(error.value) == (
+        "after step 4: the validation loss is nan. First at fault: the parameter output.bias holds 1 NaN of "
+        f"15 values. The last good checkpoint is {folder / LAST}; try a smaller --lr, a longer --warmup, or "
+        "--clip in a new run"
+    )
+    assert read_checkpoint(folder / LAST).facts["step"] == 2
+    assert validation(folder)[-1][0] == "2"
 
 
 def test_a_run_stops_early(text: Path, tmp_path: Path) -> None:
