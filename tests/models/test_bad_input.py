@@ -208,7 +208,7 @@ def test_a_flag_before_a_file_is_what_is_named(tmp_path: Path, said: Callable[..
 
 
 def test_an_option_that_is_not_there_from_python() -> None:
-    with pytest.raises(InputError, match="^the task char-lm has no option widht; did you mean width"):
+    with pytest.raises(InputError, match=r"^the task char-lm has no option widht; did you mean width"):
         make_configuration("char-lm", {}, {"widht": 3})
 
 
