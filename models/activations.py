@@ -40,6 +40,8 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
 def _along(function: Function, x: Tensor, dim: int) -> Tensor:
     if x.ndim == 0:
         return function(x[None])[0]
+    if x.shape[dim] == 0:
+        return x.clone()  # nothing, along no axis
     if dim in (-1, x.ndim - 1):
         return function(x)
     return function(x.movedim(dim, -1), views_of=(x,)).movedim(-1, dim)
@@ -102,6 +104,8 @@ class GELU(nn.GELU):
     """x times the normal distribution function at x, or its approximation by tanh."""
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate is 'none' or 'tanh', found {self.approximate!r}")
         return gelu_tanh(input) if self.approximate == "tanh" else gelu(input)
 
 

@@ -107,7 +107,7 @@ class LayerNorm(nn.LayerNorm):
             made = _layer_norm_unbiased(x, self.weight.flatten(), eps=self.eps)
         else:
             made = _layer_norm(x, self.weight.flatten(), self.bias.flatten(), eps=self.eps)
-        return made.view(input.shape)
+        return _as_given(made.view(input.shape), input)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -118,8 +118,17 @@ class RMSNorm(nn.RMSNorm):
         computed = torch.float32 if x.dtype.itemsize < 4 else x.dtype
         eps = torch.finfo(computed).eps if self.eps is None else self.eps
         if self.weight is None:
-            return _rms_normalize(rows, eps=eps).view(x.shape)
-        return _rms_norm(rows, self.weight.flatten(), eps=eps).view(x.shape)
+            made = _rms_normalize(rows, eps=eps)
+        else:
+            made = _rms_norm(rows, self.weight.flatten(), eps=eps)
+        return _as_given(made.view(x.shape), x)
+
+
+def _as_given(made: Tensor, x: Tensor) -> Tensor:
+    """The output in the low precision of the input, also with weights in float32; autocast keeps float32."""
+    if x.dtype.itemsize >= 4 or torch.is_autocast_enabled(x.device.type):
+        return made
+    return made.to(x.dtype)
 
 
 def _flattened(name: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:

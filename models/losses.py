@@ -56,6 +56,8 @@ def cross_entropy(
     ignored.
     """
     _check_reduction(reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"CrossEntropyLoss: label_smoothing lies between 0 and 1, found {label_smoothing}")
     axis = 0 if logits.ndim == 1 else 1
     scores = logits.movedim(axis, -1)
     parameters = {"label_smoothing": label_smoothing}

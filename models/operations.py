@@ -181,7 +181,7 @@ def cross_entropy_weighted(
     if reduction == "sum":
         return let("loss", [], sum_over(each[b], b))
     total = let("total", [], sum_over(of_target[b], b))
-    return let("loss", [], sp.Piecewise((sum_over(each[b], b) / total[()], total[()] > 0), (0, True)))
+    return let("loss", [], sp.Piecewise((sum_over(each[b], b) / total[()], sp.Ne(total[()], 0)), (0, True)))
 
 
 @operation(

@@ -66,6 +66,8 @@ class _Recurrent(nn.RNNBase):
         self, input: Tensor | PackedSequence, states: tuple[Tensor, ...] | None, lengths: Any
     ) -> tuple[Any, tuple[Tensor, ...]]:
         name = type(self).__name__
+        if states is not None:
+            _check_states(name, states, 2 if self.mode == "LSTM" else 1)
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError(f"{name}: a packed sequence has its lengths already; leave out lengths")
@@ -84,6 +86,9 @@ class _Recurrent(nn.RNNBase):
         swapped = batched and self.batch_first
         x = input.transpose(0, 1) if swapped else input if batched else input[:, None]
         if states is not None and not batched:
+            if any(s.ndim != 2 for s in states):
+                shapes = ", ".join(str(_shape(s)) for s in states)
+                raise ValueError(f"{name}: an input without a batch has states of 2 axes, found {shapes}")
             states = tuple(s.unsqueeze(1) for s in states)
         active = None if lengths is None else activity(name, lengths, x.shape[0], x.shape[1], x.device)
         y, states = self._layers(x, states, active)
@@ -141,6 +146,16 @@ class _Recurrent(nn.RNNBase):
         kind = Kind(self.mode, self.bias, bool(self.proj_size), reverse, active is not None)
         y, *ends = _functions[kind](x.transpose(0, 1), *starts, *weights, *mask)
         return y.transpose(0, 1), *ends
+
+
+def _check_states(name: str, states: Any, count: int) -> None:
+    """Raise ValueError unless the states are as many tensors."""
+    if isinstance(states, tuple | list) and len(states) == count and all(map(torch.is_tensor, states)):
+        return
+    wanted = "one tensor, h" if count == 1 else "a pair of tensors, (h, c)"
+    given = states[0] if count == 1 else states
+    kinds = [type(s).__name__ for s in given] if isinstance(given, tuple | list) else [type(given).__name__]
+    raise ValueError(f"{name}: the initial state is {wanted}, found {', '.join(kinds)}")
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
@@ -290,6 +305,8 @@ class LSTMCell(nn.LSTMCell):
     """One step of long short-term memory; as `torch.nn.LSTMCell`."""
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        if hx is not None:
+            _check_states("LSTMCell", hx, 2)
         h, c = (None, None) if hx is None else hx
         states = [_given("LSTMCell", input, state, self.hidden_size) for state in (h, c)]
         return _step(self, "LSTM", input, *states)
@@ -300,6 +317,7 @@ def _given(name: str, x: Tensor, state: Tensor | None, size: int) -> Tensor:
         raise ValueError(f"{name}: an input has 1 axis, or 2 with a batch, found the shape {_shape(x)}")
     if state is None:
         return x.new_zeros(*x.shape[:-1], size)
+    _check_states(name, (state,), 1)
     if tuple(state.shape) != (*x.shape[:-1], size):
         wanted = (*x.shape[:-1], size)
         raise ValueError(f"{name}: a state has the shape {wanted}, found {_shape(state)}")

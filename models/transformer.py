@@ -109,6 +109,10 @@ class TransformerDecoderLayer(_Layer, nn.TransformerDecoderLayer):
     As `torch.nn.TransformerDecoderLayer`.
     """
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As any module: PyTorch's class would put relu in the place of an activation that is a module."""
+        nn.Module.__setstate__(self, state)
+
     def forward(
         self,
         tgt: Tensor,
@@ -213,6 +217,8 @@ class Transformer(nn.Transformer):
         )
         for part, custom in ((self.encoder, custom_encoder), (self.decoder, custom_decoder)):
             for inner in part.modules() if custom is None else ():
+                if "activation" in inner._modules:
+                    vars(inner).pop("activation", None)  # the relu of PyTorch's copies
                 adopt(inner, {**PARTS, **STACKS})
 
 
@@ -242,5 +248,5 @@ def adopt(part: nn.Module, table: Mapping[type, type]) -> None:
     parameters, hooks and modes.
     """
     part.__class__ = table.get(type(part), type(part))
-    if isinstance(part, TransformerEncoderLayer | TransformerDecoderLayer):
-        part.activation = activation_for(part.activation)
+    if "activation" in vars(part) and isinstance(part, TransformerEncoderLayer | TransformerDecoderLayer):
+        vars(part)["activation"] = activation_for(part.activation)

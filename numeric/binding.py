@@ -95,7 +95,8 @@ class Bound(torch.autograd.Function):
         saved = ctx.saved_tensors  # read once: checkpointing computes them again at every reading
         arrays, output = saved[: ctx.count], saved[ctx.count :]
         cotangents = gradients[: len(kernel.program.outputs)]
-        if torch.is_grad_enabled() or not ctx.saves:
+        # What is saved besides the inputs carries no tangent of a forward mode at work around this pass.
+        if torch.is_grad_enabled() or not ctx.saves or forward_ad._current_level >= 0:
             return (None, None, None, *_pulled(kernel, call, arrays, cotangents))
         extra = iter(output[len(kernel.program.outputs) :])
         everything = (*arrays, *output)

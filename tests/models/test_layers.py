@@ -166,6 +166,21 @@ def test_every_layer(case: Case) -> None:
         (models.CrossEntropyLoss(), (torch.ones(1, 3), torch.tensor([7])), "a class from 0 to 2 or -100"),
         (models.CrossEntropyLoss(), (torch.ones(1, 3), torch.ones(1, 2)), "shape of the logits"),
         (models.BCEWithLogitsLoss(), (torch.ones(3), torch.ones(2)), "shape of the logits"),
+        (models.CrossEntropyLoss(label_smoothing=1.5), (torch.ones(1, 3), torch.tensor([1])), "found 1.5"),
+        (models.GELU("exact"), (torch.ones(3),), "approximate is 'none' or 'tanh', found 'exact'"),
+        (
+            models.LSTM(3, 2),
+            (torch.ones(4, 1, 3), (torch.ones(1, 1, 2),) * 3),
+            r"is a pair .* found Tensor, T",
+        ),
+        (models.GRU(3, 2), (torch.ones(4, 1, 3), (torch.ones(1, 1, 2),)), "is one tensor, h, found Tensor"),
+        (
+            models.LSTM(3, 2),
+            (torch.ones(4, 3), (torch.ones(1, 1, 2),) * 2),
+            "without a batch has states of 2 axes",
+        ),
+        (models.LSTMCell(3, 2), (torch.ones(1, 3), torch.ones(1, 2)), "is a pair of tensors"),
+        (models.RNNCell(3, 2), (torch.ones(1, 3), [torch.ones(1, 2)]), "is one tensor, h, found"),
         (models.LSTM(3, 2), (torch.ones(4, 1, 5),), "the last axis of the input has the size 3"),
         (models.LSTM(3, 2), (torch.ones(4),), "2 axes, or 3 with a batch"),
         (models.LSTM(3, 2), (torch.ones(4, 1, 3), (torch.ones(1, 1, 5),) * 2), "the initial hidden state"),
@@ -180,3 +195,24 @@ def test_every_layer(case: Case) -> None:
 def test_mistakes_are_named(layer: nn.Module, inputs: Any, message: str) -> None:
     with pytest.raises((ValueError, IndexError, NotImplementedError), match=message):
         layer(*inputs)
+
+
+def test_a_mean_under_negative_weights() -> None:
+    weight = -torch.rand(4, dtype=DTYPE)
+    same("CrossEntropyLoss", {"weight": weight}, rand(5, 4), torch.tensor([0, 1, 2, 3, 0]))
+
+
+@pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
+def test_a_softmax_along_no_entries(name: str) -> None:
+    for dim in (0, 1):
+        agree(getattr(models, name)(dim), getattr(nn, name)(dim), (rand(0, 3).movedim(0, dim),), {})
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight:UserWarning")
+@pytest.mark.parametrize("name", ["LayerNorm", "RMSNorm"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_in_float32_leave_a_low_precision_as_it_is(name: str, dtype: torch.dtype) -> None:
+    x = torch.randn(3, 5, dtype=dtype)
+    found, wanted = (getattr(home, name)(5, eps=1e-5)(x) for home in (models, nn))
+    torch.testing.assert_close(found, wanted)
+    assert found.dtype == dtype

@@ -86,6 +86,26 @@ def test_derivatives_are_pytorchs(case: Case, mode: str) -> None:
     close(found, wanted, 1e-9)
 
 
+def forward_over_reverse(loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor]) -> list[Tensor]:
+    """The tangents of the gradients: a backward pass within forward mode."""
+    points = [p.detach().clone().requires_grad_() for p in (*parameters.values(), *moved)]
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(p, p.detach().clone()) for p in points]
+        count = len(parameters)
+        value = loss(dict(zip(parameters, duals[:count], strict=True)), duals[count:])
+        slopes = torch.autograd.grad(value, points)
+        tangents = [forward_ad.unpack_dual(s).tangent for s in slopes]
+    return [torch.zeros_like(p) if t is None else t for p, t in zip(points, tangents, strict=True)]
+
+
+@cases
+def test_a_backward_pass_within_forward_mode(case: Case) -> None:
+    """As jvp of grad, which is PyTorch's; its own silu, for one, has no forward mode of its backward."""
+    point = loss_of(case.ours, case)
+    _, wanted = MODES["jvp of grad"](*point)
+    close(forward_over_reverse(*point), tree_leaves(wanted), 1e-9)
+
+
 @cases
 def test_vmap_is_a_loop(case: Case) -> None:
     loss, parameters, moved = loss_of(case.ours, case)

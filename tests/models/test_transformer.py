@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -175,3 +176,20 @@ def test_stacks_are_torchs() -> None:
             norm = home.LayerNorm(4, dtype=DTYPE)
             made.append(getattr(home, f"Transformer{kind}")(layer, 2, norm))
         compare(made[0], made[1], *(rand(3, 2, 4) for _ in range(inputs)))
+
+
+@pytest.mark.parametrize("kind", ["Encoder", "Decoder"])
+def test_an_activation_that_is_a_module_is_kept(kind: str) -> None:
+    """In copies, too, for which PyTorch's decoder layers take relu in its place."""
+    layer = getattr(models, f"Transformer{kind}Layer")(4, 2, 5, 0.0, nn.Tanh(), dtype=DTYPE)
+    inputs = [rand(3, 2, 4) for _ in range(1 if kind == "Encoder" else 2)]
+    close([copy.deepcopy(layer)(*inputs)], [layer(*inputs)], 0)
+    options: dict[str, Any] = {"num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 5}
+    made = [models.Transformer(4, 2, **options, activation=a, dtype=DTYPE) for a in (nn.Tanh(), torch.tanh)]
+    made[1].load_state_dict(made[0].state_dict())
+    close(*([m.eval()(rand(3, 2, 4) * 0 + 0.5, rand(3, 2, 4) * 0 + 0.3)] for m in made), 0)
+
+
+def test_what_is_converted_computes_what_it_did_with_an_activation_that_is_a_module() -> None:
+    theirs = nn.Transformer(4, 2, 1, 1, 5, 0.0, nn.Tanh(), dtype=DTYPE)
+    compare(models.convert(theirs), theirs, rand(3, 2, 4), rand(2, 2, 4))
