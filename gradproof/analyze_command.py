@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradproof.models.mistakes import InputError
+from gradproof.models.mistakes import InputError, within_memory
 
 if TYPE_CHECKING:
     from gradproof.models.runs import Trained
@@ -30,17 +30,25 @@ def analyze_checkpoints(
     made: list[dict[str, Any]] = []
     try:
         for path in checkpoints:
-            trained = load_trained(path, device)
-            task = make_task(trained.configuration, trained.saved)
-            task.model = trained.model
-            made.append(_analyze(path, trained, task, prompt, eigenvalues))
+            with within_memory():
+                trained = load_trained(path, device)
+                task = make_task(trained.configuration, trained.saved)
+                task.model = trained.model
+                made.append(_analyze(_name(path, checkpoints), path, trained, task, prompt, eigenvalues))
     except InputError as problem:
         raise CommandError(str(problem)) from None
     return made
 
 
+def _name(path: Path, among: Sequence[Path]) -> str:
+    """What a checkpoint is called: its folder where that tells it from the others, else its whole path."""
+    folders = [(p if p.is_dir() else p.parent).resolve().name for p in among]
+    own = folders[list(among).index(path)]
+    return own if folders.count(own) == 1 else str(path)
+
+
 def _analyze(
-    path: Path, trained: Trained, task: Task, prompt: str | None, eigenvalues: int
+    name: str, path: Path, trained: Trained, task: Task, prompt: str | None, eigenvalues: int
 ) -> dict[str, Any]:
     from gradproof.models.analysis import top_eigenvalues
 
@@ -52,7 +60,7 @@ def _analyze(
         found = top_eigenvalues(lambda: task.loss(trained.model, batch, ()).mean, parameters, eigenvalues)
     return {
         "checkpoint": str(path),
-        "name": (path if path.is_dir() else path.parent).resolve().name,
+        "name": name,
         "about": f"{options.task} {options.model.model}, step {trained.step}",
         "flow": _flow(trained, task),
         "saliency": _saliency(trained, task, prompt),
@@ -88,6 +96,7 @@ def _scored(
     import torch
 
     from gradproof.models.activations import log_softmax
+    from gradproof.models.tasks.language_modelling import check_prompt
     from gradproof.models.vocabulary import BEGIN, split
 
     model, device, context = trained.model, trained.device, trained.configuration.model.context
@@ -95,6 +104,8 @@ def _scored(
     text = prompt or _example(task)
     pieces = split(text, read.unit)
     pieces = (pieces[-context:] if task.name == "char-lm" else pieces[:context])[-LONGEST:]
+    if prompt and task.name == "char-lm":
+        check_prompt(read, prompt)
     if not pieces:
         raise InputError("there is no token in the text; give another --prompt")
     numbers = torch.tensor([[read.numbers.get(p, read.numbers["<unk>"]) for p in pieces]], device=device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradproof.models.mistakes import InputError
+from gradproof.models.mistakes import InputError, within_memory
 
 if TYPE_CHECKING:
     from gradproof.models.runs import Trained
@@ -39,8 +39,9 @@ def generate_text(checkpoint: Path, prompt: str | None, wishes: Wishes, device: 
 
     make = {"char-lm": _continued, "classify": _labelled, "translate": _translated}
     try:
-        trained = load_trained(checkpoint, device)
-        yield from make[trained.configuration.task](trained, prompt, wishes)
+        with within_memory():
+            trained = load_trained(checkpoint, device)
+            yield from make[trained.configuration.task](trained, prompt, wishes)
     except InputError as problem:
         raise CommandError(str(problem)) from None
 
@@ -49,7 +50,7 @@ def _continued(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator
     """The prompt, and what a language model goes on with."""
     from gradproof.models.generation import Sampling, generate
     from gradproof.models.language_model import RecurrentLanguageModel, TransformerLanguageModel
-    from gradproof.models.tasks.language_modelling import vocabulary_from
+    from gradproof.models.tasks.language_modelling import check_prompt, vocabulary_from
     from gradproof.models.vocabulary import UNKNOWN
 
     model = trained.model
@@ -61,12 +62,7 @@ def _continued(trained: Trained, prompt: str | None, wishes: Wishes) -> Iterator
     vocabulary = vocabulary_from(trained.saved)
     text = prompt or _start(vocabulary.tokens, len(vocabulary.special))
     by_character = vocabulary.unit == "char"
-    if unknown := vocabulary.unknown(text):
-        what = "character" if by_character else "word"
-        raise InputError(
-            f"the prompt holds the {what} {unknown[0]!r}, which the text that the model was trained on does "
-            f"not; give a prompt without it"
-        )
+    check_prompt(vocabulary, text)
     yield prompt or ""
     banned = (vocabulary.numbers[UNKNOWN],) if by_character else ()
     apart = " " if prompt and not by_character else ""

@@ -21,7 +21,7 @@ from gradproof.models.configuration import (
     make_configuration,
     read_configuration,
 )
-from gradproof.models.mistakes import InputError
+from gradproof.models.mistakes import InputError, within_memory
 
 if TYPE_CHECKING:
     from gradproof.models.logs import StepRecord
@@ -39,7 +39,7 @@ HELP = {
     "DATA is a CSV, TSV or JSONL file with a column of texts and one of labels, a folder with train, "
     "valid and test "
     "files of that kind, or datasets:NAME. Without it: the language of names of countries, "
-    "languages, months and "
+    "languages, scripts and "
     "currencies, from the CLDR data in Babel.",
     "translate": "Train a model from one text to another.\n\n"
     "DATA is a TSV, CSV or JSONL file of pairs, a folder with train, valid and test files of that kind, or "
@@ -58,7 +58,7 @@ def make_command(task: str, run: Callable[..., int]) -> Callable[..., int]:
         return run(task, {name: value for name, value in values.items() if value is not None})
 
     parameters = [
-        _parameter("data", str | None, typer.Argument(metavar="[DATA]", help="What to train on.")),
+        _parameter("data", str | None, typer.Argument(metavar="DATA", help="What to train on.")),
         _parameter("out", Path | None, typer.Option(help="The folder of the run. Default: runs/TASK-MODEL.")),
         _parameter("config", Path | None, typer.Option(help="A TOML file; flags go before it.")),
     ]
@@ -103,7 +103,8 @@ def train(task: str, given: Mapping[str, Any], console: Console) -> int:
         folder = out or Path("runs") / f"{task}-{configuration.model.model}"
         processes = start_processes(find_device(configuration.training.device))
         try:
-            return _run(new_run(configuration, folder, processes), console)
+            with within_memory():
+                return _run(new_run(configuration, folder, processes), console)
         finally:
             end_processes()
     except InputError as problem:
@@ -131,7 +132,8 @@ def resume(folder: Path, device: str | None, console: Console) -> int:
         configuration, _, _ = read_description(folder)
         processes = start_processes(find_device(device or configuration.training.device))
         try:
-            return _run(resumed_run(folder, device, processes), console)
+            with within_memory():
+                return _run(resumed_run(folder, device, processes), console)
         finally:
             end_processes()
     except InputError as problem:
@@ -182,10 +184,11 @@ def _conclude(trainer: Trainer, outcome: Outcome, console: Console) -> None:
         f"(validation, seed {trainer.options.seed})",
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    if outcome.results["test"]:
-        console.print(f"test: {_metrics(outcome.results['test'])}", markup=False, soft_wrap=True)
-    if "confusion" in outcome.results["test"]:
-        _print_confusion(outcome.results["test"], console)
+    if whole := outcome.results["test"]:
+        part = whole.get("part", "test")
+        console.print(f"{part}: {_metrics(whole)}", markup=False, soft_wrap=True)
+        if "confusion" in whole:
+            _print_confusion(whole, console)
     from gradproof.models.logs import CURVES
 
     console.print(
@@ -234,7 +237,7 @@ class Display:
         )
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("", total=steps, loss="", rate="")
-        self.loss: float | None = None
+        self.loss = MovingMean()
         self.rate = Rate()
 
     def __enter__(self) -> Self:
@@ -247,33 +250,56 @@ class Display:
         self.bar.__exit__(kind, problem, trace)
 
     def stepped(self, record: StepRecord) -> None:
-        self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
+        self.loss.add(record.loss)
         speed = self.rate.after(record.predictions, record.seconds)
         rate = f"{speed:,.0f} {self.unit}/s" if speed else ""
-        self.bar.update(self.task, completed=record.step + 1, loss=f"{self.loss:.4f}", rate=rate)
+        self.bar.update(self.task, completed=record.step + 1, loss=f"{self.loss.value:.4f}", rate=rate)
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         self.rate.pause()
-        training = "" if self.loss is None else f"training loss {self.loss:.4f}, "
+        training = f"training loss {self.loss.value:.4f}, " if self.loss.weight else ""
         speed = f", {self.rate.speed:,.0f} {self.unit}/s" if self.rate.speed else ""
         self.console.print(
             f"step {step}: {training}validation {_metrics(metrics)}{speed}", markup=False, soft_wrap=True
         )
 
 
+class MovingMean:
+    """A mean in which each value counts 0.95 of the next; the first ones count no more than that.
+
+    >>> mean = MovingMean()
+    >>> mean.add(4.0), mean.value, mean.add(2.0), round(mean.value, 4)
+    (None, 4.0, None, 2.9744)
+    """
+
+    def __init__(self) -> None:
+        self.total = self.weight = 0.0
+
+    def add(self, value: float) -> None:
+        self.total, self.weight = 0.95 * self.total + value, 0.95 * self.weight + 1
+
+    @property
+    def value(self) -> float:
+        return self.total / self.weight
+
+
 class Rate:
-    """Predictions in a second, as a moving mean over steps; a pause (an evaluation) does not count."""
+    """Predictions in a second over the last steps; a pause (an evaluation) does not count."""
 
     def __init__(self) -> None:
         self.before: float | None = None
-        self.speed = 0.0
+        self.predictions, self.seconds = MovingMean(), MovingMean()
 
     def after(self, predictions: int, seconds: float) -> float:
         if self.before is not None and seconds > self.before:
-            speed = predictions / (seconds - self.before)
-            self.speed = speed if not self.speed else 0.95 * self.speed + 0.05 * speed
+            self.predictions.add(predictions)
+            self.seconds.add(seconds - self.before)
         self.before = seconds
         return self.speed
+
+    @property
+    def speed(self) -> float:
+        return self.predictions.value / self.seconds.value if self.seconds.weight else 0.0
 
     def pause(self) -> None:
         self.before = None

@@ -152,6 +152,13 @@ class Configuration:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def anchored(self) -> Configuration:
+        """The same with the whole path of its data, as a run keeps it that goes on from any folder."""
+        data = self.data.data
+        if not data or data.startswith("datasets:"):
+            return self
+        return replace(self, data=replace(self.data, data=str(Path(data).absolute())))
+
     def to_toml(self) -> str:
         """The configuration as a file that `--config` reads."""
         lines = [f"task = {json.dumps(self.task)}"]

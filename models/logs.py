@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TextIO
 
 from gradproof.models.checkpoints import write_bytes
@@ -128,7 +129,7 @@ def draw_curves(folder: Path) -> Path:
             )
             axes.plot(
                 steps[::every],
-                smooth(losses)[::every],
+                smooth(losses, max(1, len(losses) // 80), every),
                 color="#2f5d9b",
                 linewidth=1.4,
                 label="training, smoothed",
@@ -151,14 +152,11 @@ def draw_curves(folder: Path) -> Path:
     return path
 
 
-def smooth(values: list[float], window: int = 25) -> list[float]:
-    """The mean of the last `window` values (fewer at the start).
+def smooth(values: list[float], window: int, every: int = 1) -> list[float]:
+    """At each place, or `every` so many, the mean of the last `window` values (fewer at the start).
 
-    >>> smooth([1.0, 3.0, 5.0], 2)
-    [1.0, 2.0, 4.0]
+    >>> smooth([1.0, 3.0, 5.0], 2), smooth([1.0, 3.0, 5.0], 2, 2)
+    ([1.0, 2.0, 4.0], [1.0, 4.0])
     """
-    made: list[float] = []
-    for n in range(len(values)):
-        part = values[max(0, n + 1 - window) : n + 1]
-        made.append(sum(part) / len(part))
-    return made
+    ends = range(1, len(values) + 1, every)
+    return [fmean(values[max(0, end - window) : end]) for end in ends]

@@ -277,13 +277,13 @@ class Trainer:
 
     def describe_run(self) -> None:
         """Write what stays the same all through the run."""
-        task = self.task
-        write_bytes(self.folder / TOML, self.configuration.to_toml().encode())
+        task, configuration = self.task, self.configuration.anchored()
+        write_bytes(self.folder / TOML, configuration.to_toml().encode())
         write_json(
             self.folder / RUN,
             {
                 "format": FORMAT,
-                "configuration": self.configuration.to_dict(),
+                "configuration": configuration.to_dict(),
                 "data": task.data_digest,
                 "task": task.to_dict(),
             },

@@ -93,7 +93,7 @@ def analyze(
     ],
     prompt: Annotated[str | None, typer.Option(help="The text whose tokens are looked at.")] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("build/analysis"),
-    eigenvalues: Annotated[int, typer.Option(min=0, help="Of the Hessian, the largest so many.")] = 5,
+    eigenvalues: Annotated[int, typer.Option(min=0, max=20, help="Of the Hessian, the largest so many.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     json: Json = False,
 ) -> None:

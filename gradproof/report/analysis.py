@@ -86,9 +86,8 @@ def _saliency(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if not texts:
         return []
     text = (
-        "Integrated gradients from embeddings of 0: what each token adds to the score, in the first "
-        "colour, or takes "
-        "from it, in the second. Point at a token for its numbers."
+        "Integrated gradients from embeddings of 0: what each token adds to the score (blue), or "
+        "takes from it (orange). Point at a token for its numbers."
     )
     return [_section("What is owed to each token", text, texts=texts)]
 

@@ -44,6 +44,9 @@ def read_rows(data: str, columns: Sequence[str], flags: Sequence[str], share: fl
         files = find_parts(path, ENDINGS) if path.is_dir() else {"train": path}
         parts = {name: read_file(file, columns, flags) for name, file in files.items()}
     parts = {name: [row for row in rows if all(map(str.strip, row))] for name, rows in parts.items()}
+    for name, rows in parts.items():
+        if not rows:
+            raise InputError(f"{data}: no row of its {name} part has a text in each column; give one or more")
     if "valid" not in parts:
         parts |= divide(parts["train"], share, data)
     return Rows(parts["train"], parts["valid"], parts.get("test", []), data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,12 @@ class Corpus:
     name: str
 
 
-def read_corpus(data: str, share: float) -> Corpus:
+def read_corpus(data: str, share: float, by_character: bool = True) -> Corpus:
     """The corpus of a file, a folder in the layout of the Penn Treebank, `datasets:NAME`, or the default.
 
-    Of one text, the last `share` is for validation. Raises InputError for what cannot be read.
+    Of one text, the last `share` is for validation. A folder may hold two files of a part, one of them with
+    `char` in its name: that is read `by_character`, else the other. Raises InputError for what cannot be
+    read.
     """
     if not data:
         return divide(documentation(), share, "Python's documentation")
@@ -36,8 +39,9 @@ def read_corpus(data: str, share: float) -> Corpus:
         return _corpus(parts, share, data)
     path = Path(data)
     if path.is_dir():
-        return _corpus({name: read_text(file) for name, file in find_parts(path).items()}, share, data)
-    return divide(read_text(path), share, data)
+        files = find_parts(path, by_character=by_character)
+        return _corpus({name: _read(file) for name, file in files.items()}, share, data)
+    return divide(_read(path), share, data)
 
 
 def divide(text: str, share: float, name: str) -> Corpus:
@@ -65,6 +69,24 @@ def documentation() -> str:
     return "\n\n".join(topics[name] for name in sorted(topics))
 
 
+def _read(path: Path) -> str:
+    text = read_text(path)
+    return unspaced(text) if "char" in _words(path) else text
+
+
+def unspaced(text: str) -> str:
+    r"""A text as it reads, of one in which spaces set characters apart and `_` is a space.
+
+    The Penn Treebank is given so for models of characters (Mikolov et al. 2012). Another text stays as it is.
+
+    >>> unspaced(" a _ c a t \n N \n"), unspaced("a cat")
+    ('a cat\nN\n', 'a cat')
+    """
+    if any(len(field) > 1 for field in text.split()):
+        return text
+    return re.sub(r"[^\S\n]", "", text).replace("_", " ")
+
+
 def read_text(path: Path) -> str:
     """A text file, which has to be UTF-8 and to hold something."""
     try:
@@ -87,8 +109,14 @@ def read_text(path: Path) -> str:
     return text
 
 
-def find_parts(folder: Path, endings: tuple[str, ...] = (".txt", ".tokens", ".raw", "")) -> dict[str, Path]:
+def find_parts(
+    folder: Path,
+    endings: tuple[str, ...] = (".txt", ".tokens", ".raw", ""),
+    by_character: bool | None = None,
+) -> dict[str, Path]:
     """The files of a folder whose names hold `train`, `valid` (or `val`, `dev`) and `test`.
+
+    Of two for a part, those with (`by_character`) or without `char` in their names.
 
     Raises InputError where there is none to train on, or two for the same part.
     """
@@ -96,6 +124,8 @@ def find_parts(folder: Path, endings: tuple[str, ...] = (".txt", ".tokens", ".ra
     found: dict[str, Path] = {}
     for part, names in PARTS.items():
         fitting = [p for p in files if any(name in _words(p) for name in names)]
+        if len(fitting) > 1 and by_character is not None:
+            fitting = [p for p in fitting if ("char" in _words(p)) == by_character] or fitting
         if len(fitting) > 1:
             listed = ", ".join(p.name for p in fitting)
             raise InputError(f"{folder} holds {listed}: which of them is {part}? Leave one, or give a file")

@@ -100,6 +100,7 @@ class Classification(Task):
         metrics, confusion = self.measure(rows, device)
         by_label = dict(zip(self.labels, f1_scores(confusion), strict=True))
         whole = {
+            "part": "test" if self.rows.test else "validation",
             "rows": len(rows),
             "f1_by_label": by_label,
             "labels": self.labels,

@@ -36,7 +36,8 @@ class LanguageModelling(Task):
         assert isinstance(options, LanguageModelOptions)
         self.options, self.seed = options, configuration.training.seed
         self.rows = configuration.training.batch
-        self.corpus = read_corpus(configuration.data.data, configuration.data.valid)
+        data = configuration.data
+        self.corpus = read_corpus(data.data, data.valid, options.tokens == "char")
         if saved is None:
             unit: Unit = "char" if options.tokens == "char" else "field"
             size = None if unit == "char" else options.vocabulary
@@ -166,6 +167,16 @@ class LanguageModelling(Task):
     @property
     def data_digest(self) -> str:
         return digest(self.corpus.train, self.corpus.valid)
+
+
+def check_prompt(vocabulary: Vocabulary, prompt: str) -> None:
+    """Whether a model of this vocabulary knows every token of a prompt."""
+    if unknown := vocabulary.unknown(prompt):
+        what = "character" if vocabulary.unit == "char" else "word"
+        raise InputError(
+            f"the prompt holds the {what} {unknown[0]!r}, which the text that the model was trained on does "
+            f"not; give a prompt without it"
+        )
 
 
 def vocabulary_from(saved: dict[str, Any]) -> Vocabulary:

@@ -56,15 +56,17 @@ class Translation(Task):
         else:
             self.source, self.target = vocabularies_from(saved)
         self.train, self.valid = self.encode(self.rows.train), self.encode(self.rows.valid)
-        for part, pairs, rows in (
+        tested = self.rows.test or self.rows.valid
+        self.tested = [row for row in tested if 0 < len(self.source.encode(row[0])) <= options.context]
+        for part, kept, rows in (
             ("training", self.train, self.rows.train),
             ("validation", self.valid, self.rows.valid),
+            ("the test", self.tested, tested),
         ):
-            if not pairs:
+            if not kept:
                 raise InputError(
                     f"{self.rows.name}: of {len(rows)} pairs for {part} none has at most "
-                    f"{options.context} tokens in "
-                    f"each text; choose a larger --context"
+                    f"{options.context} tokens in each text; choose a larger --context"
                 )
         self.passes = Passes(len(self.train), configuration.training.batch, self.seed)
         self.model = self.make_model(options, self.to_dict())
@@ -116,16 +118,17 @@ class Translation(Task):
 
     def test(self, device: torch.device) -> dict[str, Any]:
         """Exact match and BLEU of whole translations, of the test rows (else those for validation)."""
-        rows = self.rows.test or self.rows.valid
-        most = self.options.context
-        kept = [row for row in rows if 0 < len(self.source.encode(row[0])) <= most]
+        kept = self.tested
         written = self.write([source for source, _ in kept], device)
         expected = [self.target.decode(self.target.encode(target)) for _, target in kept]
         scores = score_texts(written, expected)
         shown = [{"source": s, "target": t, "written": w} for (s, t), w in zip(kept, written, strict=True)][
             :10
         ]
-        return {"rows": len(kept), "beam": self.options.beam, **scores, "examples": shown}
+        part = "test" if self.rows.test else "validation"
+        left_out = len(self.rows.test or self.rows.valid) - len(kept)
+        counts = {"part": part, "rows": len(kept), "too_long": left_out, "beam": self.options.beam}
+        return {**counts, **scores, "examples": shown}
 
     def write(self, sources: Sequence[str], device: torch.device) -> list[str]:
         """Sources translated, by the search of the configuration."""

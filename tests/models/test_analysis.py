@@ -137,4 +137,9 @@ def test_analyze_writes_a_page_for_every_kind_of_model(
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
     assert json.loads((out / "analysis.json").read_text(encoding="utf-8"))["models"] == models
+    assert (
+        run(["analyze", folders[0], f"{folders[0]}/last.safetensors", f"--out={out}", "--eigenvalues=0"]) == 0
+    )
+    alike = json.loads((out / "analysis.json").read_text(encoding="utf-8"))["models"]
+    assert [m["name"] for m in alike] == [folders[0], f"{folders[0]}/last.safetensors"]
     assert run(["analyze", str(tmp_path / "none")]) == MISUSE

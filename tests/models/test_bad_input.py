@@ -70,6 +70,24 @@ def test_files_that_are_not_there(tmp_path: Path, said: Callable[..., str]) -> N
     assert said("generate", path).startswith(f"{path}: there is no such checkpoint")
 
 
+def test_what_does_not_fit_into_memory(tmp_path: Path, said: Callable[..., str]) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    line = said("train", "char-lm", path, *SMALL, "--width=1000000", f"--out={tmp_path / 'run'}")
+    assert line == (
+        "this does not fit into memory: 16000000000000 bytes were asked for at once; choose a smaller "
+        "--batch, --context, --width or --layers"
+    )
+
+
+def test_parts_without_a_row(tmp_path: Path, said: Callable[..., str]) -> None:
+    (tmp_path / "train.csv").write_text("text,label\ngood,5\nbad,1\n", encoding="utf-8")
+    (tmp_path / "valid.csv").write_text("text,label\n ,5\n", encoding="utf-8")
+    assert said("train", "classify", tmp_path, f"--out={tmp_path / 'run'}") == (
+        f"{tmp_path}: no row of its valid part has a text in each column; give one or more"
+    )
+
+
 def test_a_file_is_no_folder_of_a_run(tmp_path: Path, said: Callable[..., str]) -> None:
     path = tmp_path / "text.txt"
     path.write_text(TEXT, encoding="utf-8")
@@ -141,6 +159,16 @@ def test_a_column_by_number(tmp_path: Path, said: Callable[..., str]) -> None:
     )
     assert said("train", "classify", path, "--text=1", "--label=9", out) == (
         f"{path}, row 1: found 2 columns, expected at least 9; is the file separated by commas?"
+    )
+
+
+def test_pairs_of_the_test_that_are_too_long(tmp_path: Path, said: Callable[..., str]) -> None:
+    for part, text in (("train", "a"), ("valid", "a"), ("test", "a b c")):
+        (tmp_path / f"{part}.tsv").write_text(f"{text}\tb\n", encoding="utf-8")
+    flags = ["--source=1", "--target=2", "--context=2", f"--out={tmp_path / 'run'}"]
+    assert said("train", "translate", tmp_path, *flags) == (
+        f"{tmp_path}: of 1 pairs for the test none has at most 2 tokens in each text; "
+        "choose a larger --context"
     )
 
 
@@ -298,6 +326,9 @@ def test_runs_and_their_data(trained: Path, said: Callable[..., str]) -> None:
 
 
 def test_prompts(trained: Path, said: Callable[..., str]) -> None:
+    assert said("generate", trained, "--prompt=the zebra") == said(
+        "analyze", trained, "--prompt=the zebra", "--eigenvalues=0"
+    )
     assert said("generate", trained, "--prompt=the zebra") == (
         "the prompt holds the character 'z', which the text that the model was trained on does not; "
         "give a prompt "

@@ -1,6 +1,7 @@
 """What is read, and how it is divided; vocabularies."""
 
 import itertools
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from gradproof.cli import run
 from gradproof.models.configuration import make_configuration
 from gradproof.models.data.cldr import language_names, written_dates
 from gradproof.models.data.names import load_named
@@ -61,6 +63,23 @@ def test_evaluation_covers_every_token_once(model: str, tmp_path: Path) -> None:
         for i, t in zip(inputs.flatten().tolist(), target.flatten().tolist(), strict=True)
     ]
     assert sorted(pairs) == [(n, n + 1) for n in range(len(places) - 1)]
+
+
+def test_the_character_files_of_the_penn_treebank(tmp_path: Path) -> None:
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{part}.txt").write_text(f" the <unk> {part} N \n", encoding="utf-8")
+        spaced = " ".join(f"the_<unk>_{part}_N")
+        (tmp_path / f"ptb.char.{part}.txt").write_text(f" {spaced} \n", encoding="utf-8")
+    by_character, by_word = (read_corpus(str(tmp_path), 0.1, kind) for kind in (True, False))
+    assert (by_character.train, by_character.valid, by_character.test) == (
+        "the <unk> train N\n",
+        "the <unk> valid N\n",
+        "the <unk> test N\n",
+    )
+    assert by_word.train == " the <unk> train N \n"
+    assert read_corpus(str(tmp_path / "ptb.char.train.txt"), 0.2).train == "the <unk> trai"
+    (tmp_path / "char.txt").write_text("a char is set apart", encoding="utf-8")
+    assert read_corpus(str(tmp_path / "char.txt"), 0.1).train == "a char is set apa"
 
 
 def test_recurrent_batches_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
@@ -153,6 +172,19 @@ def test_each_pass_takes_every_row_once() -> None:
     assert [sorted(taken[n : n + 7]) for n in (0, 7, 14)] == [[*range(7)]] * 3
     assert taken[:7] != taken[7:14]
     assert passes.at(0) == Passes(7, 3, seed=1).at(0) != Passes(7, 3, seed=2).at(0)
+
+
+@pytest.mark.parametrize("task", ["classify", "translate"])
+def test_results_name_the_part_that_they_are_of(task: str, tmp_path: Path) -> None:
+    flags = ["--steps=1", "--width=8", "--batch=2", "--heads=2", "--model=transformer"]
+    columns = {"classify": ["--text=1", "--label=2"], "translate": ["--source=1", "--target=2"]}[task]
+    (tmp_path / "train.tsv").write_text("up\ta\ndown\tb\n" * 10, encoding="utf-8")
+    for expected in ("validation", "test"):
+        out = tmp_path / f"run of {expected}"
+        assert run(["train", task, str(tmp_path), *columns, *flags, f"--out={out}"]) == 0
+        results = json.loads((out / "results.json").read_text(encoding="utf-8"))["test"]
+        assert (results["part"], results["rows"]) == (expected, 2)
+        (tmp_path / "test.tsv").write_text("up\ta\ndown\tb\n", encoding="utf-8")
 
 
 def test_f1_is_a_mean_over_the_labels_that_occur(tmp_path: Path) -> None:

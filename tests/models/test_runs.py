@@ -245,6 +245,18 @@ def test_the_configuration_beside_a_checkpoint_makes_the_same_run(text: Path, tm
     assert losses(first) == losses(second)
 
 
+def test_a_run_goes_on_from_any_folder(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, folder, elsewhere = tmp_path / "whole", tmp_path / "run", tmp_path / "elsewhere"
+    monkeypatch.chdir(text.parent)
+    make(Path(text.name), whole).run()
+    trainer = make(Path(text.name), folder)
+    trainer.run(StopAfter(trainer, 5))
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert run(["train", "resume", str(folder)]) == 0
+    assert losses(folder) == losses(whole)
+
+
 def test_a_checkpoint_holds_no_pickle(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     make(text, folder, steps=1).run()
