@@ -29,7 +29,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.formulas import Formula, written
 from gradproof.symbolic.places import Place
 from gradproof.symbolic.signs import holds
-from gradproof.symbolic.special_row import whole
+from gradproof.symbolic.whole_numbers import whole
 
 MAX_JUMPS = 64
 """A cell is cut at up to so many jumps of a floor."""

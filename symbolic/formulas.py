@@ -36,7 +36,7 @@ from gradproof.symbolic.expressions import (
 )
 from gradproof.symbolic.signs import positive
 from gradproof.symbolic.special import SPECIAL
-from gradproof.symbolic.special_row import whole
+from gradproof.symbolic.whole_numbers import whole
 
 MAX_EXPONENT = 1000
 MAX_BITS = 4096

@@ -37,7 +37,7 @@ from gradproof.symbolic.identity import (
     shifted,
 )
 from gradproof.symbolic.special import PI, exp, log, root
-from gradproof.symbolic.special_row import whole
+from gradproof.symbolic.whole_numbers import whole
 
 # --- the gamma family
 

@@ -15,7 +15,8 @@ from gradproof.symbolic.expressions import (
     power,
 )
 from gradproof.symbolic.special import exp, log
-from gradproof.symbolic.special_row import Of, whole
+from gradproof.symbolic.special_row import Of
+from gradproof.symbolic.whole_numbers import whole
 
 MAX_ORDER = 200
 """The factorials of larger orders are not written out."""

@@ -18,7 +18,8 @@ from flint import acb, arb
 from gradproof.symbolic.domain import POSITIVE, Interval
 from gradproof.symbolic.enclosures import by_order
 from gradproof.symbolic.expressions import ONE, ZERO, Call, Expr, Number, call, constant, mul, power, walk
-from gradproof.symbolic.special_row import Derivative, Needs, Order, Special, whole
+from gradproof.symbolic.special_row import Derivative, Needs, Order, Special
+from gradproof.symbolic.whole_numbers import whole
 
 HALF = Fraction(1, 2)
 

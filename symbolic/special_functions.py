@@ -20,7 +20,7 @@ from gradproof.symbolic.formulas import (
     raise_to,
 )
 from gradproof.symbolic.scalar_table import ScalarFunction, one, two
-from gradproof.symbolic.special_row import whole
+from gradproof.symbolic.whole_numbers import whole
 
 HALF = Fraction(1, 2)
 MAX_PRODUCT = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from gradproof.symbolic.domain import REALS, Interval
-from gradproof.symbolic.expressions import Expr, Number, Parameter, Power, call
+from gradproof.symbolic.expressions import Expr, call
 
 T = TypeVar("T")
 Of = (
@@ -109,15 +109,3 @@ def partial_name(name: str, place: int) -> str:
 
 def _applied(of: Of[T], arguments: Sequence[Expr]) -> T:
     return cast("Callable[..., T]", of)(*arguments)
-
-
-def whole(expr: Expr) -> bool:
-    """Whether the value is a whole number by the domains of the parameters."""
-    if isinstance(expr, Number):
-        return expr.value.denominator == 1
-    if isinstance(expr, Parameter):
-        return expr.domain.startswith("integer")
-    if isinstance(expr, Power):
-        return expr.exponent.denominator == 1 and expr.exponent > 0 and whole(expr.base)
-    kind = type(expr).__name__
-    return kind == "Size" or (kind in ("Add", "Mul") and all(whole(part) for part in expr.children))

@@ -109,6 +109,8 @@ class Findings:
     """Points at which values leave the tensors: only balls can follow there, and only to refute."""
     tied: set[Site] = field(default_factory=set[Site])
     """Where numbers that are compared were equal, in a trial from which something was concluded."""
+    uneven: set[Site] = field(default_factory=set[Site])
+    """Those that were tied where no input is one number throughout: there much vanishes."""
     alone: set[Site] = field(default_factory=set[Site])
     """Those where one entry alone was."""
     held: dict[str, list[Site]] = field(default_factory=dict[str, list[Site]])
@@ -136,6 +138,8 @@ class Findings:
         ties = [s for s, sides in found.sides.items() if equal_entries(sides, s in found.equalities).any()]
         self.branches.merge_equal(found)
         self.tied.update(ties)
+        if not trial.plan.is_level:
+            self.uneven.update(ties)
         self.alone.update(s for s in ties if equal_entries(found.sides[s], s in found.equalities).sum() == 1)
         self.held[trial.plan.name] = ties
         for site, sides in found.sides.items():
@@ -145,13 +149,16 @@ class Findings:
                 self.reached.setdefault(site, []).append(trial.plan)
 
     def untied(self) -> list[Site]:
-        """Sites of comparisons at which numbers were never equal: those first that ask for it."""
+        """Sites of comparisons at which numbers were never equal, or only where an input is one number
+        throughout: those first that never were, and that ask for it.
+        """
+        equalities = self.branches.equalities
         sites = [
             site
             for site, sides in self.branches.sides.items()
-            if site not in self.tied and (0 in sides.met or site in self.branches.equalities)
+            if site not in self.uneven and (0 in sides.met or site in equalities)
         ]
-        return sorted(sites, key=lambda site: site not in self.branches.equalities)
+        return sorted(sites, key=lambda site: (site in self.tied, site not in equalities))
 
     def tied_together(self) -> list[Site]:
         """Sites that ask for equal numbers, at which no entry was equal alone."""
@@ -396,7 +403,7 @@ def _run_plan(runner: Runner, plan: Plan) -> Trial:
         try:
             return runner.run(plan if attempt == 0 else redrawn(plan, attempt))
         except (AmbiguousError, RoundedAwayError):
-            if attempt == REDRAWS - 1 or plan.kind in ("kink", "kinks"):
+            if attempt == REDRAWS - 1:
                 raise
     raise AssertionError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradproof.numeric.checking.points import Place
+from gradproof.numeric.checking.points import PINNED, Place
 from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.reals import Floats
@@ -54,6 +54,13 @@ class Plan:
         wanted = [place for place in self.places if place.reals is not None and place.wanted]
         numbers = [k for k, place in enumerate(wanted) if place.asked]
         return {k: position for position, k in enumerate(numbers)}
+
+    @property
+    def is_level(self) -> bool:
+        """Whether all entries of an input are one number that was chosen."""
+        pinned = [p.reals for p in self.places if p.reals is not None and p.ties is not None
+                  and p.reals.size > 1 and (p.ties == PINNED).all()]  # fmt: skip
+        return any((reals == reals.flat[0]).all() for reals in pinned)
 
     @property
     def sizes(self) -> str:

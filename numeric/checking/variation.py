@@ -119,7 +119,12 @@ def draw_data(
             int(how),
             *(array.reshape(-1).tolist() if axes.bound is None else range(low, high + 1)),
         ]
-        return np.array([random.choice(pool) for _ in range(prod(shape))], dtype=array.dtype).reshape(shape)
+        drawn = [random.choice(pool) for _ in range(prod(shape))]
+        others = [number for number in pool if number != int(how)]
+        spots = random.sample(range(len(drawn)), len(drawn))
+        for spot, number in zip(spots, (int(how), *others[:1]), strict=False):  # one of each, at least
+            drawn[spot] = number
+        return np.array(drawn, dtype=array.dtype).reshape(shape)
     if how == "repeated":
         value = random.randint(low, max(low, high))
         return np.full(shape, value, dtype=array.dtype)
@@ -308,11 +313,12 @@ class Maker:
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
 
     def cotangents(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
-        """Cotangents with zeros, or with one entry, and those that are one number throughout: 1, and the
-        constants that numbers are compared with.
+        """Cotangents with zeros, with one entry, or with sums of 0, and those that are one number throughout:
+        1, and the constants that numbers are compared with.
         """
         yield self.plan("cotangent with zeros", "cotangent", cotangent="sparse")
         yield self.plan("cotangent with one entry", "cotangent", cotangent="single")
+        yield self.plan("cotangent with sums of 0", "cotangent", cotangent="centered")
         for constant in sorted({Fraction(1), *constants}):
             yield self.plan(f"cotangent {constant} throughout", "cotangent", cotangent=str(constant))
 
@@ -342,9 +348,16 @@ class Maker:
                 continue
             if self.target.examples[k].fixed:  # a parameter: all of it at 0 is enough
                 continue
-            spot = tuple(n // 2 for n in place.reals.shape)
+            spot = _center(place)
+            others = [
+                j for j, p in enumerate(base.places)
+                if j != k and number_of(p) and p.domain in KINKED and not self.target.examples[j].fixed
+            ]  # fmt: skip
             for number in sorted({Fraction(0), *constants}, key=lambda c: (abs(c), c)):
-                yield _pinned(base, k, [spot], number)
+                yield _pinned(_beside(base, others, 1) if number == 0 else base, k, [spot], number)
+            if any(base.places[j].domain == "real" for j in others):
+                pinned = _pinned(_beside(base, others, -1), k, [spot], Fraction(0))
+                yield replace(pinned, name=f"{pinned.name}, the others negative there")
             if number_of(place) > 1:
                 other = (*spot[:-1], 0 if spot[-1] else 1)
                 if other[-1] < place.reals.shape[-1]:
@@ -425,7 +438,9 @@ def _of_all_magnitudes(place: Place, scales: Sequence[Fraction], random: Random)
 
 
 def redrawn(plan: Plan, attempt: int) -> Plan:
-    """The same plan with other numbers of the same signs and order of magnitude."""
+    """The same plan with other numbers of the same signs and order of magnitude, but for those that were
+    chosen.
+    """
     random = Random(f"{plan.seed}/{plan.name}/{attempt}")
     places: list[Place] = []
     for place in plan.places:
@@ -433,10 +448,10 @@ def redrawn(plan: Plan, attempt: int) -> Plan:
             places.append(place)
             continue
         factors = np.array(
-            [Fraction(random.randrange(64, 128), 128) for _ in range(place.reals.size)], dtype=object
-        )
-        reals = np.asarray(place.reals * factors.reshape(place.reals.shape), dtype=object)
-        places.append(replace(place, reals=reals))
+            [Fraction(random.randrange(513, 1024, 2), 1024) for _ in range(place.reals.size)], dtype=object
+        )  # odd parts: hardly any product is a whole number
+        moved = place.reals * factors.reshape(place.reals.shape)
+        places.append(replace(place, reals=np.where(_ties_of(place) == FREE, moved, place.reals)))
     return replace(plan, places=tuple(places))
 
 
@@ -478,6 +493,28 @@ def _pinned(plan: Plan, k: int, spots: list[Shape], number: Fraction, kind: str 
         reals = reals / reals.sum(axis=-1, keepdims=True)
     which = "all entries" if len(spots) == reals.size and reals.size > 1 else "an entry"
     return replace(_with(plan, k, reals, ties, f"{which} of input {k} at {number}"), kind=kind)
+
+
+def _center(place: Place) -> Shape:
+    """The entry of a place that is pinned."""
+    return tuple(n // 2 for n in place.shape)
+
+
+def _beside(plan: Plan, others: Sequence[int], sign: int) -> Plan:
+    """Numbers of other inputs beside one that is pinned at 0, of a sign where the domain allows and at least
+    1 in size: `x^y` at x = 0 has derivatives there.
+    """
+    places = list(plan.places)
+    for j in others:
+        reals, spot = places[j].reals, _center(places[j])
+        assert reals is not None
+        if places[j].domain == "unit":
+            continue
+        reals = reals.copy()
+        size = abs(reals[spot]) + (abs(reals[spot]) < 1)
+        reals[spot] = -size if sign < 0 and places[j].domain == "real" else size
+        places[j] = replace(places[j], reals=reals)
+    return replace(plan, places=tuple(places))
 
 
 def _tied(plan: Plan, j: int, first: Shape, k: int, second: Shape, number: Fraction | None = None) -> Plan:

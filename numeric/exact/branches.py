@@ -263,8 +263,11 @@ class Branches:
                 known = self.sides.setdefault(site.place, Sides(()))
                 known.add(found)
 
-    def compare(self, a: Value, b: Value, what: str, equality: bool = False) -> Array:
-        """-1, 0 or 1 for each entry; `equality` asks only whether they are equal.
+    def compare(
+        self, a: Value, b: Value, what: str, equality: bool = False, demanded: bool = True
+    ) -> Array:  # fmt: skip
+        """-1, 0 or 1 for each entry; `equality` asks only whether they are equal. Where sides are not
+        `demanded`, it does not matter which of them are never met.
 
         Entries are equal if their residues are: identically, or because the inputs are (`x > 0` at `x = 0`).
         """
@@ -287,6 +290,8 @@ class Branches:
             if not equality:  # numbers that no input moves have one side, whatever data make it another
                 asked = both_finite(a, b) & (True if fixed is None else np.isnan(fixed))
                 required = {-1: asked, 1: asked}
+            if not demanded:
+                required = {}
             site = self.record_entries(what, sides.shape, met, required, equality, never, fixed)
             if self.wanted is not None:
                 self.measure(site, a - b, threshold=_threshold(a, b))

@@ -41,6 +41,10 @@ def _float_escapes() -> EscapedError:
     return error
 
 
+_RUN: ContextVar[Execution | None] = ContextVar("RUN", default=None)
+"""What follows the program that runs."""
+
+
 class TextError(EscapedError):
     """A value is written as text: to be shown, or to be read."""
 
@@ -87,12 +91,30 @@ class ExactScalar:
 def _delegate(name: str, function: Callable[..., Any], reflected: bool = False) -> None:
     def method(self: ExactScalar, *others: Any) -> Any:
         plain = [other.tensor if isinstance(other, ExactScalar) else other for other in others]
-        result = function(*plain, self.tensor) if reflected else function(self.tensor, *plain)
+        operands = (*plain, self.tensor) if reflected else (self.tensor, *plain)
+        if function is operator.truediv and not any(isinstance(other, torch.Tensor) for other in others):
+            _refuse_zero(operands[1])
+        result = function(*operands)
         if isinstance(result, ExactTensor):
             return ExactScalar(result) if result.ndim == 0 else result
         return bool(result) if isinstance(result, torch.Tensor) and result.ndim == 0 else result
 
     setattr(ExactScalar, name, method)
+
+
+def _refuse_zero(divisor: Any) -> None:
+    """Numbers of Python's are not divided by 0."""
+    if isinstance(divisor, ExactTensor) and _side(divisor, 0, "a division", equality=True) == 0:
+        raise ZeroDivisionError("float division by zero")
+
+
+def _side(number: ExactTensor, bound: int, what: str, equality: bool = False) -> int:
+    """The sign of a number less a bound, where only one of them is no error: the others are not demanded."""
+    run = _RUN.get()
+    if run is None:
+        return 1
+    value = run.value_of(number)
+    return int(run.branches.compare(value, run.value_of(bound), what, equality, demanded=False))
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow"):
@@ -163,6 +185,7 @@ class EscapeGuard(TorchFunctionMode):
 
     def __enter__(self) -> Any:
         self._following.enter_context(followed())
+        self._following.callback(_RUN.reset, _RUN.set(self.run))
         if self.run.bridge is not None:
             self.run.bridge.resume()
         return super().__enter__()
@@ -313,6 +336,16 @@ _OF_MATH = (
 )  # fmt: skip
 
 
+_OUTSIDE: dict[str, Callable[[ExactTensor], bool]] = {
+    "sqrt": lambda x: _side(x, 0, "sqrt") < 0,
+    "log": lambda x: _side(x, 0, "log") <= 0,
+    "log1p": lambda x: _side(x, -1, "log1p") <= 0,
+    "asin": lambda x: _side(x, 1, "asin") > 0 or _side(x, -1, "asin") < 0,
+    "acos": lambda x: _side(x, 1, "acos") > 0 or _side(x, -1, "acos") < 0,
+}
+"""Where functions of `math` raise an error and those of tensors return NaN or an infinity."""
+
+
 @lru_cache(maxsize=64)
 def _of_math(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
     function = torch.abs if name == "fabs" else getattr(torch, name)
@@ -320,6 +353,8 @@ def _of_math(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         if len(arguments) == 1 and isinstance(arguments[0], ExactScalar | ExactTensor):
             tensor = arguments[0].tensor if isinstance(arguments[0], ExactScalar) else _scalar(arguments[0])
+            if name in _OUTSIDE and _OUTSIDE[name](tensor):
+                raise ValueError("math domain error")
             result = function(tensor)
             return ExactScalar(result) if isinstance(result, ExactTensor) else bool(result)
         return own(*arguments)

@@ -46,6 +46,9 @@ PROVED = [
     ("(-1)**(n*(n + 1))", "1", "n: integer >= 0"),
     ("(-1)**(n**2)", "(-1)**n", "n: integer >= 0"),
     ("cos(pi*n)", "2*cos(pi*n/2)**2 - 1", "n: integer"),
+    # exponents that are whole, though not by their coefficients
+    ("(-1)**floor(x)", "-(-1)**floor(x + 1)", "x: real"),
+    ("Mod(n*(n + 1), 2)", "0", "n: integer"),
     ("x**(2*n)", "(-x)**(2*n)", "x: real; n: integer >= 0"),
     ("abs(x)**(2*n)", "x**(2*n)", "x: real; n: integer >= 1"),
     ("sqrt(x**4)", "x**2", "x: real"),
@@ -58,6 +61,11 @@ PROVED = [
     ("d/dx Mod(x**3, 1)", "3*x**2", "x: (0, 1)"),
 ]
 REFUTED = [
+    ("x**(n*(n - 1)/2)", "abs(x)**(n*(n - 1)/2)", "x: real; n: integer >= 0"),
+    ("(-1)**(n*(n + 1)/2)", "1", "n: integer >= 0"),
+    ("1", "(-1)**(n*(n + 1)/4)", "n: integer >= 0"),
+    ("(-1)**floor(x)", "(-1)**floor(x + 1)", "x: real"),
+    ("Mod(n*(n + 1), 4)", "0", "n: integer"),
     ("sin(2*atan(x))", "2*x/(1 - x**2)", "x: real"),
     ("sin(2*atan(x))", "x/(1 + x**2)", "x: real"),
     ("tan(x/2)", "sin(x)/(1 - cos(x))", "x: (0, 3)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.equivalence import equivalent
+from tests.backwards import CASES
 from tests.numeric.exact.test_check import X, custom
 
 FAR = 1e15
@@ -566,3 +568,56 @@ class Remembers:
 @pytest.mark.parametrize("call", [None, 1, 2, 7], ids=["a new shape", "first", "second", "seventh"])
 def test_what_is_right_only_when_it_is_run_again_is_not_proved(call: int | None) -> None:
     assert check(custom(torch.square, Remembers(call)), X, seed=1).verdict != "proved"
+
+
+@pytest.mark.parametrize("seed", [5, 11, 23])
+def test_a_power_of_0_shows_whatever_was_drawn_beside_it(seed: int) -> None:
+    case = next(case for case in CASES if case.name == "zeros/power of two inputs")
+    assert check(case.fn, *case.inputs(), seed=seed).verdict == "refuted"
+
+
+@pytest.mark.parametrize("seed", [8, 25])
+def test_an_ignored_target_is_always_among_the_data(seed: int) -> None:
+    case = next(case for case in CASES if case.name == "cross_entropies/ignored targets in the divisor")
+    assert check(case.fn, *case.inputs(), seed=seed).verdict == "refuted"
+
+
+def with_a_quotient(x: Tensor, right: float) -> Tensor:
+    try:
+        return 2 * x * (1 + 0 / x.sum().item())
+    except ZeroDivisionError:
+        return right * x
+
+
+def with_a_root(x: Tensor, right: float) -> Tensor:
+    try:
+        return 2 * x + 0 * math.sqrt(x.sum().item())
+    except ValueError:
+        return right * x
+
+
+WHERE_A_SUM_IS_0: dict[str, Any] = {
+    "of a tensor": lambda x, g, right: g * (right if x.sum() == 0 else 2) * x,
+    "of a number": lambda x, g, right: g * (right if x.sum().item() == 0 else 2) * x,
+    "of the cotangent": lambda x, g, right: g * (right if g.sum() == 0 else 2) * x,
+    "of its rows": lambda x, g, right: g * torch.where(g.sum(-1, keepdim=True) == 0, right * x, 2 * x),
+    "that divides a number": lambda x, g, right: g * with_a_quotient(x, right),
+    "that has no root": lambda x, g, right: g * with_a_root(x, right),
+}
+
+
+@pytest.mark.parametrize("name", WHERE_A_SUM_IS_0)
+def test_what_differs_where_a_sum_is_0_is_refuted(name: str) -> None:
+    backward = WHERE_A_SUM_IS_0[name]
+    assert check(custom(torch.square, lambda x, g: backward(x, g, 0)), X, seed=1).verdict == "refuted"
+    assert check(custom(torch.square, lambda x, g: backward(x, g, 2)), X, seed=1).verdict == "proved"
+
+
+def test_a_number_that_is_never_divided_by_0_is_not_asked_to_be() -> None:
+    def over_its_norm(x: Tensor, grad: Tensor) -> Tensor:
+        inverse = 1 / x.norm().item()
+        return grad * inverse - x * (grad * x).sum() * inverse**3
+
+    assert check(custom(lambda x: x / x.norm(), over_its_norm), X, seed=1).verdict == "proved"
+    over = custom(lambda x: x * x.sum(), lambda x, g: g * x.sum() + (g * x).sum() / x.sum().item() * x.sum())
+    assert check(over, X, seed=1).verdict == "refuted"  # a tensor over 0 is NaN
