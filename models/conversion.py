@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from gradproof.models import activations, layers, losses, recurrent
 from gradproof.models.transformer import PARTS, STACKS, adopt
@@ -88,7 +89,9 @@ def convert(module: nn.Module, *, inplace: bool = False) -> nn.Module:
     0: Linear -> gradproof.models.layers.Linear
     1: Conv1d is left: there is no layer for it
     """
-    made = module if inplace else copy.deepcopy(module)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"convert takes a module, found {module!r}")
+    made = module if inplace else _copied(module)
     foreign = any(type(part).__module__.startswith("transformers.") for part in made.modules())
     huggingface = import_module("gradproof.models.huggingface") if foreign else None
     table = _TABLE if huggingface is None else {**_TABLE, **huggingface.TABLE}
@@ -116,17 +119,30 @@ def convert(module: nn.Module, *, inplace: bool = False) -> nn.Module:
     return made
 
 
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError as error:  # of a weight that a hook computes: pruned, or of the older weight_norm
+        raise ValueError(
+            f"convert copies the module, which PyTorch cannot do here; use inplace=True: {error}"
+        ) from error
+
+
 def _reason(part: nn.Module, table: Mapping[type, type]) -> str:
     """Why a part is left as it is; empty where it is replaced, is ours, or only holds others."""
     kind = type(part)
+    if "forward" in vars(part) and kind in table:
+        return "its forward is not that of its class"
+    if isinstance(part, LazyModuleMixin):
+        return "it gets its parameters at its first call: convert the module after that"
     if isinstance(part, nn.Embedding) and kind in table and (part.sparse or part.scale_grad_by_freq):
         return "gradients that are sparse or scaled by frequency are not supported"
     if kind in table or kind in table.values() or isinstance(part, _NEUTRAL):
         return ""
     known = next((known for known in kind.__mro__ if known in table), None)
     if known is not None:
-        return f"it is a {known.__name__} with code of its own"
-    if not any(True for _ in part.children()):
+        return f"it is of a subclass of {known.__name__}, which may compute something else"
+    if kind.__module__.startswith("torch.ao.nn.") or not any(True for _ in part.children()):
         return "there is no layer for it"
     within = {id(p) for child in part.children() for p in child.parameters()}
     if any(p is not None and id(p) not in within for p in part._parameters.values()):

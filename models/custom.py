@@ -64,11 +64,25 @@ class Recurrent(nn.Module):
         **sizes: int,
     ) -> None:
         super().__init__()
+        if not isinstance(cell, Operation):
+            raise TypeError(f"Recurrent takes a cell that is an operation, found {cell!r}")
         pairs = _states(cell, states)
         before = dict(pairs)
         others = [t for t in cell.inputs if t.name not in before]
         scanned = tuple(t for t in others if any(a.variadic for a in t.axes))
         shared = [t for t in others if t not in scanned]
+        if not scanned:
+            raise ValueError(
+                f"Recurrent: {cell.label} reads nothing at a step: of its inputs that are no states, one has "
+                f"batch axes; they are {', '.join(map(repr, others)) or 'none'}"
+            )
+        unknown = set(hyperparameters or {}) - set(cell.hyperparameters)
+        if unknown:
+            known = ", ".join(cell.hyperparameters) or "none"
+            raise ValueError(
+                f"Recurrent: {cell.label} has the hyper-parameters {known}, found "
+                f"{', '.join(sorted(unknown))}"
+            )
         carried = tuple(t for t in cell.inputs if t.name in before)
         names, emitted = tuple(t.name for t in scanned), tuple(t.name for t in cell.outputs)
         made = [over_time(cell, pairs, names, emitted, reverse=reverse, masked=m) for m in (False, True)]
@@ -109,6 +123,12 @@ class Recurrent(nn.Module):
             wanted = ", ".join(t.name for t in plan.scanned)
             raise ValueError(f"Recurrent({plan.label}) takes {wanted}, found {len(inputs)} inputs")
         x = inputs[0]
+        if x.ndim <= plan.trailing:
+            raise ValueError(
+                f"Recurrent({plan.label}): {plan.scanned[0].name} has the axes [batch..., time, "
+                f"{', '.join(a.name for a in plan.scanned[0].axes if not a.variadic)}], found the shape "
+                f"{tuple(x.shape)}"
+            )
         lead, steps = x.shape[: x.ndim - plan.trailing - 1], x.shape[x.ndim - plan.trailing - 1]
         given = dict(zip((t.name for t in plan.scanned), inputs, strict=True))
         given |= dict(zip((t.name for t in plan.states), self._starts(states, lead, inputs), strict=True))
@@ -126,7 +146,11 @@ class Recurrent(nn.Module):
         self, states: Tensor | tuple[Tensor, ...] | None, lead: tuple[int, ...], inputs: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
         if states is not None:
-            return (states,) if isinstance(states, Tensor) else tuple(states)
+            given = (states,) if isinstance(states, Tensor) else tuple(states)
+            if len(given) != len(self._plan.states):
+                names = ", ".join(t.name for t in self._plan.states)
+                raise ValueError(f"Recurrent({self._plan.label}) has the states {names}, found {len(given)}")
+            return given
         like = next(x for x in (*inputs, *self.parameters()) if x.is_floating_point())
         return tuple(like.new_zeros(*lead, *self._plan.shape(t)) for t in self._plan.states)
 

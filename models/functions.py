@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gradproof.numeric import graphs
+from gradproof.numeric.binding import autocasts
 from gradproof.numeric.kernels import Kernel, lower
 from gradproof.symbolic.operation import Operation, find
 
@@ -71,10 +72,10 @@ def _named(label: str) -> Function:
 
 def autocast(inputs: tuple[Tensor, ...], precision: Precision) -> tuple[Tensor, ...]:
     """The inputs as autocast wants them, where it is at work."""
-    device = inputs[0].device.type
-    if precision == "given" or not torch.is_autocast_enabled(device):
+    device = inputs[0].device
+    if precision == "given" or not autocasts(device):
         return inputs
-    dtype = torch.get_autocast_dtype(device) if precision == "low" else torch.float32
+    dtype = torch.get_autocast_dtype(device.type) if precision == "low" else torch.float32
     return tuple(i.to(dtype) if _castable(i) else i for i in inputs)
 
 

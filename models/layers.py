@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gradproof.models.functions import Function
 from gradproof.models.operations import layer_norm_unbiased, linear_unbiased, rms_normalize, standardize
+from gradproof.numeric.binding import autocasts
 
 _linear = Function("linear", "low")
 _linear_unbiased = Function(linear_unbiased, "low")
@@ -126,7 +127,7 @@ class RMSNorm(nn.RMSNorm):
 
 def _as_given(made: Tensor, x: Tensor) -> Tensor:
     """The output in the low precision of the input, also with weights in float32; autocast keeps float32."""
-    if x.dtype.itemsize >= 4 or torch.is_autocast_enabled(x.device.type):
+    if x.dtype.itemsize >= 4 or autocasts(x.device):
         return made
     return made.to(x.dtype)
 

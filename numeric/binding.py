@@ -22,12 +22,17 @@ def transforms_active() -> bool:
     return bool(torch._C._are_functorch_transforms_active())  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is at work on a device; the meta device has none, and raises where asked."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
 def apply(kernel: Kernel, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """Call a kernel so that autograd can follow, and torch.compile."""
     if torch.compiler.is_compiling():
         return trace(kernel, inputs, parameters)
     call, arrays = kernel.call(inputs, parameters)
-    if torch.is_autocast_enabled(call.device.type):
+    if autocasts(call.device):
         with torch.autocast(call.device.type, enabled=False):  # within a kernel its own dtypes hold
             return apply(kernel, inputs, parameters)
     if not _is_followed(arrays):

@@ -23,7 +23,8 @@ FLAGS = (
     "-fno-trapping-math",
     "-ffp-contract=fast",
 )
-"""None of them lets the compiler change a value: no reassociation, infinities and NaN as they are."""
+"""A multiplication and the addition behind it may be rounded once, together; nothing else may change a value:
+no reassociation, infinities and NaN as they are."""
 
 
 class CompilationError(RuntimeError):

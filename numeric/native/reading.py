@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache, cached_property
 from typing import Any
 
@@ -91,6 +92,22 @@ class Routine:
         routines = _parser().parse(self.text).children
         return next(r for r in routines if isinstance(r, Tree) and r.children[0] == self.name)
 
+    @cached_property
+    def checked(self) -> Tree[Token]:
+        """The tree; raises ValueError where its turns, all taken at once, would not do what C does."""
+        tree = self.tree
+        for nest in tree.find_data("nest"):
+            name, start, *others = [str(c) for c in nest.children if isinstance(c, Token)]
+            if start != "0" or set(others) != {name}:
+                raise ValueError(f"{self.name}: a loop counts {name} from 0, found {start}, {others}")
+        stored = {str(store.children[0]) for store in tree.find_data("store")}
+        both = stored & {str(load.children[0]) for load in tree.find_data("load")}
+        if both:
+            raise ValueError(
+                f"{self.name}: {', '.join(sorted(both))} is written and read by the same routine"
+            )
+        return tree
+
     def bind(
         self, arrays: Sequence[Any], sizes: Sequence[int], scalars: Sequence[float]
     ) -> Callable[[int], None]:
@@ -105,7 +122,7 @@ class Routine:
     def run(self, arrays: Sequence[Any], sizes: Sequence[int], scalars: Sequence[float]) -> None:
         """Carry the text out on contiguous arrays, which are written to where the text says so."""
         given: dict[str, Any] = {}
-        for part in self.tree.children[2:]:
+        for part in self.checked.children[2:]:
             assert isinstance(part, Tree)
             name, place = str(part.children[-2]), part.children[-1]
             match part.data:
@@ -156,12 +173,16 @@ def _run_statement(statement: Tree[Token], names: dict[str, Any], space: tuple[i
     if not isinstance(at, torch.Tensor):
         at = torch.tensor(at, device=target.device)
     flat = at.expand(space).reshape(-1)
+    if flat.min() < 0:
+        raise IndexError(f"{array} is written {int(-flat.min())} places before its beginning")
     target.view(-1)[flat] = made.to(target.dtype).expand(space).reshape(-1)
 
 
 def _value(node: Any, names: dict[str, Any]) -> Any:
     if node.data in ("add", "sub", "mul", "div", "and_", "or_"):
         left, right = (_value(c, names) for c in node.children)
+        if node.data == "div" and isinstance(left, int) and isinstance(right, int):
+            return math.trunc(Fraction(left, right))  # as C divides whole numbers
         return OPERATIONS[node.data](left, right)
     match node.data:
         case "literal":

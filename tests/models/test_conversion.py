@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 from gradproof import models
 from gradproof.models import convert
@@ -61,8 +61,8 @@ def test_what_is_left_and_why() -> None:
     made = convert(module)
     assert [r.path for r in made.conversion.replaced] == ["0", "3.inner"]
     assert {left.path: left.reason for left in made.conversion.left} == {
-        "1": "it is a Linear with code of its own",
-        "2": "it is a Linear with code of its own",
+        "1": "it is of a subclass of Linear, which may compute something else",
+        "2": "it is of a subclass of Linear, which may compute something else",
         "2.parametrizations.weight.0": "there is no layer for it",
         "3": "it has parameters that code of its own uses",
         "5": "there is no layer for it",
@@ -75,6 +75,39 @@ def test_an_embedding_with_sparse_gradients_is_left() -> None:
     made = convert(nn.ModuleList([nn.Embedding(3, 2, sparse=True)]))
     (left,) = made.conversion.left
     assert left.path == "0" and "sparse" in left.reason and type(made[0]) is nn.Embedding
+
+
+def test_what_is_not_as_its_class_tells() -> None:
+    patched = nn.Linear(2, 2, dtype=DTYPE)
+    patched.forward = lambda input: 2 * input
+    module = nn.ModuleList([patched, nn.LazyLinear(2)])
+    made = convert(module)
+    assert not made.conversion.replaced
+    assert [left.reason for left in made.conversion.left] == [
+        "its forward is not that of its class",
+        "it gets its parameters at its first call: convert the module after that",
+    ]
+    agree(made[0], module[0], (rand(3, 2),), {})
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:UserWarning", "ignore::DeprecationWarning")
+def test_quantized_layers_are_left() -> None:
+    quantized = torch.ao.nn.quantized.dynamic.Linear(2, 2)
+    assert "0" in [left.path for left in convert(nn.Sequential(quantized)).conversion.left]
+
+
+def test_what_cannot_be_copied_is_converted_in_place() -> None:
+    module = nn.Sequential(nn.Linear(2, 2, dtype=DTYPE))
+    prune.random_unstructured(module[0], "weight", 0.5)
+    x = rand(3, 2)
+    wanted = module(x)
+    with pytest.raises(ValueError, match="use inplace=True"):
+        convert(module)
+    convert(module, inplace=True)
+    assert type(module[0]) is models.Linear
+    torch.testing.assert_close(module(x), wanted)
+    with pytest.raises(TypeError, match="convert takes a module, found 3"):
+        convert(3)
 
 
 def test_a_copy_unless_in_place() -> None:

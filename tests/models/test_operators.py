@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.nn.utils.rnn import pack_sequence
 
 from gradproof import find, models
@@ -19,10 +21,58 @@ from tests.models.cases import LAYERS, Case, leaves, run, tracked
 from tests.models.operators import ALLOWED, record
 
 
+@pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16", "autocast"])
 @pytest.mark.parametrize("case", LAYERS, ids=str)
-def test_a_training_step_calls_elementary_operators_alone(case: Case) -> None:
-    module, inputs = case.ours, case.drawn()
-    assert record(lambda: step(module, inputs, case.call)) <= ALLOWED
+def test_a_training_step_calls_elementary_operators_alone(case: Case, kind: str) -> None:
+    dtype = torch.float32 if kind == "autocast" else getattr(torch, kind)
+    module = case.ours.to(dtype)
+    inputs = tuple(i.to(dtype) if i.is_floating_point() else i for i in case.drawn())
+    with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+        assert record(lambda: step(module, inputs, case.call)) <= ALLOWED
+
+
+def test_products_large_enough_for_another_library_are_elementary() -> None:
+    layer, x = models.LSTM(128, 128), torch.randn(8, 128, 128)
+    called = record(lambda: step(layer, (x,), {}))
+    assert called <= ALLOWED and any(name.startswith("mkldnn::") for name in called)
+
+
+COMPILED = ALLOWED | {"gradproof::forward", "gradproof::vjp"}
+"""Within torch.compile a kernel is one operator, which runs the same source."""
+SOME = ("Linear", "Embedding", "LayerNorm", "CrossEntropyLoss", "GRU", "MultiheadAttention")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=str(c), marks=() if c.name in SOME else pytest.mark.slow) for c in LAYERS],
+)
+def test_so_does_what_is_compiled(case: Case) -> None:
+    found, module = compiled_operators(case.ours)
+    step(module, case.drawn(), case.call)
+    assert found <= COMPILED and (not {*case.ours.parameters()} or "gradproof::vjp" in found)
+
+
+def test_what_is_compiled_of_pytorchs_own_layer_calls_others() -> None:
+    case = next(c for c in LAYERS if c.name == "LayerNorm")
+    found, module = compiled_operators(case.theirs)
+    step(module, case.drawn(), case.call)
+    assert found - COMPILED
+
+
+def compiled_operators(module: nn.Module) -> tuple[set[str], Any]:
+    """The operators of the graphs for forward and backward, which are known once they have run."""
+    torch._dynamo.reset()
+    found: set[str] = set()
+
+    def read(graph: torch.fx.GraphModule, inputs: object) -> Any:
+        for node in graph.graph.nodes:
+            if node.op == "call_function" and hasattr(node.target, "name"):
+                space, name = node.target.name().split("::")
+                found.add(name.split(".")[0] if space == "aten" else f"{space}::{name.split('.')[0]}")
+        return make_boxed_func(graph.forward)
+
+    backend = aot_autograd(fw_compiler=read)
+    return found, torch.compile(module, fullgraph=True, backend=backend)
 
 
 def step(module: nn.Module, inputs: tuple[Any, ...], call: dict[str, Any]) -> None:

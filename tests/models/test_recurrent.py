@@ -212,5 +212,21 @@ def test_what_a_cell_does_not_tell() -> None:
         models.Recurrent(minimal_gated_unit, hidden=3)
     with pytest.raises(ValueError, match=r"a state is an input of minimal_gated_unit .* found {'x': 'y'}"):
         models.Recurrent(minimal_gated_unit, states={"x": "y"}, input=2, hidden=3)
+    layer = models.Recurrent(minimal_gated_unit, input=2, hidden=3)
     with pytest.raises(ValueError, match="takes x, found 2 inputs"):
-        models.Recurrent(minimal_gated_unit, input=2, hidden=3)(torch.ones(1, 2), torch.ones(1, 2))
+        layer(torch.ones(1, 2), torch.ones(1, 2))
+    with pytest.raises(ValueError, match="has the states h0, found 2"):
+        layer(torch.ones(1, 4, 2), states=(torch.ones(1, 3), torch.ones(1, 3)))
+    with pytest.raises(ValueError, match=r"x has the axes \[batch..., time, input\], found the shape \(2,\)"):
+        layer(torch.ones(2))
+    with pytest.raises(ValueError, match="minimal_gated_unit has the hyper-parameters none, found alpha"):
+        models.Recurrent(minimal_gated_unit, input=2, hidden=3, hyperparameters={"alpha": 1.0})
+    with pytest.raises(ValueError, match=r"decay reads nothing at a step: .* they are w\[hidden\]"):
+        models.Recurrent(decay, hidden=3)
+    with pytest.raises(TypeError, match="a cell that is an operation, found 'lstm_cell'"):
+        models.Recurrent("lstm_cell", input=2, hidden=3)
+
+
+@operation("recurrent", h0=real(BATCH, HIDDEN), w=real(HIDDEN), register=False)
+def decay(let, h0, w):
+    return let("h", [b, n], w[n] * h0[b, n])

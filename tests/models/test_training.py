@@ -49,6 +49,34 @@ def test_a_cell_of_ones_own_is_copied_and_pickled(tmp_path: Path) -> None:
         close(leaves(again(x)), leaves(layer(x)), 0)
 
 
+@pytest.mark.parametrize("case", LAYERS, ids=str)
+def test_shapes_are_found_on_the_meta_device(case: Case) -> None:
+    def moved(value: Any) -> Any:
+        return value.to("meta") if isinstance(value, Tensor) else value
+
+    call = {name: moved(value) for name, value in case.call.items()}
+    found = run(case.ours.to("meta"), tuple(map(moved, case.drawn())), call)
+    wanted = run(case.ours, case.drawn(), case.call)
+    assert [(f.device.type, f.shape, f.dtype) for f in found] == [("meta", w.shape, w.dtype) for w in wanted]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointing_of_either_kind(reentrant: bool) -> None:
+    layer, x = models.LSTM(3, 2, 2, dtype=DTYPE), torch.randn(4, 2, 3, dtype=DTYPE, requires_grad=True)
+
+    def flat(x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(leaves(layer(x)))
+
+    sides: list[list[Tensor | None]] = []
+    for step in (flat, lambda x: checkpoint(flat, x, use_reentrant=reentrant)):
+        x.grad = None
+        layer.zero_grad()
+        y, h, c = step(x)
+        torch.autograd.backward([y, h, c], [y.detach(), h.detach(), c.detach()])
+        sides.append([x.grad, *(p.grad for p in layer.parameters())])
+    close(sides[1], sides[0], 0)
+
+
 class Small(nn.Module):
     """An embedding, a recurrent layer, attention and a linear map."""
 

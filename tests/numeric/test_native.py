@@ -15,6 +15,7 @@ from compositions import COMPOSITIONS
 from gradproof.numeric.exact.programs import TorchProgram
 from gradproof.numeric.kernels import Kernel, lower
 from gradproof.numeric.native import blocks, compiler, products
+from gradproof.numeric.native.reading import Routine
 from gradproof.symbolic.catalogue.axes import TIME
 from gradproof.symbolic.operation import Array, Builder, Operation, find, operation
 from tests.numeric.cells import STATES, WEIGHTS, normalized_cell
@@ -136,6 +137,27 @@ void leaf(void **arrays, const long long *sizes, const real *scalars)
     }
 }
 """
+
+
+@pytest.mark.parametrize(("right", "wrong", "error"), [
+    ("i = 0", "i = 1", "a loop counts i from 0, found 1"),
+    ("i < n", "n < n", "a loop counts i from 0"),
+    ("(x_in[i])", "(y_out[i])", "y_out is written and read by the same routine"),
+    ("y_out[i]", "y_out[i - 1]", "y_out is written 1 places before its beginning"),
+])  # fmt: skip
+def test_what_c_would_do_otherwise_is_not_read_back(right: str, wrong: str, error: str) -> None:
+    text = LEAF.replace("FUNCTION", "exp").replace(right, wrong)
+    with pytest.raises((ValueError, IndexError), match=error):
+        Routine("leaf", text).run([torch.ones(3), torch.zeros(3)], [3], [])
+
+
+@compiled_here
+def test_whole_numbers_are_divided_as_c_does() -> None:
+    text, x, y = LEAF.replace("FUNCTION(x_in[i])", "1 / 2 + x_in[i]"), torch.ones(3), torch.zeros(3)
+    Routine("leaf", text).run([x, y], [3], [])
+    made = torch.zeros(3)
+    blocks.Blocks(text).leaf([x, made], [3])
+    assert torch.equal(y, made) and torch.equal(y, x)
 
 
 def leaf(function: str, x: torch.Tensor) -> torch.Tensor:
