@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from gradproof.commands import claims, models, operations, programs
@@ -27,8 +30,23 @@ _EXPECTED = {
 }
 """What an option takes, by the kind of mistake that was found in its value."""
 
+_interrupts: list[int] = []
+"""Ctrl-C, each time: an import of PyTorch that it breaks off fails with an error of another kind."""
+
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C within one is left to `run`, where typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Abort from None
+
+
 app = typer.Typer(
     name="gradproof",
+    cls=Commands,
     help="Gradients of neural-network operations: derived in closed form, proved, and turned into fast code.",
     epilog="Exit status: 0 all proved, 1 some refuted, 2 none refuted and some undecided, 3 misuse or "
     "unreadable input, 4 internal error (GRADPROOF_TRACEBACK=1 shows the traceback).",
@@ -82,13 +100,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exit as stop:
         return stop.exit_code
     except (Abort, KeyboardInterrupt):
-        typer.echo("gradproof: interrupted", err=True)
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # the reader has left, as in `gradproof list | head`
         forget_output()
         return PROVED
     except Exception as problem:  # a defect of ours: one sentence and a status of its own
-        return _internal(problem)
+        return _interrupted() if _interrupts else _internal(problem)
+
+
+def _interrupted() -> int:
+    typer.echo("gradproof: interrupted", err=True)
+    return 130
+
+
+def _note_interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    signal.default_int_handler(number, frame)
 
 
 def _usage(problem: TyperException) -> int:
@@ -133,6 +160,8 @@ def _internal(problem: Exception) -> int:
 
 def main() -> NoReturn:
     """The command `gradproof`."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _note_interrupt)
     sys.exit(run())
 
 

@@ -151,6 +151,11 @@ def _run(trainer: Trainer, console: Console) -> int:
             outcome = trainer.run(display if first else None)
     except DivergedError as problem:
         raise CommandError(str(problem)) from None
+    except OSError as problem:
+        raise CommandError(
+            f"{problem.filename or trainer.folder} cannot be written ({problem.strerror}); when it can, "
+            f"go on with: gradproof train resume {trainer.folder}"
+        ) from None
     if first:
         _conclude(trainer, outcome, console)
     return INTERRUPTED if outcome.how == "interrupted" else 0

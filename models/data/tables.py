@@ -46,7 +46,8 @@ def read_rows(data: str, columns: Sequence[str], flags: Sequence[str], share: fl
     parts = {name: [row for row in rows if all(map(str.strip, row))] for name, rows in parts.items()}
     for name, rows in parts.items():
         if not rows:
-            raise InputError(f"{data}: no row of its {name} part has a text in each column; give one or more")
+            where = f" of its {name} part" if len(parts) > 1 else ""
+            raise InputError(f"{data}: no row{where} has a text in each column; give one or more")
     if "valid" not in parts:
         parts |= divide(parts["train"], share, data)
     return Rows(parts["train"], parts["valid"], parts.get("test", []), data)
@@ -83,7 +84,7 @@ def _read_separated(path: Path, text: str, columns: Sequence[str], flags: Sequen
     """CSV with quotes; TSV as it is, one row a line."""
     try:
         if path.suffix == ".tsv":
-            cells = [line.split("\t") for line in text.splitlines()]
+            cells = [line.split("\t") for line in text.split("\n")]
         else:
             csv.field_size_limit(max(csv.field_size_limit(), len(text)))
             cells = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -113,7 +114,11 @@ def _place(path: Path, head: Sequence[str], column: str, flag: str) -> int:
     if column in names:
         return names.index(column)
     if not column.isdecimal():
-        raise _missing(path, column, names, f"{flag}, or all by number where there is no line of names")
+        apart = "tabs" if path.suffix == ".tsv" else "commas"
+        doubt = f"; is the file separated by {apart}?" if len(names) == 1 else ""
+        raise _missing(
+            path, column, names, f"{flag}, or all by number where there is no line of names{doubt}"
+        )
     if int(column) == 0:
         raise InputError(f"{flag} 0: columns are counted from 1")
     return int(column) - 1
@@ -121,7 +126,7 @@ def _place(path: Path, head: Sequence[str], column: str, flag: str) -> int:
 
 def _read_json(path: Path, text: str, columns: Sequence[str], flags: Sequence[str]) -> list[Row]:
     made: list[Row] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # JSON may hold other ends of lines in its strings
         if not line.strip():
             continue
         try:
@@ -135,6 +140,11 @@ def _read_json(path: Path, text: str, columns: Sequence[str], flags: Sequence[st
         for column, flag in zip(columns, flags, strict=True):
             if column not in row:
                 raise _missing(path, column, list(row), flag, f", line {number}")
+            if isinstance(row[column], list | dict):
+                found = json.dumps(row[column], ensure_ascii=False)[:40]
+                raise InputError(
+                    f"{path}, line {number}: the column {column} holds {found}, expected a text or a number"
+                )
         made.append(tuple("" if row[c] is None else str(row[c]) for c in columns))
     return made
 

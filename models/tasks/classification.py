@@ -46,8 +46,8 @@ class Classification(Task):
             self.vocabulary, self.labels = vocabulary_from(saved), list(saved["labels"])
         if len(self.labels) < 2:
             raise InputError(
-                f"{self.rows.name}: the column {data.label} holds only {self.labels[0]!r}; expected "
-                "are two or more"
+                f"{self.rows.name}: in the {len(self.rows.train)} rows for training the column {data.label} "
+                f"holds only {self.labels[0]!r}; expected are two labels or more"
             )
         self.train, self.valid = self.encode(self.rows.train), self.encode(self.rows.valid)
         self.passes = Passes(len(self.train), configuration.training.batch, self.seed)

@@ -125,7 +125,20 @@ def test_folders(tmp_path: Path, said: Callable[..., str]) -> None:
         (
             "rows.csv",
             "review,label\ngood,5\nbetter,5\nbest,5\n",
-            "{path}: the column label holds only '5'; expected are two or more",
+            "{path}: in the 2 rows for training the column label holds only '5'; expected are two "
+            "labels or more",
+        ),
+        (
+            "rows.csv",
+            "review;label\ngood;5\n",
+            "{path}: there is no column 'review'; its columns are 'review;label'; name the right one with "
+            "--text, or all by number where there is no line of names; is the file separated by commas?",
+        ),
+        ("rows.csv", "review,label\n", "{path}: no row has a text in each column; give one or more"),
+        (
+            "rows.jsonl",
+            '{"review": ["good", "fine"], "label": 5}\n',
+            '{path}, line 1: the column review holds ["good", "fine"], expected a text or a number',
         ),
         (
             "rows.jsonl",

@@ -112,6 +112,17 @@ def test_columns_by_name(name: str, content: str, tmp_path: Path) -> None:
     assert ("one, two", "x") in rows.train + rows.valid
 
 
+@pytest.mark.parametrize("inside", ["\u2028", "\x0c", "\x85"])
+def test_only_the_end_of_a_line_ends_a_row(inside: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text(f"a{inside}b\tx\nc\ty\n", encoding="utf-8")
+    rows = [{"1": f"a{inside}b", "2": "x"}, {"1": "c", "2": "y"}]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
+    for name in ("rows.tsv", "rows.jsonl"):
+        read = read_rows(str(tmp_path / name), ("1", "2"), FLAGS, 0.5)
+        assert sorted(read.train + read.valid) == [(f"a{inside}b", "x"), ("c", "y")]
+
+
 def test_columns_by_number_and_parts_by_file(tmp_path: Path) -> None:
     for part in ("train", "dev", "test"):
         (tmp_path / f"{part}.tsv").write_text(f'5\t{part}\t"quoted\n', encoding="utf-8")

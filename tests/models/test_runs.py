@@ -1,5 +1,6 @@
 """Runs: what they leave, how they go on after a kill, and what they say of what is wrong."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -14,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from gradproof.cli import run
-from gradproof.models.checkpoints import LAST, read_checkpoint
+from gradproof.cli import MISUSE, main, run
+from gradproof.models.checkpoints import LAST, Checkpoint, read_checkpoint, write_checkpoint
 from gradproof.models.configuration import make_configuration
 from gradproof.models.logs import StepRecord, read_table
 from gradproof.models.runs import load_trained, new_run, resumed_run
@@ -162,6 +163,37 @@ def test_ctrl_c_on_the_command_line_says_how_to_go_on(text: Path, tmp_path: Path
     assert said.endswith(f"everything saved. Go on with: gradproof train resume {folder}\n")
 
 
+def test_ctrl_c_while_a_text_is_made_says_so(text: Path, tmp_path: Path) -> None:
+    make(text, tmp_path / "run", steps=1).run()
+    command = [sys.executable, "-m", "gradproof", "generate", str(tmp_path / "run"), "--length=10000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.decode()) == (130, "gradproof: interrupted\n")
+
+
+def test_ctrl_c_while_pytorch_is_imported_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken_off(*given: Any) -> Any:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("cannot load module more than once per process")
+
+    monkeypatch.setattr("gradproof.generate_command.generate_text", broken_off)
+    monkeypatch.setattr("sys.argv", ["gradproof", "generate", "run"])
+    monkeypatch.setattr("gradproof.cli._interrupts", [])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit, match="130"):
+            main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "gradproof: interrupted\n"
+
+
 def test_accumulation_gives_the_losses_of_the_whole_batch(text: Path, tmp_path: Path) -> None:
     options = {"model": "lstm", "dropout": 0.0, "dtype": "float64"}
     make(text, tmp_path / "whole", **options).run()
@@ -243,6 +275,35 @@ def test_the_configuration_beside_a_checkpoint_makes_the_same_run(text: Path, tm
     assert run(["train", "char-lm", str(text), *FLAGS, f"--out={first}"]) == 0
     assert run(["train", "char-lm", f"--config={first / 'configuration.toml'}", f"--out={second}"]) == 0
     assert losses(first) == losses(second)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def fail(source: Path, target: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+        def fill(path: Path, checkpoint: Checkpoint) -> None:
+            if checkpoint.facts["step"] == 8:
+                patch.setattr("os.replace", fail)
+            write_checkpoint(path, checkpoint)
+
+        patch.setattr("gradproof.models.training.write_checkpoint", fill)
+        assert run(["train", "char-lm", str(text), *FLAGS, f"--out={folder}"]) == MISUSE
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            "cannot be written (No space left on device); when it can, go on with: gradproof train resume "
+            f"{folder}"
+        )
+    )
+    assert read_checkpoint(folder / LAST).facts["step"] == 4
+    assert run(["train", "resume", str(folder)]) == 0
+    assert [step for step, *_ in losses(folder)] == [*map(str, range(12))]
 
 
 def test_a_run_goes_on_from_any_folder(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
