@@ -90,10 +90,14 @@ def diagnose(evidence: Evidence) -> str | None:
     """The first pattern that fits, from the most particular to the most general, or None."""
     if evidence.raised is not None:
         return _of_error(evidence)
-    for look in (
-        _of_layout, _of_definedness, _of_linearity, _of_second_order, _of_absence, _of_sign, _of_shape,
-        _of_detached, _of_plans, _of_factor, _of_sums, _of_diagonal, _of_sizes, _of_terms,
-    ):  # fmt: skip
+    if is_same(evidence.true, evidence.claimed):  # it is wrong elsewhere, or at other times
+        looks = (_of_layout, _of_plans, _of_sizes)
+    else:
+        looks = (
+            _of_layout, _of_definedness, _of_linearity, _of_second_order, _of_absence, _of_sign, _of_shape,
+            _of_detached, _of_plans, _of_factor, _of_sums, _of_diagonal, _of_sizes, _of_terms,
+        )  # fmt: skip
+    for look in looks:
         words = look(evidence)
         if words is not None:
             return words
@@ -320,7 +324,10 @@ def _of_factor(evidence: Evidence) -> str | None:
     if any(ratio is None for _, ratio in ratios):
         return None
     by_size = next((words for axis, _ in _axes(ratios) if (words := _by_size(axis, ratios))), None)
-    return f"off by a constant factor: {_text(factor)}" + ("" if by_size is None else f" ({by_size})")
+    where = _of_sizes(evidence)
+    return f"off by a constant factor: {_text(factor)}" + (
+        f" ({by_size})" if by_size is not None else f"; {where}" if where is not None else ""
+    )
 
 
 def _is_same_factor(a: arb, b: arb) -> bool:

@@ -44,6 +44,7 @@ def explain(
     """What is wrong with a pair, in words; `plan` is one at which it is."""
     usual = [p for p in bad if p.kind in USUAL and pair.wrt in p.asked]
     generic = min(usual, key=_magnitude) if usual else _wide(bad, plan, pair)
+    good = [p for p in good if p.kind != "sizes" or not _is_thin(p) or _is_telling(runner, p, pair)]
     try:
         with precision(PRECISION):
             return diagnose(_evidence(target, runner, findings, pair, bad, good, generic))
@@ -90,6 +91,23 @@ def _wide(bad: list[Plan], plan: Plan, pair: Pair) -> Plan:
         return plan
     asked = [p for p in wide if pair.wrt in p.asked]
     return min(asked, key=lambda p: prod(n for _, n in p.axes), default=plan)
+
+
+def _is_thin(plan: Plan) -> bool:
+    return any(size == 1 for _, size in plan.axes)
+
+
+def _is_telling(runner: Runner, plan: Plan, pair: Pair) -> bool:
+    """Whether a gradient that is not 0 is right at a plan, and not by chance: of a square residues may have
+    the other root.
+    """
+    if pair.wrt not in plan.asked:
+        return True
+    try:
+        seen = examine(runner, plan, pair)
+    except NOT_CONCLUSIVE:
+        return True
+    return not seen.separated() and not _is_zero(gradients_of(seen)[0])
 
 
 def _magnitude(plan: Plan) -> float:

@@ -322,12 +322,13 @@ def evaluated(
 
     everything = list(range(len(real)))
     claims: list[list[Value | None]] = []
+    moved = derive is not None or run.branches.wanted is not None  # sides are steered to by derivatives
     for n in everything[:-1]:
         run.branches.enter(f"backward {n}")
-        claims.append(pull(cotangents([n]), derive is not None))
+        claims.append(pull(cotangents([n]), moved))
     if everything:
         run.branches.enter("backward")
-        claims.append(_less(pull(cotangents(everything), derive is not None), claims))
+        claims.append(_less(pull(cotangents(everything), moved), claims))
     seconds: list[SecondOrder] = []
     pairs = [(n, i) for n in everything for i in range(len(claims[n]))] if derive is not None else []
     for n, i in pairs:

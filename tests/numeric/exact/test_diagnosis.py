@@ -168,3 +168,34 @@ def test_what_is_wrong_by_little_is_not_turned() -> None:
     found = check(torch.special.i1, torch.tensor([0.25, -0.5, 1.0], dtype=torch.float64), seed=1)
     assert found.verdict == "refuted"
     assert "transposed" not in str(found.diagnosis)
+
+
+def test_a_size_at_which_residues_have_the_other_root_tells_nothing() -> None:
+    """Of negative numbers the root of the square is wrong, at any size."""
+    words = diagnosis(torch.square, lambda g, x: g * 2 * x.square().sqrt(), X)
+    assert "axis" not in words and "some sizes" not in words
+
+
+def test_a_factor_that_is_off_at_some_sizes_alone() -> None:
+    words = diagnosis(torch.square, lambda g, x: g * x * (3 if x.shape[-1] > 4 else 2), X)
+    assert words.startswith("off by a constant factor: 3/2; wrong ")
+
+
+def test_what_is_wrong_at_other_times_has_no_pattern() -> None:
+    kept: dict[Any, Tensor] = {}
+
+    class Kept(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            kept.setdefault(x.shape, w.detach().clone())
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            x, _ = ctx.saved_tensors
+            return grad * kept[x.shape], grad * x
+
+    found = check(Kept.apply, X, X + 1, seed=1)
+    assert found.verdict == "refuted"
+    assert "diagonal" not in str(found.diagnosis)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradproof.numeric.checking.checks import check
 from gradproof.numeric.exact.numpy_programs import NumpyProgram
 from gradproof.numeric.exact.programs import BackwardError, ForwardError
 from tests.numeric.exact.trials import try_program
@@ -228,3 +229,17 @@ def test_what_is_drawn_at_random_is_data() -> None:
         return x * (np.random.random(x.shape) < 0.5) * 2
 
     assert agrees(dropout, lambda g, x: dropout(g), X)
+
+
+WHERE = {
+    "a sum is 0": lambda x: 0 if x.sum() == 0 else 2,
+    "two conditions hold": lambda x: np.where((x > 1e5) & (x < 2e5), 3, 2),
+    "a number is in a window": lambda x: np.where(np.abs(x - 7.5) < 1e-6, 3, 2),
+}
+
+
+@pytest.mark.parametrize("name", WHERE)
+def test_sides_of_a_backward_are_steered_to(name: str) -> None:
+    factor, example = WHERE[name], np.array([[0.5, -1.25, 2.0], [1.5, -0.75, 0.25]])
+    wrong = (np.square, lambda g, x: (g * factor(x) * x,))
+    assert check(wrong, example, seed=1).verdict == "refuted"
