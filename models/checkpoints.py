@@ -94,7 +94,9 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     try:
         made = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(made, dict) or not {"configuration", "task", "format"} <= made.keys():
+        if not isinstance(made, dict) or not {"configuration", "task", "data", "format"} <= made.keys():
+            raise ValueError
+        if not isinstance(made["configuration"], dict) or not isinstance(made["task"], dict):
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
         found = f"there is no {RUN} in it" if folder.is_dir() or not folder.exists() else "it is a file"

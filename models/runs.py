@@ -71,6 +71,8 @@ def read_description(folder: Path) -> tuple[Configuration, dict[str, Any], str]:
     task = tables.get("task")
     if task not in TASKS:
         raise InputError(f"{folder}/run.json is of the task {task!r}; there are {', '.join(TASKS)}")
+    if missing := [name for name in TASKS[task].saved if name not in run["task"]]:
+        raise InputError(f"{folder}/run.json lacks {missing[0]} of a run of {task}; train again")
     return make_configuration(task, tables, {}, f"{folder}/run.json"), run["task"], run["data"]
 
 

@@ -26,6 +26,7 @@ class Classification(Task):
     """Texts of at most `context` tokens, and their labels."""
 
     name = "classify"
+    saved = ("vocabulary", "unit", "labels")
     unit = "texts"
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:

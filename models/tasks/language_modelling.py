@@ -29,6 +29,7 @@ class LanguageModelling(Task):
     """
 
     name = "char-lm"
+    saved = ("vocabulary", "unit")
     model: LanguageModel
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:

@@ -31,6 +31,8 @@ class Task(ABC):
     """A task. Its batches depend on the seed and the step alone, so that a run can go on from any step."""
 
     name: str
+    saved: tuple[str, ...]
+    """The names of what `to_dict` gives."""
     unit = "tokens"
     """What is predicted, for people."""
 

@@ -34,6 +34,7 @@ class Translation(Task):
     """Pairs of texts of at most `context` tokens; the decoder is trained on the true target."""
 
     name = "translate"
+    saved = ("source", "target", "unit")
     model: TranslationModel
 
     def __init__(self, configuration: Configuration, saved: dict[str, Any] | None = None) -> None:

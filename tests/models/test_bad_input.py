@@ -319,7 +319,13 @@ def test_a_checkpoint_of_another_model(trained: Path, said: Callable[..., str]) 
         "checkpoint of this "
         f"configuration"
     )
-    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    without = {**described, "task": {"unit": "char"}}
+    path.write_text(json.dumps(without), encoding="utf-8")
+    assert said("generate", trained) == f"{path} lacks vocabulary of a run of char-lm; train again"
+    for name in ("task", "configuration"):
+        path.write_text(json.dumps({**described, name: [1]}), encoding="utf-8")
+        assert said("generate", trained).startswith(f"{path} is cut short or not what gradproof train writes")
+    path.write_text(json.dumps(described)[:100], encoding="utf-8")
     assert said("generate", trained) == (
         f"{path} is cut short or not what gradproof train writes; train again"
     )
