@@ -79,6 +79,11 @@ def vjp(
 ) -> list[Tensor]:
     """The gradients of the real inputs, given what the forward operator has made."""
     kernel, call, arrays = _call(key, inputs, parameters)
+    if forward_ad._current_level >= 0:
+        raise NotImplementedError(
+            f"{kernel.label}: a compiled backward pass within forward mode, which would lose its tangents; "
+            "leave torch.compile out"
+        )
     with torch.no_grad():
         return _vjp(kernel, call, arrays, made, cotangents, in_place=True)
 

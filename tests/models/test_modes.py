@@ -178,6 +178,15 @@ def test_no_second_derivative_of_what_is_compiled_is_silently_none(name: str, ba
         double(torch.compile(loss, fullgraph=True, backend=backend), parameters, moved, unused=True)
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_no_tangent_of_a_compiled_backward_pass_is_silently_none(backend: str) -> None:
+    torch._dynamo.reset()
+    layer, x = models.LayerNorm(3), torch.randn(4, 3, requires_grad=True)
+    y = torch.compile(layer, fullgraph=True, backend=backend)(x)
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="would lose its tangents"):
+        torch.autograd.grad(y, x, forward_ad.make_dual(torch.randn(4, 3), torch.randn(4, 3)))
+
+
 def _mapped(loss: Loss, parameters: dict[str, Tensor], moved: list[Tensor]) -> Tensor:
     return vmap(loss)(*stacked((parameters, moved)))
 
