@@ -30,6 +30,15 @@ STEERED = 16
 EACH = 4
 """One in so many is moved onto a threshold."""
 
+ALONE = 12
+"""How many sides are aimed at alone, one after the other, where none of them could be reached."""
+
+ALONE_SHARE = 0.5
+"""What they have beside the budget of the search before."""
+
+LATEST = 6
+"""So many of the latest points of a search are run in other ways."""
+
 STARTS = ("values", "point", "data", "graph", "asked")
 """The kinds of plans from which points are moved."""
 
@@ -58,10 +67,15 @@ def cover(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: flo
     def variants(plan: Plan) -> Iterator[Plan]:
         return _as_run(findings, plan, findings.missing())
 
+    started, before = runner.spent, len(findings.trials)
     if findings.missing():
         _exclude(runner, variants(maker.plan("bounds", "values")), findings.branches)
     if missing():
         _search(runner, maker.far(findings.branches.constants), missing, run, SEARCH, limit, near, variants)
+    if missing():
+        _reach_alone(
+            runner, findings, before, missing, run, runner.spent + ALONE_SHARE * (limit - started), near
+        )
     for axes, branches in list(findings.elsewhere.items()):
         if axes:
             sizes = dict(axes)
@@ -131,14 +145,82 @@ def _search(
         random = Random(f"{runner.seed}/{plan.name}")
         found = _meeting(runner, plan, sought, random, attempt if idle < STEERED else -1, near, variants)
         if found is not None and not found.name.startswith(plan.name):  # moved from another plan
-            same = found.kind in ("graph", "asked")
-            kind = found.kind if same else plan.kind
-            found = replace(found, name=f"{plan.name}{', as before' if same else ''}", kind=kind, twice=False)
+            found = _renamed(found, plan.name)
         idle += 1
         if found is not None:
             run(found)
             if _count(missing()) < _count(sought):
                 idle = 0
+
+
+def _renamed(found: Plan, name: str) -> Plan:
+    """A plan that was moved from another, at the sizes of the example: one of its own, run as that was."""
+    same = found.kind in ("graph", "asked")
+    name = f"{name}, as before" if same else name
+    return replace(found, name=name, kind=found.kind if same else "values", twice=False)
+
+
+def _reach_alone(
+    runner: Runner, findings: Findings, before: int, missing: Callable[[], Missing], run: Run, limit: float,
+    near: Near,
+) -> None:  # fmt: skip
+    """Go for the sides that are left one entry of one comparison at a time, in the order in which the program
+    comes by them: what is computed again later has the same side there. A point of the search (the trials
+    after those `before`) that has the side in another way of running is taken; else one is moved there.
+    """
+    tried: set[tuple[Site, object, int]] = set()
+    idle = 0
+    while idle < ALONE and runner.spent < limit:
+        found = next((side for side in _each_side(findings, missing()) if side not in tried), None)
+        if found is None:
+            return
+        tried.add(found)
+        count, alone = _count(missing()), _alone_in(missing(), found)
+        if not _run_otherwise(runner, findings, before, alone, run):
+            _reach(runner, alone, f"side {len(tried)}", run, near)
+        idle = idle + 1 if _count(missing()) == count else 0
+
+
+def _run_otherwise(runner: Runner, findings: Findings, before: int, alone: Missing, run: Run) -> bool:
+    """Whether one of the latest points of the search meets a side where the backward runs in another way."""
+    points = [trial.plan for trial in findings.trials[before:] if trial.plan.kind == "values"]
+    for plan in points[: -LATEST - 1 : -1]:
+        for variant in itertools.islice(_as_run(findings, plan, alone), 1, None):
+            try:
+                met = meets(runner.look(variant).branches, alone)
+            except FAILED:
+                continue
+            if met:
+                run(variant)
+                return True
+    return False
+
+
+def _each_side(findings: Findings, missing: Missing) -> Iterator[tuple[Site, object, int]]:
+    """The sides that are missing, entry by entry, in the order of the program."""
+    for site in [*findings.branches.sides, *missing]:
+        for outcome, entries in missing.get(site, {}).items():
+            for entry in np.flatnonzero(entries):
+                yield site, outcome, int(entry)
+
+
+def _alone_in(missing: Missing, side: tuple[Site, object, int]) -> Missing:
+    site, outcome, entry = side
+    shape = missing[site][outcome].shape
+    alone = np.zeros(shape, dtype=bool)
+    alone.reshape(-1)[entry] = True
+    return {site: {outcome: alone}}
+
+
+def _reach(runner: Runner, alone: Missing, name: str, run: Run, near: Near) -> None:
+    """Run a point at which one entry has the side that is missing, if one is found."""
+    for overshoot in OVERSHOOTS:
+        random = Random(f"{runner.seed}/{name}/{overshoot}")
+        start = near(alone, random)
+        found = None if start is None else steer(runner, start, alone, random, overshoot)
+        if found is not None:
+            run(_renamed(found, name))
+            return
 
 
 def _meeting(

@@ -176,9 +176,7 @@ class TorchProgram:
                 together = self._backward_together(run, outputs, wanted, cotangents)
                 seconds = self._second_order(run, wanted, cotangents, claims, draw) if order > 1 else ()
                 intended = self._intended(run, inputs, arguments, cotangents)
-                pushed = (
-                    self._push_forward(run, arguments, outputs, settings.jointly) if settings.pushes else ()
-                )
+                pushed = self._push_forward(run, arguments, outputs, settings) if settings.pushes else ()
         finally:
             settings.used.update(run.used.operators)
         return Evaluated(
@@ -271,24 +269,26 @@ class TorchProgram:
         return tuple(found)
 
     def _push_forward(
-        self, run: Execution, arguments: Sequence[Argument], outputs: list[ExactTensor], jointly: bool
+        self, run: Execution, arguments: Sequence[Argument], outputs: list[ExactTensor], settings: Settings
     ) -> tuple[tuple[Value | None, ...], ...]:
-        """Tangents by forward mode, where the program has a rule for it (`jvp`) of its own."""
-        if not any(has_forward_rule(output) for output in outputs) or any(y.numel() == 0 for y in outputs):
+        """Tangents by forward mode, where the program has rules for it (`jvp`) of its own."""
+        if not has_forward_mode(outputs) or any(y.numel() == 0 for y in outputs):
             return ()
         numbers = [k for k, a in enumerate(arguments) if a.value is not None and a.wanted]
-        moved = [numbers] if jointly else [[k] for k in numbers]
-        return tuple(self._push(run, arguments, group) for group in moved)
+        moved = [numbers] if settings.jointly else [[k] for k in numbers]
+        return tuple(self._push(run, arguments, group, settings.seed) for group in moved)
 
     def _push(
-        self, run: Execution, arguments: Sequence[Argument], moved: Sequence[int]
+        self, run: Execution, arguments: Sequence[Argument], moved: Sequence[int], seed: int
     ) -> tuple[Value | None, ...]:
-        """The tangents of the outputs where some inputs move and the others have no tangent."""
+        """The tangents of the outputs where some inputs move and the others have no tangent: for the random
+        numbers that the forward drew.
+        """
         inputs = [_tensor(argument) for argument in arguments]
         run.branches.enter("forward mode")
         tangents = {k: _tangent(arguments[k]) for k in moved}
         try:
-            with noticed(), forward_ad.dual_level(), run, EscapeGuard(run):
+            with all_replayed(seed), noticed(), forward_ad.dual_level(), run, EscapeGuard(run):
                 for k, tangent in tangents.items():
                     inputs[k] = forward_ad.make_dual(inputs[k], tangent)
                 leaves = [y for y in tree_flatten(self.function(*inputs))[0] if isinstance(y, torch.Tensor)]
@@ -326,9 +326,12 @@ class TorchProgram:
         return found
 
 
-def has_forward_rule(output: torch.Tensor) -> bool:
-    """Whether a function with a `jvp` of its own took part in an output."""
-    return any(f.jvp is not torch.autograd.Function.jvp for f in _functions_in(output))
+def has_forward_mode(outputs: Sequence[torch.Tensor]) -> bool:
+    """Whether functions with a `jvp` of their own took part in the outputs, and none without: there PyTorch
+    refuses forward mode.
+    """
+    rules = [f.jvp is not torch.autograd.Function.jvp for y in outputs for f in _functions_in(y)]
+    return bool(rules) and all(rules)
 
 
 def has_custom_backward(output: torch.Tensor) -> bool:
