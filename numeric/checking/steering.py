@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isfinite
 from random import Random
 
 import numpy as np
@@ -163,14 +164,17 @@ def moved_by(plan: Plan, step: Array, digits: int | None = 12) -> Plan:
         reals = place.reals.copy()
         for position in np.ndindex(reals.shape):
             if own[position]:
-                reals[position] = _within(
+                reals[position] = moved(
                     place.domain, Fraction(str(reals[position])), float(own[position]), digits
                 )
         places.append(replace(place, reals=reals))
     return replace(plan, places=tuple(places))
 
 
-def _within(domain: str, number: Fraction, step: float, digits: int | None) -> Fraction:
+def moved(domain: str, number: Fraction, step: float, digits: int | None) -> Fraction:
+    """A number of a domain a step further; where that is beyond all floats, the number itself."""
+    if not isfinite(float(number) + step):
+        return number
     new = number + Fraction(step) if digits is None else Fraction(float(f"{float(number) + step:.{digits}g}"))
     if domain in ("positive", "unit") and new <= 0:
         return number / 2

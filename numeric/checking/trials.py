@@ -95,6 +95,10 @@ def _cotangent(seed: int, name: str, how: str, position: int, shape: Shape) -> P
     if how == "sparse":
         ties = np.array([random.randrange(-1, 1) for _ in range(numbers.size)], dtype=int).reshape(shape)
         numbers[ties == 0] = Fraction(0)
+    if how in ("even zeros", "odd zeros") and shape:  # as on a board: each line of two or more has both
+        zero = np.indices(shape).sum(0) % 2 == (how == "odd zeros")
+        ties = np.where(zero, PINNED, FREE)
+        numbers[zero] = Fraction(0)
     if how == "centered":
         for axis in (axis for axis, size in enumerate(shape) if size > 1):
             numbers = np.asarray(numbers - np.roll(numbers, 1, axis=axis))

@@ -313,10 +313,13 @@ class Maker:
             yield self.plan(f"cotangent {sign}", "cotangent", cotangent=sign)
 
     def cotangents(self, constants: Iterable[Fraction]) -> Iterator[Plan]:
-        """Cotangents with zeros, with one entry, or with sums of 0, and those that are one number throughout:
-        1, and the constants that numbers are compared with.
+        """Cotangents with zeros (each entry is 0 in one where its neighbours are not), with one entry, or
+        with sums of 0, and those that are one number throughout: 1, and the constants that numbers are
+        compared with.
         """
         yield self.plan("cotangent with zeros", "cotangent", cotangent="sparse")
+        yield self.plan("cotangent with every other entry 0", "cotangent", cotangent="even zeros")
+        yield self.plan("cotangent with the others 0", "cotangent", cotangent="odd zeros")
         yield self.plan("cotangent with one entry", "cotangent", cotangent="single")
         yield self.plan("cotangent with sums of 0", "cotangent", cotangent="centered")
         for constant in sorted({Fraction(1), *constants}):

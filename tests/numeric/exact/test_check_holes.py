@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.autograd import Function
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from gradproof.numeric.checking import steering
 from gradproof.numeric.checking.checks import check
 from gradproof.numeric.checking.equivalence import equivalent
 from tests.backwards import CASES
@@ -580,6 +582,28 @@ def test_a_power_of_0_shows_whatever_was_drawn_beside_it(seed: int) -> None:
 def test_an_ignored_target_is_always_among_the_data(seed: int) -> None:
     case = next(case for case in CASES if case.name == "cross_entropies/ignored targets in the divisor")
     assert check(case.fn, *case.inputs(), seed=seed).verdict == "refuted"
+
+
+@pytest.mark.parametrize("seed", [203, 0, 1, 2])
+def test_each_entry_of_a_cotangent_is_0_where_its_neighbours_are_not(seed: int) -> None:
+    case = next(case for case in CASES if case.name == "values/skipped by len(nonzero)")
+    assert check(case.fn, *case.inputs(), seed=seed).verdict == "refuted"
+
+    def skips(x: Tensor, grad: Tensor, first: int) -> Tensor:
+        return 2 * x * grad if grad[2, first] != 0 else torch.zeros_like(x)
+
+    x = torch.ones(3, 4, dtype=torch.float64)
+    for entry in (0, 1, 3):
+        skipping = custom(torch.square, lambda x, g, entry=entry: skips(x, g, entry))
+        assert check(skipping, x, seed=seed).verdict == "refuted"
+
+
+@pytest.mark.parametrize("digits", [12, 17, None])
+@pytest.mark.parametrize("step", [math.inf, -math.inf, math.nan, 1.7e308])
+def test_a_point_is_not_moved_beyond_all_floats(step: float, digits: int | None) -> None:
+    number = Fraction(10) ** 308
+    assert steering.moved("real", number, step, digits) == number
+    assert steering.moved("real", Fraction(1), 2.0, digits) == 3
 
 
 def with_a_quotient(x: Tensor, right: float) -> Tensor:
