@@ -132,7 +132,9 @@ def ask_check(case: Case) -> Answer:
         return Answer(None, f"raises {type(error).__name__}: {error}", time.perf_counter() - started)
     taken = time.perf_counter() - started
     says = {"proved": True, "refuted": False}.get(verdict.verdict)
-    return Answer(says, verdict.verdict, taken, getattr(verdict, "diagnosis", None))
+    mistaken = says is not None and says != case.right
+    text = f"{verdict.verdict} with seed {verdict.seed}" if mistaken else verdict.verdict
+    return Answer(says, text, taken, getattr(verdict, "diagnosis", None))
 
 
 def judge(case: Case, inputs: Sequence[Any]) -> Any:

@@ -19,6 +19,7 @@ from benchmarks.eager import eager, source
 from benchmarks.sharing import share
 from benchmarks.sizes import SIZES, choose_sizes, draw_inputs
 from benchmarks.to_sympy import to_sympy
+from gradproof import check
 from gradproof.models.configuration import LanguageModelOptions
 from gradproof.symbolic.evaluation import Evaluator, Point
 from gradproof.symbolic.expressions import Entry, Tensor, call, entry, parameter, walk
@@ -160,6 +161,16 @@ def test_gradcheck_answers_and_mistakes_are_marked() -> None:
     table = gradcheck.section(found).table.rows
     assert [row[2].split()[0] for row in table[:3]] == ["wrong", "right!", "right"]
     assert [row[2] for row in table[3:5]] == ["1 of 2", "1 of 1"]
+
+
+def test_a_mistaken_verdict_names_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The draws of each verdict are fresh: what a seed led astray is found again by it."""
+    wrong = next(case for case in CASES if case.name == "losses/squared error without 2")
+    right = next(case for case in CASES if case.name == "pointwise/tanh factored")
+    found = check(right.subject, *right.inputs(), seed=7)
+    monkeypatch.setattr(gradcheck, "judge", lambda case, inputs: found)
+    assert gradcheck.ask_check(wrong).text == "proved with seed 7"
+    assert gradcheck.ask_check(right).text == "proved"
 
 
 def test_diagnosis_is_compared_by_its_words() -> None:
