@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sympy as sp
@@ -19,8 +20,8 @@ from benchmarks.eager import eager, source
 from benchmarks.sharing import share
 from benchmarks.sizes import SIZES, choose_sizes, draw_inputs
 from benchmarks.to_sympy import to_sympy
-from gradproof import check
 from gradproof.models.configuration import LanguageModelOptions
+from gradproof.numeric.checking.checks import check
 from gradproof.symbolic.evaluation import Evaluator, Point
 from gradproof.symbolic.expressions import Entry, Tensor, call, entry, parameter, walk
 from gradproof.symbolic.operation import Operation, find, operations
@@ -167,7 +168,7 @@ def test_a_mistaken_verdict_names_its_seed(monkeypatch: pytest.MonkeyPatch) -> N
     """The draws of each verdict are fresh: what a seed led astray is found again by it."""
     wrong = next(case for case in CASES if case.name == "losses/squared error without 2")
     right = next(case for case in CASES if case.name == "pointwise/tanh factored")
-    found = check(right.subject, *right.inputs(), seed=7)
+    found: Any = check(right.subject, *right.inputs(), seed=7)
     monkeypatch.setattr(gradcheck, "judge", lambda case, inputs: found)
     assert gradcheck.ask_check(wrong).text == "proved with seed 7"
     assert gradcheck.ask_check(right).text == "proved"
