@@ -13,7 +13,12 @@ from gradproof.symbolic.array_hints import Case, hints, restructured
 from gradproof.symbolic.array_kinks import kinks, no_derivative, open_kinks
 from gradproof.symbolic.array_pass import ClaimShapeError, Reading
 from gradproof.symbolic.array_reading import read_claim_texts
-from gradproof.symbolic.array_scalar import has_gap, refuted_at_size_one, without_value_at_one
+from gradproof.symbolic.array_scalar import (
+    has_gap,
+    least_size,
+    refuted_at_size_one,
+    without_value_at_least,
+)
 from gradproof.symbolic.array_witnesses import Search
 from gradproof.symbolic.arrays import Array, fresh_index, moved, placed, shown, total_of
 from gradproof.symbolic.axes import Axis, with_made
@@ -153,13 +158,13 @@ def judge_case(case: Case, until: float) -> Verdict:
 
 
 def _longer(verdict: Verdict, case: Case, body: Formula) -> Verdict:
-    """The verdict with at least two places for axes along which the claim has no value for one."""
-    short = without_value_at_one(case, body) if verdict.ground is not None else []
+    """The verdict with one place more for axes at whose least size the claim has no value."""
+    short = without_value_at_least(case, body) if verdict.ground is not None else []
     for axis in short:
         assert verdict.ground is not None
         sizes = [s for s in verdict.ground.sizes if s != f"{axis.name} >= {axis.minimum}"]
-        note = f"at {axis.name} = 1 the claim has no value"
-        ground = replace(verdict.ground, sizes=(f"{axis.name} >= 2", *sizes))
+        note = f"at {axis.name} = {least_size(axis)} the claim has no value"
+        ground = replace(verdict.ground, sizes=(f"{axis.name} >= {least_size(axis) + 1}", *sizes))
         verdict = replace(verdict, ground=ground, notes=(*verdict.notes, note))
     return verdict
 

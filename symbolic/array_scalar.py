@@ -1,9 +1,14 @@
-"""Claims over arrays at size 1, where they are claims over numbers, strict at every point."""
+"""Claims over arrays at size 1, where they are claims over numbers, strict at every point.
+
+The axes that have a name have one place; of those made of them `n - 1` has none and `n + 1` has two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
+from math import prod
 
 from gradproof.symbolic.array_hints import Case
 from gradproof.symbolic.axes import Axis
@@ -17,12 +22,15 @@ from gradproof.symbolic.expressions import (
     Expr,
     Index,
     MatrixFunction,
+    Number,
     Parameter,
     Reduce,
     Size,
     Tensor,
     Where,
+    add,
     index,
+    number,
     parameter,
     reduce,
     walk,
@@ -34,6 +42,8 @@ from gradproof.symbolic.scalar import Side
 from gradproof.symbolic.verdict import Verdict, Witness
 
 SECONDS = 2.0
+MAX_PLACES = 16
+"""Sums over so many places are written out."""
 
 
 class NotScalarError(Exception):
@@ -47,12 +57,14 @@ def has_gap(case: Case) -> bool:
 
 
 def refuted_at_size_one(case: Case, body: Formula) -> Verdict | None:
-    """The verdict *refuted* with a witness at size 1, if there is one."""
+    """The verdict *refuted* with a witness at size 1, if there is one; none is looked for under equations."""
+    if case.suppose:
+        return None
     try:
         variables = _variables(case, body)
         function = _formula(case.function, variables)
         claim = _claim(body, variables, fixed=all(a.size is not None for a in case.sizes))
-        known = _demands(case.known, variables)
+        known = tuple(_demands(case.known, variables))
     except (NotScalarError, ZeroDivisionError):
         return None
     left = Formula(function.value, (*known, *function.demands))
@@ -84,21 +96,20 @@ def _claim(body: Formula, variables: Mapping[Tensor, Expr], *, fixed: bool) -> F
         return NAN
 
 
-def without_value_at_one(case: Case, body: Formula) -> list[Axis]:
-    """The axes of which the claim has no value for a single place: the standard deviation of one number is 0.
+def without_value_at_least(case: Case, body: Formula) -> list[Axis]:
+    """The axes at whose least size the claim has no value: the standard deviation of one number is 0.
 
     What it asks for is met nowhere there, so a proof says nothing of that size.
     """
     if any(isinstance(node, Where) for node in walk(body.value)):
         return []
-    short = (a for a in case.sizes if a.size is None and a.minimum <= 1)
-    return [a for a in short if not _has_value_at_one(body.value, a)]
+    return [a for a in case.sizes if a.size is None and not _has_value_at_least(body.value, a)]
 
 
-def _has_value_at_one(expr: Expr, axis: Axis) -> bool:
+def _has_value_at_least(expr: Expr, axis: Axis) -> bool:
     alone = index("i", axis)
     try:
-        NormalForm()(_with_one_place(expr, axis, alone))
+        NormalForm()(_at_least(expr, axis, alone))
     except ZeroDivisionError:
         return False
     except TooLargeError:
@@ -106,17 +117,31 @@ def _has_value_at_one(expr: Expr, axis: Axis) -> bool:
     return True
 
 
-def _with_one_place(expr: Expr, axis: Axis, alone: Index) -> Expr:
-    """The expression where an axis has one place, which an index stands for."""
-    if isinstance(expr, Index) and expr.axis == axis:
+def least_size(axis: Axis) -> int:
+    """The smallest size for which something is claimed."""
+    return max(axis.minimum, 1)
+
+
+def _at_least(expr: Expr, axis: Axis, alone: Index) -> Expr:
+    """The expression where an axis has its least size; an index stands for a single place."""
+    least = least_size(axis)
+    if isinstance(expr, Index) and expr.axis == axis and least == 1:
         return alone
     if isinstance(expr, Size) and expr.axis == axis:
-        return ONE
-    if isinstance(expr, Reduce) and any(i.axis == axis for i in expr.indices):
-        rest = tuple(i for i in expr.indices if i.axis != axis)
-        body = _with_one_place(expr.body, axis, alone)
-        return reduce(expr.kind, rest, body) if rest else body
-    return expr.rebuild(tuple(_with_one_place(child, axis, alone) for child in expr.children))
+        return number(least)
+    if isinstance(expr, Reduce):
+        if expr.kind == "sum" and any(_is_empty(i.axis, axis) for i in expr.indices):
+            return ZERO
+        if least == 1 and any(i.axis == axis for i in expr.indices):
+            rest = tuple(i for i in expr.indices if i.axis != axis)
+            body = _at_least(expr.body, axis, alone)
+            return reduce(expr.kind, rest, body) if rest else body
+    return expr.rebuild(tuple(_at_least(child, axis, alone) for child in expr.children))
+
+
+def _is_empty(made: Axis, axis: Axis) -> bool:
+    """Whether an axis made of another has no place where that one has its least size."""
+    return [a for a, _ in made.parts] == [axis] and made.more + made.parts[0][1] * least_size(axis) == 0
 
 
 def _variables(case: Case, body: Formula) -> dict[Tensor, Expr]:
@@ -150,36 +175,85 @@ def _domain(made: Parameter) -> Domain:
 
 
 def _formula(formula: Formula, variables: Mapping[Tensor, Expr]) -> Formula:
-    return Formula(_scalar(formula.value, variables), _demands(formula.demands, variables))
+    return Formula(_scalar(formula.value, variables, {}), tuple(_demands(formula.demands, variables)))
 
 
-def _demands(demands: Iterable[Demand], variables: Mapping[Tensor, Expr]) -> tuple[Demand, ...]:
-    return tuple(
-        Demand(_scalar(d.subject, variables), d.relation, tuple(_scalar(g, variables) for g in d.guards))
-        for d in demands
-        if d.relation != "on"
-    )
+def _demands(demands: Iterable[Demand], variables: Mapping[Tensor, Expr]) -> Iterator[Demand]:
+    """The demands where every axis has its places; raises NotScalarError for a position beside its axis."""
+    for demand in demands:
+        for at in _all_places(demand.bound):
+            guards = tuple(_scalar(g, variables, at) for g in demand.guards)
+            if ZERO in guards:
+                continue
+            subject = _scalar(demand.subject, variables, at)
+            if demand.axis is None:
+                yield Demand(subject, demand.relation, guards)
+            elif not isinstance(subject, Number) or not 0 <= subject.value < _places(demand.axis):
+                raise NotScalarError
 
 
-def _scalar(expr: Expr, variables: Mapping[Tensor, Expr]) -> Expr:
-    """The expression where every axis has one place."""
+def _places(axis: Axis) -> int:
+    """How many places an axis has where those that are named have one: `n - 1` none, `n + 1` two."""
+    if axis.size is not None:
+        return axis.size
+    if axis.parts:
+        return axis.more + sum(times * _places(part) for part, times in axis.parts)
+    if axis.minimum > 1:
+        raise NotScalarError
+    return prod(map(_places, axis.factors))
+
+
+def _all_places(indices: Sequence[Index]) -> list[dict[Index, int]]:
+    """All values of indices; there are none if one of their axes is empty."""
+    ranges = [range(_places(i.axis)) for i in indices]
+    if prod(map(len, ranges)) > MAX_PLACES:
+        raise NotScalarError
+    return [dict(zip(indices, place, strict=True)) for place in product(*ranges)]
+
+
+def _scalar(expr: Expr, variables: Mapping[Tensor, Expr], at: Mapping[Index, int]) -> Expr:
+    """The expression where every named axis has one place; free indices are at their first."""
+
+    def inside(part: Expr) -> Expr:
+        return _scalar(part, variables, at)
+
     if isinstance(expr, Index):
-        return ZERO
+        if not _places(expr.axis):
+            raise NotScalarError
+        return number(at.get(expr, 0))
     if isinstance(expr, Size):
-        return ONE
+        return number(_places(expr.axis))
     if isinstance(expr, Entry):
-        made = expr.tensor
-        if isinstance(made, MatrixFunction):
-            return _of_matrix(made, variables)
-        return ZERO if made.dtype == "integer" else variables[made]
+        return _entry(expr, variables, at)
     if isinstance(expr, Reduce):
-        return _scalar(expr.body, variables)
-    return expr.rebuild(tuple(_scalar(child, variables) for child in expr.children))
+        terms = [_scalar(expr.body, variables, {**at, **place}) for place in _all_places(expr.indices)]
+        if expr.kind == "sum":
+            return add(*terms)
+        if len(set(terms)) != 1:
+            raise NotScalarError
+        return terms[0]
+    if isinstance(expr, Where):
+        condition = inside(expr.condition)
+        if condition in (ZERO, ONE):
+            return inside(expr.yes if condition is ONE else expr.no)
+    return expr.rebuild(tuple(map(inside, expr.children)))
 
 
-def _of_matrix(made: MatrixFunction, variables: Mapping[Tensor, Expr]) -> Expr:
-    assert made.matrix is not None
-    inner = _scalar(made.matrix, variables)
+def _entry(read: Entry, variables: Mapping[Tensor, Expr], at: Mapping[Index, int]) -> Expr:
+    """The variable that an entry is; positions that are data are those of the first place."""
+    made = read.tensor
+    if made.dtype == "integer":
+        if made.over is not None and not _places(made.over):
+            raise NotScalarError
+        return ZERO
+    if any(_scalar(position, variables, at) is not ZERO for position in read.indices):
+        raise NotScalarError
+    if not isinstance(made, MatrixFunction):
+        return variables[made]
+    assert made.matrix is not None and made.row is not None and made.column is not None
+    if _places(made.row.axis) != 1 or _places(made.column.axis) != 1:
+        raise NotScalarError
+    inner = _scalar(made.matrix, variables, {})
     if made.kind == "cofactor":
         return ONE
     return inner if made.kind == "determinant" else inner**-1

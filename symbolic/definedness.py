@@ -34,6 +34,7 @@ from gradproof.symbolic.expressions import (
 from gradproof.symbolic.normal_form import NormalForm
 from gradproof.symbolic.operation import Definition
 from gradproof.symbolic.polynomials import Poly, TooLargeError, const, to_expr
+from gradproof.symbolic.positions import on_axis
 from gradproof.symbolic.signs import idempotent, nonnegative, positive, zero_one
 from gradproof.symbolic.special import SPECIAL
 
@@ -151,7 +152,7 @@ def _on_axis(position: Expr, axis: Axis) -> bool:
         return axis.size is not None and value.denominator == 1 and 0 <= value < axis.size
     if isinstance(position, Entry):
         return position.tensor.domain == "index" and position.tensor.over == axis
-    return isinstance(position, Index) and position.axis == axis
+    return bool(position.free) and on_axis(position, axis)
 
 
 def _written_out(read: Entry, definitions: Mapping[Tensor, Definition]) -> Expr:
