@@ -71,13 +71,7 @@ class Examination:
         """The entries at which the two differ for certain, or the claim has no value where the derivative
         has one.
         """
-        spots: list[Shape] = []
-        for position in np.ndindex(self.true.shape):
-            true: Any = self.true[position]
-            claimed: Any = self.claimed[position]
-            if true.is_finite() and (not claimed.is_finite() or not true.overlaps(claimed)):
-                spots.append(position)
-        return spots
+        return _separated(self.true, self.claimed)
 
 
 def examine(
@@ -137,6 +131,8 @@ def examine(
             intended = None if row is None else row[plan.asked[pair.wrt]]
             true = zeros_of(shape) if intended is None else intended.limit.primal.reshape(shape)
         claimed = zeros_of(shape) if claim is None else claim.limit.primal.reshape(shape)
+        if pair == Pair(found.last, pair.wrt) and found.together is not None and beside is None:
+            claimed = _less_right(true, claimed, found.rest(plan.asked[pair.wrt]))
         place = used[0] if used else Place(np.ones(output.shape, dtype=object))
         ties, forward = settings.branches.forward_ties, tuple(settings.forward)
         if pair.first >= 0:  # at a kink of the gradient its derivative is not what one side gives
@@ -153,6 +149,24 @@ def examine(
             found.overwritten,
             forwards,
         )
+
+
+def _separated(true: Array, claimed: Array) -> list[Shape]:
+    spots: list[Shape] = []
+    for position in np.ndindex(true.shape):
+        ball: Any = true[position]
+        other: Any = claimed[position]
+        if ball.is_finite() and (not other.is_finite() or not ball.overlaps(other)):
+            spots.append(position)
+    return spots
+
+
+def _less_right(true: Array, claimed: Array, again: Value | None) -> Array:
+    """What is claimed for a cotangent alone, or `again` beside those of other outputs, where that alone is
+    wrong.
+    """
+    beside = zeros_of(true.shape) if again is None else again.limit.primal.reshape(true.shape)
+    return beside if not _separated(true, claimed) and _separated(true, beside) else claimed
 
 
 def zeros_of(shape: Shape) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from random import Random
 
@@ -14,7 +15,7 @@ from gradproof.numeric.exact.duals import Array, Dual
 from gradproof.numeric.exact.programs import Evaluated
 from gradproof.numeric.exact.residues import Residues
 from gradproof.numeric.exact.specials import finite_entries
-from gradproof.numeric.exact.values import UndecidableError, Value, tangent_of
+from gradproof.numeric.exact.values import Value, tangent_of
 
 
 class LevelsError(Exception):
@@ -129,9 +130,8 @@ def _sum_of_pairings(
 
 
 def _pair_together(trial: Trial, residues: Residues, found: Evaluated, values: Sequence[Value]) -> None:
-    """With cotangents of several outputs at once, the gradient must be the sum of those for each.
-
-    Raises UndecidableError where it is not though each is right: no output alone shows it.
+    """With cotangents of several outputs at once, the gradient must be the sum of those for each: where it is
+    not though each is right, that for the last is wrong beside the others.
     """
     if found.together is None or any(o.kind != "equal" for o in trial.outcomes.values()):
         return
@@ -144,11 +144,15 @@ def _pair_together(trial: Trial, residues: Residues, found: Evaluated, values: S
                 levels = len(term) if left is None else min(len(left), len(term))
                 left = term if left is None else (left[-levels:] + term[-levels:]) % moduli(levels, 0)
         claim = found.together[trial.plan.asked[i]]
+        if claim is not None and not np.all(finite_entries(claim)):
+            trial.outcomes[Pair(found.last, i)] = Outcome("outside" if trial.outside else "undefined")
+            continue
         right = None if claim is None else _pairing(residues, claim, _tangent(values[i], i, count))
-        if _outcome(residues, left, right, claim is not None).kind == "different":
-            raise UndecidableError(
-                "the gradient for the cotangents of several outputs at once is not the sum of those for each"
-            )
+        outcome, pair = _outcome(residues, left, right, claim is not None), Pair(found.last, i)
+        if outcome.kind != "equal":
+            own = trial.outcomes[pair].left
+            claimed = (own + outcome.right - outcome.left) % outcome.prime
+            trial.outcomes[pair] = replace(outcome, left=own, right=claimed)
 
 
 def _compare(

@@ -286,10 +286,29 @@ def _raises_in_numpy(target: Target, plan: Plan) -> str | None:
         output = program.forward(*inputs)
     except Exception:
         return None
-    parts = output if isinstance(output, tuple) else (output,)
+    parts = output if isinstance(output, tuple | list) else (output,)
     if not all(np.isfinite(part).all() for part in parts):
         return ""
-    cotangent = tuple(map(np.ones_like, output)) if isinstance(output, tuple) else np.ones_like(output)
+    given = _cotangents_of_one(parts) if isinstance(output, tuple | list) else [np.ones_like(output)]
+    raised = (_raises_for(program, plan, inputs, cotangent) for cotangent in given)
+    return next((said for said in raised if said is not None), None)
+
+
+def _cotangents_of_one(parts: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Cotangents of several outputs: 1 throughout, for all of them and for each alone."""
+    real = [k for k, part in enumerate(parts) if np.asarray(part).dtype.kind == "f"]
+    chosen = [real, *([k] for k in real)] if len(real) > 1 else [real]
+    return [
+        tuple(
+            None if k not in real else np.ones_like(part) if k in some else np.zeros_like(part)
+            for k, part in enumerate(parts)
+        )
+        for some in chosen
+    ]
+
+
+def _raises_for(program: Any, plan: Plan, inputs: Sequence[Any], cotangent: Any) -> str | None:
+    """What the backward of a pair of NumPy functions does wrong for a cotangent, besides numbers."""
     copies = [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
     try:
         found = program.vjp(cotangent, *copies)

@@ -47,9 +47,8 @@ class NumpyProgram:
     """A pair of NumPy functions: `forward(*inputs)` gives an array or a tuple of arrays, `vjp(cotangent,
     *inputs)` the gradient by each input (None for integers). Of several outputs the cotangent is a tuple.
 
-    The gradients by each output but the last come from a cotangent that is 0 elsewhere; those by the last
-    one from all cotangents at once, less the others: so a backward that is not linear in its cotangents is
-    noticed."""
+    The gradients by each output come from a cotangent that is 0 elsewhere; of several outputs all cotangents
+    are given at once, too: so a backward that is not linear in its cotangents is noticed."""
 
     forward: Callable[..., Any]
     vjp: Callable[..., Any]
@@ -300,7 +299,9 @@ def evaluated(
     pull: Callable[[list[Any], bool], list[Value | None]],
     derive: Callable[[Second], list[Value | None]] | None,
 ) -> Evaluated:
-    """Draw cotangents and pull them back, one by one and all at once; with `derive`, gradients again."""
+    """Draw cotangents and pull them back, one by one, and all at once where there are several; with `derive`,
+    gradients again.
+    """
     run.branches.forward = run.numbers.forward = False
     real = [k for k, y in enumerate(outputs) if is_real(y)]
     values = [run.value_of(outputs[k]) for k in real]
@@ -323,12 +324,13 @@ def evaluated(
     everything = list(range(len(real)))
     claims: list[list[Value | None]] = []
     moved = derive is not None or run.branches.wanted is not None  # sides are steered to by derivatives
-    for n in everything[:-1]:
-        run.branches.enter(f"backward {n}")
+    for n in everything:
+        run.branches.enter(f"backward {n}" if len(real) > 1 else "backward")
         claims.append(pull(cotangents([n]), moved))
-    if everything:
-        run.branches.enter("backward")
-        claims.append(_less(pull(cotangents(everything), moved), claims))
+    together: list[Value | None] | None = None
+    if len(real) > 1:
+        run.branches.enter("together")
+        together = pull(cotangents(everything), moved)
     seconds: list[SecondOrder] = []
     pairs = [(n, i) for n in everything for i in range(len(claims[n]))] if derive is not None else []
     for n, i in pairs:
@@ -341,17 +343,13 @@ def evaluated(
         along = laid_out(run, without_constant(paired.value.without_tangent()), paired).read()
         derived = derive(Second(real[n], i, along, cotangents([n], False)))
         seconds.append(SecondOrder(n, i, gradient, along, tuple(derived)))
-    return Evaluated(tuple(values), tuple(taken), tuple(map(tuple, claims)), tuple(seconds))
-
-
-def _less(total: list[Value | None], parts: list[list[Value | None]]) -> list[Value | None]:
-    result = list(total)
-    for part in parts:
-        for k, taken in enumerate(part):
-            have = result[k]
-            if taken is not None:
-                result[k] = -taken if have is None else have - taken
-    return result
+    return Evaluated(
+        tuple(values),
+        tuple(taken),
+        tuple(map(tuple, claims)),
+        tuple(seconds),
+        together=None if together is None else tuple(together),
+    )
 
 
 def like_output(run: NumpyExecution, output: Any, cotangent: Exact) -> Any:

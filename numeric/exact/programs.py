@@ -105,6 +105,23 @@ class Evaluated:
     overwritten: bool = False
     """Whether the backward wrote over an output."""
 
+    @property
+    def last(self) -> int:
+        """The last output with a cotangent."""
+        return max((k for k, u in enumerate(self.cotangents) if u is not None), default=-1)
+
+    def rest(self, asked: int) -> Value | None:
+        """The gradient for the cotangents of all outputs at once, less those for each but the last: that of
+        the last again.
+        """
+        assert self.together is not None
+        found = self.together[asked]
+        for claims in self.claims[: self.last]:
+            taken = None if claims is None else claims[asked]
+            if taken is not None:
+                found = -taken if found is None else found - taken
+        return found
+
 
 @dataclass(frozen=True)
 class SecondOrder:

@@ -105,9 +105,78 @@ def test_cotangents_of_two_outputs_come_together() -> None:
         return Powers.apply
 
     assert check(two(0), X, seed=1).verdict == "proved"
-    wrong = check(two(1), X, seed=1)
-    assert wrong.verdict == "undecided"
-    assert "several outputs at once" in str(wrong)
+    assert check(two(1), X, seed=1).verdict == "refuted"
+
+
+def powers(vjp: Any) -> Any:
+    """A pair of NumPy functions: x^2, x^3 and x^4, and the gradient `vjp(cotangents, x)`."""
+    return (lambda x: (x**2, x**3, x**4)), lambda u, x: (vjp(u, x),)
+
+
+def right_powers(u: Any, x: Any) -> Any:
+    return u[0] * 2 * x + u[1] * 3 * x**2 + u[2] * 4 * x**3
+
+
+OTHER_THAN_ALONE = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
+
+
+@pytest.mark.parametrize("output", OTHER_THAN_ALONE)
+def test_the_cotangent_of_each_output_is_given_alone(output: int) -> None:
+    def alone(u: Any) -> bool:
+        return not any(np.any(u[k]) for k in OTHER_THAN_ALONE[output])
+
+    def wrong(u: Any, x: Any) -> Any:
+        return 2 * right_powers(u, x) if alone(u) else right_powers(u, x)
+
+    def right(u: Any, x: Any) -> Any:
+        parts = (u[0] * 2 * x, u[1] * 3 * x**2, u[2] * 4 * x**3)
+        return parts[output] if alone(u) else right_powers(u, x)
+
+    def raising(u: Any, x: Any) -> Any:
+        if alone(u):
+            raise ValueError("nothing but one cotangent")
+        return right_powers(u, x)
+
+    x = np.array([0.5, -1.25])
+    assert check(powers(wrong), x, seed=1).verdict == "refuted"
+    assert check(powers(raising), x, seed=1).verdict == "refuted"
+    assert check(powers(right), x, seed=1).verdict == "proved"
+
+
+def test_cotangents_of_several_arrays_come_together() -> None:
+    x = X.numpy()
+    wrong = powers(lambda u, x: right_powers(u, x) + u[0] * u[2])
+    assert check(wrong, x, seed=1).verdict == "refuted"
+    mixed = powers(lambda u, x: right_powers(u, x) * (1 + (np.any(u[0]) and np.any(u[1]) and np.any(u[2]))))
+    assert check(mixed, x, seed=1).verdict == "refuted"
+
+
+@pytest.mark.parametrize("materialized", [True, False])
+@pytest.mark.parametrize("output", [0, 1])
+def test_each_gradient_of_two_outputs_is_given_alone(output: int, materialized: bool) -> None:
+    """Those of the others are 0, or None where the function asks for that."""
+
+    def powers(factor: float) -> Any:
+        class Powers(Function):
+            @staticmethod
+            def forward(ctx: Any, x: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                ctx.set_materialize_grads(materialized)
+                ctx.save_for_backward(x)
+                return x**2, x**3
+
+            @staticmethod
+            def backward(ctx: Any, *grads: Any) -> Any:
+                (x,) = ctx.saved_tensors
+                other = grads[1 - output]
+                alone = other is None or not other.any()
+                parts = (2 * x, 3 * x**2)
+                given = [g * part for g, part in zip(grads, parts, strict=True) if g is not None]
+                return sum(given) * (factor if alone else 1)
+
+        return Powers.apply
+
+    assert check(powers(2), X, seed=1).verdict == "refuted"
+    assert check(powers(1), X, seed=1).verdict == "proved"
 
 
 def test_masks_that_count_as_numbers_are_still_proved() -> None:

@@ -90,7 +90,9 @@ def try_program(program: Program, arrays: Sequence[Any], seed: int = 1, meant: b
 
 
 def compare(settings: Settings, evaluated: Evaluated, arguments: Sequence[Argument]) -> list[bool]:
-    """For each output, whether `<u, J v>` is the sum of `<g, v>` over the gradients g that are claimed."""
+    """For each output, whether `<u, J v>` is the sum of `<g, v>` over the gradients g that are claimed;
+    and, of several, for all outputs at once.
+    """
     inputs = [a.value for a in arguments if a.value is not None]
     agree: list[bool] = []
     for output, cotangent, claims in zip(
@@ -103,6 +105,13 @@ def compare(settings: Settings, evaluated: Evaluated, arguments: Sequence[Argume
                 agree.append(False)
             claimed = add(claimed, pairing(settings, claim, x))
         agree.append(same(settings, true, claimed))
+    if evaluated.together is not None:
+        sums: list[Any] = [None, None]
+        for output, cotangent in zip(evaluated.outputs, evaluated.cotangents, strict=True):
+            sums[0] = add(sums[0], pairing(settings, cotangent, output))
+        for claim, x in zip(evaluated.together, inputs, strict=True):
+            sums[1] = add(sums[1], pairing(settings, claim, x))
+        agree.append(same(settings, *sums))
     return agree
 
 
