@@ -37,6 +37,9 @@ KINKED = ("real", "positive", "unit")
 OTHER = Fraction(5, 4)
 """A number at which nothing happens but that all entries of an input may be equal."""
 
+ALONE = 8
+"""So many inputs whose example is positive are made negative alone."""
+
 NEIGHBOURS = 16
 """Between how many constants numbers are put."""
 
@@ -252,13 +255,29 @@ class Maker:
         """Numbers of one sign and of other magnitudes."""
         yield self.plan("random numbers", "values")
         yield replace(self.plan("other random numbers", "values"), seed=self.seed + 1)
-        if any(e.is_number and e.domain == "positive" for e in self.target.examples):
-            yield self.plan("numbers of both signs", "values", domain="real")
+        yield from self._beyond_positive()
         for sign, word in ((1, "positive"), (-1, "negative")):
             yield self.plan(f"all inputs {word}", "values", sign=sign)
         for word, scale in SCALES.items():
             if scale != 1:
                 yield self.plan(f"{word} numbers", "values", scale=scale)
+
+    def _beyond_positive(self) -> Iterator[Plan]:
+        """Negative numbers for inputs whose example is positive, though nobody said that they are: for each
+        of them alone, and of both signs.
+        """
+        examples, axes = self.target.examples, self.target.axes
+        positive = [k for k, e in enumerate(examples) if e.is_number and e.domain == "positive"]
+        guessed = [k for k in positive if not axes[k].domain]
+        for k in guessed[:ALONE]:
+            plan = self.plan(f"{examples[k].name} negative", "values")
+            place = plan.places[k]
+            assert place.reals is not None
+            places = list(plan.places)
+            places[k] = replace(place, reals=np.asarray(-place.reals, dtype=object), domain="real")
+            yield replace(plan, places=tuple(places))
+        if guessed:
+            yield self.plan("numbers of both signs", "values", domain="real")
 
     def data(self, constants: Iterable[int] = ()) -> Iterator[Plan]:
         """Integers that are repeated or extreme, masks that are empty or full."""

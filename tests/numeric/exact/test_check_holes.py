@@ -667,6 +667,29 @@ def test_each_entry_of_a_cotangent_is_0_where_its_neighbours_are_not(seed: int) 
         assert check(skipping, x, seed=seed).verdict == "refuted"
 
 
+class Product(torch.autograd.Function):
+    """`x y`, right for positive x alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, y)
+        return x * y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, y = ctx.saved_tensors
+        return grad * y, grad * x.abs()
+
+
+@pytest.mark.parametrize("seed", [302, 1, 2])
+def test_an_input_whose_example_is_positive_is_negative_too(seed: int) -> None:
+    case = next(case for case in CASES if case.name == "zeros/power by exponentials")
+    assert check(case.subject, *case.inputs(), seed=seed).verdict == "refuted"
+    one = torch.ones(1, dtype=torch.float64)
+    assert check(Product.apply, one, one, seed=seed).verdict == "refuted"
+    assert check(Product.apply, one, one, spec="x: positive n, y: n", seed=seed).verdict == "proved"
+
+
 @pytest.mark.parametrize("digits", [12, 17, None])
 @pytest.mark.parametrize("step", [math.inf, -math.inf, math.nan, 1.7e308])
 def test_a_point_is_not_moved_beyond_all_floats(step: float, digits: int | None) -> None:
