@@ -165,7 +165,10 @@ def test_ctrl_c_on_the_command_line_says_how_to_go_on(text: Path, tmp_path: Path
 
 def test_ctrl_c_while_a_text_is_made_says_so(text: Path, tmp_path: Path) -> None:
     make(text, tmp_path / "run", steps=1).run()
-    command = [sys.executable, "-m", "gradproof", "generate", str(tmp_path / "run"), "--length=10000000"]
+    # What is started in the background ignores Ctrl-C, and what that starts: here it is listened to.
+    listening = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); "
+    listening += "from gradproof.cli import main; main()"
+    command = [sys.executable, "-c", listening, "generate", str(tmp_path / "run"), "--length=10000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.read(5)
