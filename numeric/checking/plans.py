@@ -45,6 +45,10 @@ class Plan:
     """Whether the backward is run so that it can be derived again."""
     settings: Settings = ()
     """The hyper-parameters that have another value than in the example."""
+    drawn_as: str = ""
+    """The name of the plan whose cotangents it has; its own where empty."""
+    pinned: bool = False
+    """Whether the residues of its cotangents are those of their numbers."""
 
     @property
     def asked(self) -> dict[int, int]:

@@ -56,7 +56,7 @@ def tie(runner: Runner, maker: Maker, findings: Findings, run: Run, limit: float
     """Run points at which compared numbers are equal, at each site where no run has met that; at those that
     ask for it also some at which one entry alone is.
     """
-    bases = [maker.plan("ties", "values"), maker.plan("other ties", "values")]
+    bases = [maker.plan(name, "values", cotangent="short") for name in ("ties", "other ties")]
 
     def make_equal(site: Site, ways: Sequence[Way]) -> None:
         for base in (*findings.reached.get(site, ()), *bases):
@@ -90,13 +90,17 @@ def _equal_at(
         pinned = (_pinned(floats, spots, _shortened(bound)) for bound in DENOMINATORS)
         for points in (pinned, _solve_exactly(runner, floats, spots, site, findings, way[0])):
             for point in points:
-                plan = replace(point, name=f"equal numbers at {site}{which}", kind="kink")
-                try:
-                    met = runner.run_once(replace(plan, kind="values"), 0).branches  # all inputs at once
-                except FAILED:
-                    continue
-                if has_tie(met, site):  # where several are equal there are more sides than are looked at
-                    yield plan if met.forward_ties <= 1 else replace(plan, kind="kinks")
+                named = replace(point, name=f"equal numbers at {site}{which}", kind="kink")
+                named = replace(named, drawn_as=base.drawn_as or base.name)
+                for pinned in (False, True) if site.phase != "forward" else (False,):
+                    plan = replace(named, pinned=pinned or base.pinned)
+                    try:
+                        met = runner.run_once(replace(plan, kind="values"), 0).branches  # all inputs at once
+                    except FAILED:
+                        continue
+                    if has_tie(met, site):  # where several are equal there are more sides than are looked at
+                        yield plan if met.forward_ties <= 1 else replace(plan, kind="kinks")
+                        break
 
 
 def has_tie(found: Branches, site: Site) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
@@ -74,7 +74,8 @@ MOVED = 1 / 8
 
 def cotangent_place(plan: Plan, position: int, shape: Shape) -> Place:
     """Numbers for the cotangent of an output: random of both signs, of one sign, or 0."""
-    return _cotangent(plan.seed, plan.name, plan.cotangent, position, shape)
+    place = _cotangent(plan.seed, plan.drawn_as or plan.name, plan.cotangent, position, shape)
+    return replace(place, ties=np.full(shape, PINNED, dtype=int)) if plan.pinned else place
 
 
 @lru_cache(maxsize=64)
@@ -99,6 +100,10 @@ def _cotangent(seed: int, name: str, how: str, position: int, shape: Shape) -> P
         zero = np.indices(shape).sum(0) % 2 == (how == "odd zeros")
         ties = np.where(zero, PINNED, FREE)
         numbers[zero] = Fraction(0)
+    if how == "short":  # powers of two: what is divided by one stays short, and balls hold it
+        powers = [sign * Fraction(2) ** power for power in range(-5, 6) for sign in (-1, 1)]
+        rounds = [random.sample(powers, len(powers)) for _ in range(0, count, len(powers))]
+        numbers = as_array([number for drawn in rounds for number in drawn][:count], shape)
     if how == "centered":
         for axis in (axis for axis, size in enumerate(shape) if size > 1):
             numbers = np.asarray(numbers - np.roll(numbers, 1, axis=axis))

@@ -690,6 +690,48 @@ def test_an_input_whose_example_is_positive_is_negative_too(seed: int) -> None:
     assert check(Product.apply, one, one, spec="x: positive n, y: n", seed=seed).verdict == "proved"
 
 
+OF_BOTH = {
+    "a sum": lambda x, g: (g * x).sum() == 0,
+    "a sum of a constant": lambda x, g: (g * x).sum() == 1,
+    "a row": lambda x, g: (g * x).sum(-1, keepdim=True) == 0,
+    "an entry": lambda x, g: g * x == 1.5,
+    "two that are equal": lambda x, g: g == x,
+    "neither side": lambda x, g: ~(((g * x).sum() > 0) | ((g * x).sum() < 0)),
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", OF_BOTH)
+def test_equal_numbers_of_input_and_cotangent_are_sought(name: str, seed: int) -> None:
+    tells = OF_BOTH[name]
+    wrong = custom(torch.square, lambda x, g: g * torch.where(tells(x, g), 3 * x, 2 * x))
+    assert check(wrong, X, seed=seed).verdict == "refuted"
+    right = custom(torch.square, lambda x, g: torch.where(tells(x, g), 2 * (x * g), 2 * x * g))
+    assert check(right, X, seed=seed).verdict == "proved"
+
+
+def test_equal_numbers_of_input_and_cotangent_are_sought_in_numpy() -> None:
+    def vjp(factor: float) -> Any:
+        return lambda g, x: ((factor if (g * x).sum() == 0 else 2) * g * x,)
+
+    assert check((np.square, vjp(3)), X.numpy(), seed=1).verdict == "refuted"
+    assert check((np.square, vjp(2)), X.numpy(), seed=1).verdict == "proved"
+
+
+def softmax_backward(x: Tensor, grad: Tensor, below: float) -> Tensor:
+    y = torch.softmax(x, -1)
+    mean = (grad * y).sum(-1, keepdim=True)
+    return torch.where(mean > 0, y * (grad - mean), y * grad - below * y * mean)
+
+
+def test_a_backward_that_compares_with_its_cotangent_is_proved() -> None:
+    def softmax(x: Tensor) -> Tensor:
+        return torch.softmax(x, -1)
+
+    assert check(custom(softmax, lambda x, g: softmax_backward(x, g, 1)), X, seed=1).verdict == "proved"
+    assert check(custom(softmax, lambda x, g: softmax_backward(x, g, 2)), X, seed=1).verdict == "refuted"
+
+
 @pytest.mark.parametrize("digits", [12, 17, None])
 @pytest.mark.parametrize("step", [math.inf, -math.inf, math.nan, 1.7e308])
 def test_a_point_is_not_moved_beyond_all_floats(step: float, digits: int | None) -> None:
