@@ -92,8 +92,8 @@ def _equal_at(
             for point in points:
                 named = replace(point, name=f"equal numbers at {site}{which}", kind="kink")
                 named = replace(named, drawn_as=base.drawn_as or base.name)
-                for pinned in (False, True) if site.phase != "forward" else (False,):
-                    plan = replace(named, pinned=pinned or base.pinned)
+                for fixed in (False, True) if site.phase != "forward" else (False,):
+                    plan = replace(named, pinned=fixed or base.pinned)
                     try:
                         met = runner.run_once(replace(plan, kind="values"), 0).branches  # all inputs at once
                     except FAILED:
