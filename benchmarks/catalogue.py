@@ -9,6 +9,7 @@ is kept line by line, so that a run that was interrupted goes on where it ended.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import signal
@@ -41,6 +42,8 @@ RECORD = ROOT / "build" / "kernel-checks.jsonl"
 KINDS = (("numpy", 1), ("torch", 1), ("numpy", 2), ("torch", 2))
 SMALL = {"batch": 1, "time": 2, "embed": 3, "head": 2, "head_dim": 2, "inner": 2}
 """The sizes of the example for a Transformer block."""
+AGAIN = 0.5
+"""Seconds between two attempts to stop a check."""
 LIMIT = 600
 """Seconds of processor time for one kernel."""
 
@@ -87,13 +90,17 @@ def inputs_of(chosen: Operation, target: str) -> list[Any]:
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raises TimeLimit inside the block after so much processor time."""
+    """Raises TimeLimit inside the block after so much processor time.
 
-    def stop(*_: Any) -> None:
-        raise TimeLimit
+    What a callback of the garbage collector raises is lost: there it waits for the next signal.
+    """
+
+    def stop(_: int, frame: Any) -> None:
+        if frame is None or frame.f_code not in {getattr(c, "__code__", None) for c in gc.callbacks}:
+            raise TimeLimit
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN)
     try:
         yield
     finally:

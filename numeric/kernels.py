@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import linecache
 import sys
 from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ class Compiled:
 
 def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     """Compile a generated source as a module that is found by its name; tracebacks show its lines."""
-    filename = f"<gradproof {label}>"
+    filename = _file_of(label, source.text)
     name = f"{GENERATED}{label} {hashlib.sha256(source.text.encode()).hexdigest()[:12]}"
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
     module = sys.modules[name] = ModuleType(name)
@@ -85,6 +86,16 @@ def build(source: Source, label: str, inputs: Sequence[Tensor]) -> Compiled:
     given = tuple(inputs.index(t) if t in inputs else None for t in source.saved)
     made = vars(module)
     return Compiled(made.get("forward"), made.get("vjp"), made.get("jvp"), source.saved, source.sizes, given)
+
+
+def _file_of(label: str, text: str) -> str:
+    """The name under which tracebacks find a text; several texts of one label are numbered."""
+    for count in itertools.count(1):
+        name = f"<gradproof {label}>" if count == 1 else f"<gradproof {label}, source {count}>"
+        known: Any = linecache.cache.get(name)
+        if known is None or "".join(known[2]) == text:
+            return name
+    raise AssertionError
 
 
 Wanted = frozenset[int] | None

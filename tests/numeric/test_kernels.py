@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from gradproof.numeric.kernels import lower
+from gradproof.numeric.kernels import build, lower
+from gradproof.numeric.sources import Source
 from gradproof.symbolic.catalogue.axes import BATCH, FEATURES
 from gradproof.symbolic.language import equal, indices, sigmoid, sum_over
 from gradproof.symbolic.operation import integer, operation, real, scalar
@@ -478,3 +480,11 @@ def test_source_stands_alone() -> None:
         assert math.isfinite(float(y.sum()))
         for forbidden in ("autograd", "softmax(", "layer_norm(", "native", "backward"):
             assert forbidden not in source.split('"""', 2)[2]
+
+
+def test_sources_of_one_label_have_lines_of_their_own() -> None:
+    texts = [f"def forward(x):\n    return x {sign} 1\n" for sign in "+-+"]
+    made = [build(Source(text, (), ()), "a kernel of two sources", ()).forward for text in texts]
+    assert [inspect.getsource(f) for f in made] == texts
+    names = [f.__code__.co_filename for f in made]
+    assert names[0] == names[2] == "<gradproof a kernel of two sources>" != names[1]

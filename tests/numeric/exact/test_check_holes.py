@@ -120,7 +120,7 @@ def right_powers(u: Any, x: Any) -> Any:
 OTHER_THAN_ALONE = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
 
 
-@pytest.mark.parametrize("output", OTHER_THAN_ALONE)
+@pytest.mark.parametrize("output", [*(pytest.param(k, marks=pytest.mark.slow) for k in (0, 1)), 2])
 def test_the_cotangent_of_each_output_is_given_alone(output: int) -> None:
     def alone(u: Any) -> bool:
         return not any(np.any(u[k]) for k in OTHER_THAN_ALONE[output])
@@ -151,8 +151,8 @@ def test_cotangents_of_several_arrays_come_together() -> None:
     assert check(mixed, x, seed=1).verdict == "refuted"
 
 
-@pytest.mark.parametrize("materialized", [True, False])
-@pytest.mark.parametrize("output", [0, 1])
+@pytest.mark.parametrize("materialized", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("output", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_each_gradient_of_two_outputs_is_given_alone(output: int, materialized: bool) -> None:
     """Those of the others are 0, or None where the function asks for that."""
 

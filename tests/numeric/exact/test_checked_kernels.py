@@ -6,11 +6,14 @@ All of them: `pytest -m slow tests/numeric/exact/test_checked_kernels.py`, or
 
 from __future__ import annotations
 
+import gc
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import catalogue
+from benchmarks.against_sympy import TimeLimit
 from benchmarks.catalogue import Checked, judge
 from gradproof.symbolic.operation import Operation, find, operations
 
@@ -55,6 +58,24 @@ def test_kernel_that_takes_too_long_is_undecided() -> None:
     found = judge(find("gelu"), "numpy", 2, limit=0.05)
     assert found.verdict == "undecided"
     assert found.reason == "stopped after 0 s of processor time"
+
+
+def test_a_limit_is_not_lost_in_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(phase: str, info: object) -> None:
+        started = time.process_time()
+        while phase == "start" and time.process_time() < started + 0.3:
+            pass
+
+    monkeypatch.setattr(catalogue, "AGAIN", 0.2)
+    gc.callbacks.append(busy)
+    began = time.process_time()
+    try:
+        with pytest.raises(TimeLimit), catalogue.limited(0.05):
+            gc.collect()
+            while time.process_time() < 10 + began:
+                pass
+    finally:
+        gc.callbacks.remove(busy)
 
 
 def test_table_counts_what_was_run() -> None:
