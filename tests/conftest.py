@@ -5,6 +5,9 @@ import os
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process for each core: further threads wait for them
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 collect_ignore = ["backwards"]  # imported by test_backwards.py, as tests.backwards
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
