@@ -164,14 +164,14 @@ def moved_by(plan: Plan, step: Array, digits: int | None = 12) -> Plan:
         reals = place.reals.copy()
         for position in np.ndindex(reals.shape):
             if own[position]:
-                reals[position] = moved(
+                reals[position] = stepped(
                     place.domain, Fraction(str(reals[position])), float(own[position]), digits
                 )
         places.append(replace(place, reals=reals))
     return replace(plan, places=tuple(places))
 
 
-def moved(domain: str, number: Fraction, step: float, digits: int | None) -> Fraction:
+def stepped(domain: str, number: Fraction, step: float, digits: int | None) -> Fraction:
     """A number of a domain a step further; where that is beyond all floats, the number itself."""
     if not isfinite(float(number) + step):
         return number
