@@ -141,7 +141,7 @@ def load(path: Path) -> ModuleType:
         line = f"{Path(error.filename or path).name}:{error.lineno}"
         raise CommandError(f"{line}: SyntaxError: {error.msg}") from error
     except Exception as error:  # whatever the user's file raises
-        from gradproof.numeric.exact.branches import line_of
+        from gradproof.numeric.exact.frames import line_of
 
         raise CommandError(f"{line_of(error) or path}: {_sentence(error)}") from error
     _loaded[key] = module

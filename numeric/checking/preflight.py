@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten
 
 from gradproof.numeric.checking.targets import Example, Target, TargetError
 from gradproof.numeric.checking.trials import Plan, Runner
-from gradproof.numeric.exact.branches import line_of, user_line
+from gradproof.numeric.exact.frames import line_of, user_line
 from gradproof.numeric.exact.programs import BackwardError, ForwardError, TorchProgram
 from gradproof.numeric.exact.reals import RoundedAwayError
 from gradproof.numeric.exact.seeds import all_replayed, replayed

@@ -19,7 +19,7 @@ from gradproof.numeric.checking.layouts import COTANGENT_LAYOUTS, INPUT_LAYOUTS,
 from gradproof.numeric.checking.points import Place
 from gradproof.numeric.checking.targets import Target
 from gradproof.numeric.checking.trials import Pair, Plan, Trial, cotangent_place
-from gradproof.numeric.exact.branches import line_of
+from gradproof.numeric.exact.frames import line_of
 from gradproof.numeric.exact.numpy_programs import CHANGES, NumpyProgram, gradient_mistake
 from gradproof.numeric.exact.programs import Program, TorchProgram
 from gradproof.numeric.exact.seeds import all_replayed, replayed

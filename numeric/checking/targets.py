@@ -23,8 +23,8 @@ from gradproof.numeric.checking.specification import (
     make_examples,
     read_specification,
 )
-from gradproof.numeric.exact.branches import line_of
 from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.frames import line_of
 from gradproof.numeric.exact.programs import Program, TorchProgram
 from gradproof.numeric.kernels import Kernel
 

@@ -13,7 +13,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gradproof.numeric.exact.bits import BitTensor
-from gradproof.numeric.exact.branches import user_line
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.reals import Floats
 from gradproof.numeric.exact.storages import ExactTensor
 from gradproof.numeric.exact.values import UndecidableError, Value

@@ -21,9 +21,10 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from gradproof.numeric.exact.branches import Branches, user_line
+from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.confirmation import confirm
 from gradproof.numeric.exact.constants import Constants
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.handlers import BIT_VIEWS, DATA_HANDLERS, handler_of
 from gradproof.numeric.exact.intervals import Interval
 from gradproof.numeric.exact.layouts import (

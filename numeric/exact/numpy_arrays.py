@@ -14,8 +14,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.lib.stride_tricks import as_strided
 
-from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.duals import Array, Shape
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.scalars import TextError
 from gradproof.numeric.exact.storages import ExactStorage, gather
 from gradproof.numeric.exact.values import Value

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.duals import Array
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.numpy_arrays import Exact
 from gradproof.numeric.exact.scalars import TextError
 

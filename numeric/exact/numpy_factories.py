@@ -25,7 +25,7 @@ import numpy as np
 
 from gradproof.numeric import arrays, special
 from gradproof.numeric.exact import functions as f
-from gradproof.numeric.exact.branches import is_the_users
+from gradproof.numeric.exact.frames import is_the_users
 from gradproof.numeric.exact.numpy_arrays import Exact
 from gradproof.numeric.exact.numpy_decisions import Decision
 from gradproof.numeric.exact.numpy_execution import NumpyExecution

@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from gradproof.numeric.exact.branches import Branches, user_line
+from gradproof.numeric.exact.branches import Branches
 from gradproof.numeric.exact.constants import Constants
 from gradproof.numeric.exact.duals import Array
 from gradproof.numeric.exact.execution import MAX_CONSTANT_ENTRIES
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.numpy_arrays import Exact, ExactArray, ExactNumber, Store, layout
 from gradproof.numeric.exact.numpy_decisions import Decision, Origin
 from gradproof.numeric.exact.operators.pieces import choose

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from gradproof.numeric.exact.branches import is_the_users, user_line
 from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.frames import is_the_users, may_be_caught, user_line
 from gradproof.numeric.exact.masks import decided_by
 from gradproof.numeric.exact.reals import Balls, RoundedAwayError
 from gradproof.numeric.exact.storages import ExactTensor
@@ -92,8 +92,8 @@ def _delegate(name: str, function: Callable[..., Any], reflected: bool = False) 
     def method(self: ExactScalar, *others: Any) -> Any:
         plain = [other.tensor if isinstance(other, ExactScalar) else other for other in others]
         operands = (*plain, self.tensor) if reflected else (self.tensor, *plain)
-        if function is operator.truediv and not any(isinstance(other, torch.Tensor) for other in others):
-            _refuse_zero(operands[1])
+        if not any(isinstance(other, torch.Tensor) for other in others):
+            _refuse_zero(function, *operands)
         result = function(*operands)
         if isinstance(result, ExactTensor):
             return ExactScalar(result) if result.ndim == 0 else result
@@ -102,19 +102,27 @@ def _delegate(name: str, function: Callable[..., Any], reflected: bool = False) 
     setattr(ExactScalar, name, method)
 
 
-def _refuse_zero(divisor: Any) -> None:
-    """Numbers of Python's are not divided by 0."""
-    if isinstance(divisor, ExactTensor) and _side(divisor, 0, "a division", equality=True) == 0:
+def _refuse_zero(function: Callable[..., Any], *operands: Any) -> None:
+    """Numbers of Python's are not divided by 0, nor is 0 raised to a negative power."""
+    if function is operator.truediv:
+        divisor, what = operands[1], "a division"
+    elif function is operator.pow and isinstance(operands[1], int | float) and operands[1] < 0:
+        divisor, what = operands[0], "a power"
+    else:
+        return
+    if isinstance(divisor, ExactTensor) and _side(divisor, 0, what, equality=True) == 0:
         raise ZeroDivisionError("float division by zero")
 
 
 def _side(number: ExactTensor, bound: int, what: str, equality: bool = False) -> int:
-    """The sign of a number less a bound, where only one of them is no error: the others are not demanded."""
+    """The sign of a number less a bound, where only one of them is no error: the others are demanded where
+    the program may catch it.
+    """
     run = _RUN.get()
     if run is None:
         return 1
     value = run.value_of(number)
-    return int(run.branches.compare(value, run.value_of(bound), what, equality, demanded=False))
+    return int(run.branches.compare(value, run.value_of(bound), what, equality, demanded=may_be_caught()))
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow"):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from gradproof.numeric.exact.bits import BitTensor, Term
-from gradproof.numeric.exact.branches import user_line
 from gradproof.numeric.exact.execution import Execution
+from gradproof.numeric.exact.frames import user_line
 from gradproof.numeric.exact.handlers import BIT_OPERATORS, BIT_VIEWS, handles
 from gradproof.numeric.exact.masks import decided_by
 from gradproof.numeric.exact.operators.pieces import choose
